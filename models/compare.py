@@ -1,0 +1,62 @@
+"""What "the same answer" means. Nothing else in the project defines another meaning.
+
+Labels, integers and text are identical; floats lie within ``1e-9 + 1e-9 * |expected|`` and are finite in the same
+places. Tree models meet this bit for bit; models that use BLAS may differ in the last bit between batch sizes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from models.outputs import Outputs
+
+ABSOLUTE_TOLERANCE = 1e-9
+RELATIVE_TOLERANCE = 1e-9
+
+
+def same_answers(expected: Outputs, actual: Outputs) -> bool:
+    """Whether ``actual`` answers every row as ``expected`` does."""
+    if (expected.probabilities is None) != (actual.probabilities is None):
+        return False
+    if expected.probabilities is not None and actual.probabilities is not None:
+        return _same(expected.values, actual.values) and _same(expected.probabilities, actual.probabilities)
+    return _same(expected.values, actual.values)
+
+
+def _same(expected: Any, actual: Any) -> bool:
+    expected, actual = np.asarray(expected), np.asarray(actual)
+    if expected.shape != actual.shape:
+        return False
+    if expected.dtype.kind == "f" and actual.dtype.kind == "f":
+        return _same_floats(expected, actual)
+    return all(_same_value(e, a) for e, a in zip(expected.tolist(), actual.tolist(), strict=True))
+
+
+def _same_floats(expected: np.ndarray, actual: np.ndarray) -> bool:
+    finite = np.isfinite(expected)
+    if not np.array_equal(finite, np.isfinite(actual)):
+        return False
+    if not np.array_equal(expected[~finite], actual[~finite], equal_nan=True):
+        return False
+    tolerance = ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * np.abs(expected[finite])
+    with np.errstate(
+        over="ignore"
+    ):  # of two huge numbers the difference may be infinite, which is large enough
+        return bool(np.all(np.abs(expected[finite] - actual[finite]) <= tolerance))
+
+
+def _same_value(expected: Any, actual: Any) -> bool:
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        return expected.keys() == actual.keys() and all(
+            _same_value(v, actual[k]) for k, v in expected.items()
+        )
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(map(_same_value, expected, actual))
+    if isinstance(expected, float) and isinstance(actual, float):
+        if not (math.isfinite(expected) and math.isfinite(actual)):
+            return expected == actual or (math.isnan(expected) and math.isnan(actual))
+        return abs(expected - actual) <= ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * abs(expected)
+    return type(expected) is type(actual) and bool(expected == actual)

@@ -1,0 +1,129 @@
+"""Which things can go wrong, as one tree without any HTTP in it.
+
+    PlumblineError
+    ├── InputError              the rows or parameters of a request do not fit the signature (a list of faults)
+    ├── NotFound                what was named does not exist; says what does
+    │   ├── ModelNotFound
+    │   └── VersionNotFound
+    ├── InvalidName             a model name, tag or version that the rules do not allow
+    ├── Conflict                the store's state forbids it (a version that an alias names, a taken tag)
+    ├── PublishError            what was given cannot become a version
+    ├── StoreUnavailable        the store cannot be read or written
+    ├── ArchiveRefused          an archive cannot be written, or is damaged, hostile or too large
+    ├── LoadError               a stored version cannot be served
+    │   ├── ArtifactDamaged     bytes do not match their digest, or the manifest is not whole
+    │   ├── ArtifactUnsigned    the store has a key and the manifest no valid signature
+    │   ├── CodeMissing         a pickled class whose module or name cannot be found
+    │   └── LibraryMismatch     other library versions than recorded, and other answers
+    ├── NotReady                a version that exists cannot answer now
+    └── PredictError            the model itself failed on rows that fit its signature
+
+Every message is one line, names the thing, and says how to put it right where there is a way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+class PlumblineError(Exception):
+    """The root of every error that this project raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with an input: where it is, what is wrong, what was expected and what came."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    expected: str = ""
+    got: Any = None
+
+    def under(self, *prefix: str | int) -> Fault:
+        """The same fault seen from further out, for example below ``("inputs", 3)``."""
+        return Fault((*prefix, *self.loc), self.msg, self.expected, self.got)
+
+
+class InputError(PlumblineError):
+    """The rows or parameters of a request do not fit the model; carries every fault found."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in self.faults))
+
+
+class NotFound(PlumblineError):
+    """What was named does not exist; ``available`` lists what does."""
+
+    def __init__(self, message: str, available: Iterable[str] = ()) -> None:
+        self.available = tuple(available)
+        super().__init__(message)
+
+
+class ModelNotFound(NotFound):
+    """No model of that name has a version in the store."""
+
+    def __init__(self, name: str, available: Iterable[str] = ()) -> None:
+        available = tuple(available)
+        listed = f"the store has: {', '.join(available)}" if available else "the store is empty"
+        super().__init__(f"no model called {name!r}; {listed}", available)
+
+
+class VersionNotFound(NotFound):
+    """The model has no such version, tag or alias."""
+
+    def __init__(self, name: str, version: str, available: Iterable[str] = ()) -> None:
+        available = tuple(available)
+        super().__init__(
+            f"model {name!r} has no version or tag {version!r}; it has: {', '.join(available)}", available
+        )
+
+
+class InvalidName(PlumblineError):
+    """A model name, tag or version reference that the naming rules do not allow."""
+
+
+class Conflict(PlumblineError):
+    """The present state of the store forbids the change."""
+
+
+class PublishError(PlumblineError):
+    """What was given to publish cannot become a version."""
+
+
+class StoreUnavailable(PlumblineError):
+    """The store cannot be read or written."""
+
+
+class ArchiveRefused(PlumblineError):
+    """An archive cannot be written, or one to import is damaged, hostile or too large."""
+
+
+class LoadError(PlumblineError):
+    """A stored version cannot be served; the message says why and what to do."""
+
+
+class ArtifactDamaged(LoadError):
+    """Bytes do not match the digest that was recorded for them, or the manifest is not whole."""
+
+
+class ArtifactUnsigned(LoadError):
+    """The store is used with a key and this version carries no valid signature."""
+
+
+class CodeMissing(LoadError):
+    """A pickled object refers to a module or class that cannot be found."""
+
+
+class LibraryMismatch(LoadError):
+    """The version was made with other library versions, and its answers are no longer the recorded ones."""
+
+
+class NotReady(PlumblineError):
+    """A version that exists cannot answer now, because loading it failed."""
+
+
+class PredictError(PlumblineError):
+    """The model failed on rows that fit its signature."""

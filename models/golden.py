@@ -1,0 +1,93 @@
+"""Golden rows: inputs with their recorded answers, by which a loaded version proves that it is still the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from models.compare import same_answers
+from models.manifest import Artifact
+from models.outputs import Outputs
+from models.runtimes.base import Runtime
+from models.signature import Column, Signature
+
+GOLDEN = "golden.json"
+AT_LEAST = 32
+AT_MOST = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldenRows:
+    """rows : ndarray of shape (n_rows, n_columns); ``outputs`` answers them all, called with ``parameters``."""
+
+    rows: np.ndarray
+    parameters: Mapping[str, Any]
+    outputs: Outputs
+
+    def to_bytes(self) -> bytes:
+        """JSON; floats keep every bit, NaN in an input is null."""
+        values, probabilities = self.outputs.to_lists()
+        return orjson.dumps(
+            {
+                "rows": [[None if c is None or c != c else c for c in row] for row in self.rows.tolist()],
+                "parameters": dict(self.parameters),
+                "values": values,
+                "probabilities": probabilities,
+            },
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> GoldenRows:
+        """The golden rows of a version, from bytes that match their digest."""
+        data = orjson.loads(artifact.read(GOLDEN))
+        signature = artifact.manifest.signature
+        rows = np.array(data["rows"], dtype=object)
+        probabilities = data["probabilities"]
+        if signature.output.kind == "records":
+            outputs = Outputs.of_records(data["values"])
+        else:
+            outputs = Outputs(
+                np.array(data["values"]), None if probabilities is None else np.array(probabilities)
+            )
+        return cls(rows.astype(np.float64) if signature.numeric else rows, data["parameters"], outputs)
+
+    def holds(self, runtime: Runtime) -> bool:
+        """Whether the runtime gives the recorded answers."""
+        return same_answers(self.outputs, runtime.predict(self.rows, self.parameters))
+
+
+def choose_rows(signature: Signature, rows: np.ndarray, seed: int = 0) -> tuple[np.ndarray, bool]:
+    """32 to 64 of the given rows, the first one among them; filled up with seeded variations when there are fewer.
+
+    Returns the rows and whether any of them is made up.
+    """
+    rng = np.random.default_rng(seed)
+    if len(rows) >= AT_LEAST:
+        chosen = rng.permutation(np.arange(1, len(rows)))[: AT_MOST - 1]
+        return rows[np.concatenate(([0], np.sort(chosen)))], False
+    made = [_vary(signature.columns, rows, rng) for _ in range(AT_LEAST - len(rows))]
+    variations = np.empty((len(made), rows.shape[1]), dtype=rows.dtype)
+    for i, row in enumerate(made):
+        variations[i] = row
+    return np.concatenate((rows, variations)), True
+
+
+def _vary(columns: tuple[Column, ...], rows: np.ndarray, rng: np.random.Generator) -> list[Any]:
+    row: list[Any] = rows[rng.integers(len(rows))].tolist()
+    for j, column in enumerate(columns):
+        if column.values:
+            row[j] = column.values[rng.integers(len(column.values))]
+        elif column.dtype in ("float", "int") and row[j] is not None:
+            value = row[j] + rng.normal() * 0.1 * (abs(row[j]) or 1.0)
+            low = -np.inf if column.minimum is None else column.minimum
+            high = np.inf if column.maximum is None else column.maximum
+            value = min(max(value, low), high)
+            row[j] = round(value) if column.dtype == "int" and value == value else float(value)
+        else:
+            row[j] = rows[rng.integers(len(rows)), j]
+    return row

@@ -1,0 +1,155 @@
+"""What a version records about itself, in one JSON file beside its artifact."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+import orjson
+
+from models.errors import ArtifactDamaged, ArtifactUnsigned
+from models.signature import Signature
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MANIFEST_SIGNATURE = "manifest.json.hmac"
+
+#: JSON type -> the fields of a manifest that have it.
+_TYPES: dict[type, tuple[str, ...]] = {
+    str: ("name", "framework", "estimator", "trained_at", "published_at", "description"),
+    int: ("version", "golden_rows"),
+    bool: ("golden_synthetic",),
+    dict: ("libraries", "metrics", "measured_ms", "example"),
+}
+#: Field -> what its values are.
+_MAPPINGS: dict[str, Any] = {"libraries": str, "metrics": (float, int), "measured_ms": (float, int)}
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What a file of the version must be, byte for byte."""
+
+    sha256: str
+    size_bytes: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sha256, str) or type(self.size_bytes) is not int or self.size_bytes < 0:
+            raise ValueError("not the record of a file")
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """The record of these bytes."""
+        return cls(hashlib.sha256(data).hexdigest(), len(data))
+
+    def check(self, data: bytes, where: str) -> bytes:
+        """The same bytes if they are the recorded ones; raises ArtifactDamaged."""
+        if len(data) != self.size_bytes:
+            raise ArtifactDamaged(
+                f"{where} has {len(data)} bytes where {self.size_bytes} were published; publish it again"
+            )
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ArtifactDamaged(f"{where} does not match its recorded SHA-256 digest; publish it again")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything recorded when a version was published.
+
+    ``frame`` is (column name, pandas dtype) for a model that is called with a DataFrame, else empty.
+    ``measured_ms`` maps a number of rows, as text, to the median time of one call in milliseconds.
+    ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
+    """
+
+    name: str
+    version: int
+    framework: str
+    estimator: str
+    signature: Signature
+    trained_at: str
+    published_at: str
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
+    frame: tuple[tuple[str, str], ...] = ()
+    measured_ms: Mapping[str, float] = field(default_factory=dict)
+    example: Mapping[str, Any] = field(default_factory=dict)
+    golden_rows: int = 0
+    golden_synthetic: bool = False
+
+    def to_bytes(self) -> bytes:
+        """The manifest as indented JSON."""
+        data = {
+            "format": FORMAT,
+            **{k: getattr(self, k) for k in self.__slots__ if k not in ("signature", "files")},
+        }
+        data["signature"] = self.signature.to_dict()
+        data["files"] = {path: asdict(record) for path, record in self.files.items()}
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, where: str) -> Manifest:
+        """Raises ArtifactDamaged, which says ``where``, for bytes that are no manifest of this format."""
+        try:
+            data = orjson.loads(raw)
+            if data.pop("format") != FORMAT:
+                raise ArtifactDamaged(
+                    f"{where} is of another format than {FORMAT}; publish it with this release"
+                )
+            data["signature"] = Signature.from_dict(data["signature"])
+            data["files"] = {_safe_path(p): FileRecord(**record) for p, record in data["files"].items()}
+            data["frame"] = tuple((name, dtype) for name, dtype in data["frame"])
+            _check_types(data)
+            return cls(**data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ArtifactDamaged(
+                f"{where} is damaged ({type(error).__name__}); publish the version again"
+            ) from error
+
+
+class Artifact(Protocol):
+    """A version as a runtime sees it: its manifest, and the verified bytes of its files."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was recorded at publishing."""
+
+    def read(self, path: str) -> bytes:
+        """Bytes that match their digest; raises ArtifactDamaged."""
+
+
+def sign(manifest: bytes, key: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) of the manifest's bytes, in hexadecimal. The manifest names its model and version,
+    so a signature cannot be moved to another one."""
+    return hmac.new(key, manifest, hashlib.sha256).hexdigest().encode()
+
+
+def check_signature(manifest: bytes, signature: bytes, key: bytes, where: str) -> None:
+    """Raises ArtifactUnsigned when the signature is not that of the manifest under this key."""
+    if not hmac.compare_digest(sign(manifest, key), signature.strip()):
+        raise ArtifactUnsigned(
+            f"{where} has no valid signature for this store's key; publish it again with the key"
+        )
+
+
+def _safe_path(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    plain = "/".join(parts) == path and ".." not in parts and not {"\\", "\0"} & set(path)
+    if not plain or path in ("", MANIFEST, MANIFEST_SIGNATURE):
+        raise ValueError(f"unsafe path {path!r}")
+    return path
+
+
+def _check_types(data: Mapping[str, Any]) -> None:
+    """Raises ValueError for a field of another type than every reader of a manifest relies on."""
+    for kind, names in _TYPES.items():
+        if not all(isinstance(data[name], kind) for name in names if name in data):
+            raise ValueError(f"a field is no {kind}")
+    for name, kind in _MAPPINGS.items():
+        if not all(isinstance(value, kind) for value in data.get(name, {}).values()):
+            raise ValueError(f"a value of {name} is no {kind}")

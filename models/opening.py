@@ -1,0 +1,61 @@
+"""What has to hold before a stored version may answer: whole bytes, and the libraries or the answers recorded."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from importlib import metadata
+
+from models.errors import ArtifactDamaged, LibraryMismatch, LoadError, PlumblineError
+from models.golden import GoldenRows
+from models.manifest import Artifact
+from models.runtimes import runtime_for
+from models.runtimes.base import Runtime
+
+log = logging.getLogger("plumbline.models")
+
+
+def open_runtime(artifact: Artifact) -> Runtime:
+    """A loaded, warmed runtime. Raises LoadError; nothing is unpickled unless its digest matches.
+
+    With other library versions than recorded the golden rows are replayed, and the version is served only if they
+    still give the recorded answers. Otherwise one row is answered, so that the first client does not pay for it.
+    """
+    manifest = artifact.manifest
+    golden = GoldenRows.of(artifact)
+    here = installed_versions(list(manifest.libraries))
+    changed = [
+        f"{name} {recorded} (here {here.get(name, 'missing')})"
+        for name, recorded in manifest.libraries.items()
+        if here.get(name) != recorded
+    ]
+    what = f"{manifest.name}:{manifest.version} was published with {', '.join(changed)}"
+    fix = "install the recorded versions, or train and publish it again"
+    try:
+        runtime = runtime_for(artifact)
+        runtime.load()
+        if changed and not golden.holds(runtime):
+            raise LibraryMismatch(f"{what} and its golden rows no longer give the recorded answers; {fix}")
+        runtime.predict(golden.rows[:1], golden.parameters)
+    except (LibraryMismatch, ArtifactDamaged):
+        raise
+    except (PlumblineError, ImportError) as error:
+        if changed:
+            raise LibraryMismatch(f"{what} and does not work with them ({error}); {fix}") from error
+        raise error if isinstance(error, LoadError) else LoadError(str(error)) from error
+    if changed:
+        log.warning("%s; its golden rows still give the recorded answers", what)
+    return runtime
+
+
+def installed_versions(names: list[str]) -> dict[str, str]:
+    """The versions here; one that is not installed is left out."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = (
+                ".".join(platform.python_version_tuple()[:2]) if name == "python" else metadata.version(name)
+            )
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,295 @@
+"""What is found out and recorded about a model when it is published, before anything is written to a store."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from models.compare import same_answers
+from models.conformity import misfit
+from models.errors import InputError, LoadError, PlumblineError, PublishError
+from models.golden import GOLDEN, GoldenRows, choose_rows
+from models.manifest import FileRecord, Manifest
+from models.opening import installed_versions
+from models.outputs import Outputs
+from models.reference import column_statistics
+from models.runtimes import declared_signature, framework_of, runtime_for
+from models.runtimes.base import Runtime
+from models.signature import Output, Signature
+from models.user_code import collect
+
+REFERENCE = "reference.json"
+CHECKED_ROWS = 64
+TIMED_ROWS = (1, 8, 64)
+TIMING_BUDGET_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version that is not in a store yet: its manifest, with version 0, and the bytes of its files."""
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file, as an Artifact gives them."""
+        return self.files[path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a publisher may say about a model beside the model and its sample."""
+
+    metrics: Mapping[str, float] | None = None
+    description: str | None = None
+    signature: Signature | None = None
+    parameters: Mapping[str, Any] | None = None
+    code: Path | None = None
+    trained_at: datetime | None = None
+
+
+def draft_version(
+    name: str,
+    model: Any,
+    X_sample: Any,
+    y_sample: Any,
+    said: Description,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Draft:
+    """Pickle the model, load it back, and record what it takes, answers and costs.
+
+    model : a fitted estimator, an object that declares its signature, or the Path of a joblib or pickle file.
+    X_sample : DataFrame, array or list of rows that the model can answer.
+    Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.
+    """
+    from models.runtimes.pickled import ARTIFACT, unpickle  # joblib: needed here, not by `flask models list`
+
+    on_step("reading the model")
+    code = collect(said.code) if said.code else {}
+    data = _pickle(model)
+    files = {ARTIFACT: data, **code}
+    loaded = unpickle(data, code)
+    trained = said.trained_at or (_modified(model) if isinstance(model, Path) else datetime.now(UTC))
+    base = Manifest(
+        name=name,
+        version=0,
+        framework=framework_of(loaded, said.signature),
+        estimator=f"{type(loaded).__module__}.{type(loaded).__qualname__}",
+        signature=said.signature or declared_signature(loaded),  # type: ignore[arg-type]  # set below
+        trained_at=_rfc3339(trained),
+        published_at=_rfc3339(datetime.now(UTC)),
+        description=said.description or "",
+        metrics=_finite(said.metrics or {}),
+        files=_records(files),
+    )
+    on_step("reading the sample")
+    with _publishing("the sample"):
+        draft, rows = _with_signature(Draft(base, files), loaded, X_sample)
+
+    on_step("answering golden rows")
+    parameters = _parameters(draft.manifest.signature, said.parameters or {})
+    chosen, synthetic = choose_rows(draft.manifest.signature, rows)
+    runtime = runtime_for(draft)
+    runtime.load()
+    with _publishing("the golden rows"):
+        golden = GoldenRows(chosen, parameters, runtime.predict(chosen, parameters))
+        first = runtime.predict(chosen[:1], parameters)
+        wrong = misfit(draft.manifest.signature.output, golden.outputs)
+        if wrong:
+            raise PublishError(f"the model {wrong}")
+        files[GOLDEN] = golden.to_bytes()
+        if not GoldenRows.of(replace(draft, files=files)).holds(runtime):
+            raise PublishError(
+                "the model gives other answers when the same rows are asked again; it cannot be verified"
+            )
+
+    on_step("measuring its speed")
+    signature = draft.manifest.signature.with_examples(golden.rows[0].tolist(), parameters)
+    request = example_request(signature)
+    values, probabilities = first.to_lists()
+    reply = {"prediction": values[0], **({"probability": probabilities[0]} if probabilities else {})}
+    # One row is an example, which says nothing about the data.
+    data_rows = rows if len(rows) > 1 else rows[:0]
+    reference = column_statistics(signature.columns, data_rows) if len(data_rows) else []
+    files[REFERENCE] = orjson.dumps({"rows": len(data_rows), "columns": reference})
+    if y_sample is not None:
+        with _publishing("y_sample"):
+            predicted = runtime.predict(rows, parameters).values
+            scores = _finite(_scores(signature.output, predicted, np.asarray(y_sample)))
+        draft = replace(draft, manifest=replace(draft.manifest, metrics={**scores, **draft.manifest.metrics}))
+    manifest = replace(
+        draft.manifest,
+        signature=signature,
+        libraries=_libraries(runtime, draft.manifest),
+        files=_records(files),
+        measured_ms={str(n): _median_ms(runtime, golden, n) for n in TIMED_ROWS},
+        example={"request": request, "response": reply},
+        golden_rows=len(golden.rows),
+        golden_synthetic=synthetic,
+    )
+    runtime.close()
+    return Draft(manifest, files)
+
+
+def example_request(signature: Signature) -> dict[str, Any]:
+    """A request body with the example of every column and parameter, in the form that reads best."""
+    cells = {c.name: c.example for c in signature.columns}
+    parameters = {p.name: p.example for p in signature.parameters}
+    if signature.numeric and not parameters:
+        return {"features": list(cells.values())}
+    if signature.named:
+        return {**cells, **parameters}
+    return {"features": list(cells.values()), **({"parameters": parameters} if parameters else {})}
+
+
+def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.ndarray]:
+    """The draft with its signature and the form of its input, and the sample as rows.
+
+    An estimator that was fitted on a DataFrame is called with plain numbers if that makes no difference.
+    """
+    from models.sample import Sample, declared_rows, infer_signature
+
+    manifest = draft.manifest
+    if manifest.signature is not None:
+        return draft, declared_rows(manifest.signature, X_sample)
+    from models.runtimes.sklearn_runtime import call  # only an estimator needs scikit-learn
+
+    sample = Sample.of(model, X_sample)
+    manifest = replace(manifest, signature=infer_signature(model, sample))
+    if not sample.frame:
+        return replace(draft, manifest=manifest), sample.rows
+    expected = call(model, sample.X[:CHECKED_ROWS], manifest.signature.output.probability)
+    why = ""
+    for frame in ((), sample.frame) if manifest.signature.numeric else (sample.frame,):
+        draft = replace(draft, manifest=replace(manifest, frame=frame))
+        try:
+            if same_answers(expected, _answers(draft, sample.rows[:CHECKED_ROWS])):
+                return draft, sample.rows
+            why = "gives other answers"
+        except PlumblineError as error:
+            why = f"fails ({error})"
+    raise PublishError(
+        f"the model {why} when the sample's rows are made from JSON again; let missing values be NaN and dates whole days"
+    )
+
+
+def _answers(draft: Draft, rows: np.ndarray) -> Outputs:
+    """What the draft's own runtime answers; a model called with plain numbers must not even warn about it."""
+    runtime = runtime_for(draft)
+    runtime.load()
+    try:
+        with warnings.catch_warnings():
+            if not draft.manifest.frame:
+                warnings.simplefilter("error")
+            return runtime.predict(rows, {})
+    finally:
+        runtime.close()
+
+
+def _pickle(model: Any) -> bytes:
+    if isinstance(model, Path):
+        try:
+            return model.read_bytes()
+        except OSError as error:
+            raise PublishError(f"{model}: {(error.strerror or 'cannot be read').lower()}") from error
+    import joblib
+
+    buffer = io.BytesIO()
+    try:
+        joblib.dump(model, buffer)
+    except Exception as error:  # a class may do anything in __reduce__
+        raise PublishError(f"the model cannot be pickled: {type(error).__name__}: {error}") from error
+    return buffer.getvalue()
+
+
+def _parameters(signature: Signature, given: Mapping[str, Any]) -> dict[str, Any]:
+    values = {p.name: given.get(p.name, p.default) for p in signature.parameters}
+    missing = [p.name for p in signature.parameters if p.required and p.name not in given]
+    unknown = sorted(given.keys() - values.keys())
+    if missing or unknown:
+        wrong = f"misses {', '.join(missing)}" if missing else f"does not know {', '.join(unknown)}"
+        raise PublishError(f"the example's parameters: the signature {wrong}")
+    return values
+
+
+def _scores(output: Output, predicted: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """How well the sample's own outcomes are met. Shapes: y and predicted (n_rows,) or (n_rows, size)."""
+    if output.kind == "records":
+        raise PublishError("records cannot be scored against outcomes; give metrics instead")
+    if y.shape != predicted.shape:
+        raise PublishError(f"it has shape {y.shape}, the answers to the sample {predicted.shape}")
+    if output.kind == "class":
+        return {"sample_accuracy": float(np.mean(predicted == y))}
+    return {"sample_mean_absolute_error": float(np.mean(np.abs(predicted - y)))}
+
+
+def _median_ms(runtime: Runtime, golden: GoldenRows, n_rows: int) -> float:
+    """Median time of one call with ``n_rows`` rows, in milliseconds."""
+    rows = np.resize(np.arange(len(golden.rows)), n_rows)
+    batch = golden.rows[rows]
+    times: list[float] = []
+    deadline = time.perf_counter() + TIMING_BUDGET_SECONDS
+    while len(times) < 3 or (len(times) < 50 and time.perf_counter() < deadline):
+        began = time.perf_counter()
+        runtime.predict(batch, golden.parameters)
+        times.append((time.perf_counter() - began) * 1000.0)
+    return round(statistics.median(times), 4)
+
+
+def _libraries(runtime: Runtime, manifest: Manifest) -> dict[str, str]:
+    """Versions of what the answers depend on: Python's by major and minor, packages' in full."""
+    names = [
+        *importlib.import_module(type(runtime).__module__).LIBRARIES,
+        *(["pandas"] if manifest.frame else []),
+    ]
+    return installed_versions(["python", *names])
+
+
+def _records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
+    return {path: FileRecord.of(content) for path, content in files.items()}
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    for name, value in metrics.items():
+        if not np.isfinite(value):
+            raise PublishError(f"metric {name!r} is {value}; give a finite number")
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _modified(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class _publishing:
+    """Turns what a model or a sample raises during publishing into one PublishError that says where."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        if isinstance(error, InputError):
+            raise PublishError(f"{self.what}: {error}") from error
+        if isinstance(error, Exception) and not isinstance(error, (PublishError, LoadError)):
+            raise PublishError(
+                f"{self.what}: {type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error

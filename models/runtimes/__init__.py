@@ -1,0 +1,45 @@
+"""Which runtime serves which framework. A framework's libraries are imported only when a model needs them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from models.errors import LoadError, PublishError
+from models.manifest import Artifact
+from models.runtimes.base import Runtime
+from models.signature import Signature
+
+#: framework -> module and class; the class takes an Artifact.
+RUNTIMES = {
+    "scikit-learn": ("models.runtimes.sklearn_runtime", "SklearnRuntime"),
+    "python": ("models.runtimes.python_runtime", "PythonRuntime"),
+}
+
+
+def runtime_for(artifact: Artifact) -> Runtime:
+    """The runtime that the artifact's manifest names, not loaded yet; raises LoadError for an unknown one."""
+    framework = artifact.manifest.framework
+    if framework not in RUNTIMES:
+        raise LoadError(f"unknown framework {framework!r}; this release serves: {', '.join(RUNTIMES)}")
+    module, name = RUNTIMES[framework]
+    runtime: Runtime = getattr(importlib.import_module(module), name)(artifact)
+    return runtime
+
+
+def framework_of(model: Any, said: Signature | None = None) -> str:
+    """The framework that an object in memory belongs to; raises PublishError when no runtime can call it.
+
+    ``said`` is the signature that the publisher gave, which makes an object of any class one that declares it.
+    """
+    if not callable(getattr(model, "predict", None)):
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+        raise PublishError(f"{kind} has no predict(); publish the fitted estimator or pipeline itself")
+    is_estimator = callable(getattr(model, "get_params", None))
+    return "python" if declared_signature(model) or (said and not is_estimator) else "scikit-learn"
+
+
+def declared_signature(model: Any) -> Signature | None:
+    """The signature that an object carries itself."""
+    signature = getattr(model, "signature", None)
+    return signature if isinstance(signature, Signature) else None

@@ -1,0 +1,22 @@
+"""How a model's own failures become ours, once, where they enter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from models.errors import InputError, PredictError
+from models.manifest import Manifest
+
+
+@contextmanager
+def model_call(manifest: Manifest) -> Iterator[None]:
+    """InputError passes; any other exception of the model becomes a PredictError that names the version."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # the model is foreign code
+        raise PredictError(
+            f"{manifest.name}:{manifest.version} failed: {type(error).__name__}: {error}"
+        ) from error

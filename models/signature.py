@@ -1,0 +1,175 @@
+"""What goes into a model and what comes out: columns, parameters and one output, declared as plain data.
+
+Rows travel through the whole server as one ndarray of shape (n_rows, n_columns): float64 when every column is
+numeric (a boolean is then 0.0 or 1.0), else dtype object with Python values as they came. Both can be sliced and
+concatenated by row without knowing the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+Dtype = Literal["float", "int", "bool", "string", "category", "date"]
+OutputKind = Literal["number", "class", "vector", "records"]
+
+NUMERIC: frozenset[str] = frozenset({"float", "int", "bool"})
+
+#: Integers beyond 2**53 are not exact in JSON (RFC 8259, section 6) nor in float64, so they are not taken.
+MAX_EXACT_INT = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One named, typed value: an input column, a parameter, or a column of a record in the output.
+
+    ``minimum``/``maximum``, ``min_length``/``max_length`` and ``values`` are declared constraints: an input outside
+    them is refused. ``observed`` is the range of the training data: an input outside it is drift, not an error.
+    A column without a default is required; ``nullable`` columns take null (NaN or None inside the model).
+    Dates are text in the form YYYY-MM-DD (RFC 3339 full-date).
+    """
+
+    name: str
+    dtype: Dtype = "float"
+    description: str = ""
+    default: Any = None
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    values: tuple[Any, ...] | None = None
+    observed: tuple[float, float] | None = None
+    example: Any = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in get_args(Dtype):
+            raise ValueError(
+                f"column {self.name!r}: unknown dtype {self.dtype!r}; use one of {get_args(Dtype)}"
+            )
+        if self.dtype == "category" and not self.values:
+            raise ValueError(f"column {self.name!r}: a category needs its values")
+
+    @property
+    def required(self) -> bool:
+        """Whether a request has to give it."""
+        return self.default is None
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column fits a float64 matrix."""
+        return self.dtype in NUMERIC
+
+    def natural(self, cell: Any) -> Any:
+        """A cell of a row as JSON spells it: in a float64 matrix integers and booleans are floats."""
+        if cell is None or cell != cell:
+            return None
+        kind = {"int": int, "bool": bool, "float": float}.get(self.dtype)
+        return cell if kind is None else kind(cell)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one row is answered with.
+
+    number    one float
+    class     one of ``classes`` (JSON integers, text or booleans), with a probability for each if ``probability``
+    vector    a list of ``size`` floats
+    records   a list of objects with the given ``columns``, any number of them for a row; the server fills
+              ``version_column``, when named, with the number of the version that answers
+    """
+
+    kind: OutputKind
+    classes: tuple[Any, ...] = ()
+    probability: bool = False
+    size: int | None = None
+    columns: tuple[Column, ...] = ()
+    version_column: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(OutputKind):
+            raise ValueError(f"unknown output {self.kind!r}; use one of {get_args(OutputKind)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The whole contract of a model.
+
+    ``named`` is False when the model recorded no feature names: its columns are then called x0, x1 .. here, and a
+    client's object of any names is taken in the text order of its keys. ``parameters`` are given once a request.
+    ``bare`` replies consist of the prediction alone, without an envelope.
+    """
+
+    columns: tuple[Column, ...]
+    output: Output
+    parameters: tuple[Column, ...] = ()
+    named: bool = True
+    bare: bool = False
+    _index: Mapping[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for group in (self.columns, self.parameters):
+            names = [column.name for column in group]
+            repeated = {name for name in names if names.count(name) > 1}
+            if repeated:
+                raise ValueError(f"names given twice: {', '.join(sorted(repeated))}")
+        if not self.columns:
+            raise ValueError("a signature needs at least one column")
+        both = {c.name for c in self.columns} & {p.name for p in self.parameters}
+        if both:
+            raise ValueError(f"both a column and a parameter: {', '.join(sorted(both))}")
+        object.__setattr__(self, "_index", {column.name: i for i, column in enumerate(self.columns)})
+
+    @property
+    def numeric(self) -> bool:
+        """Whether rows are float64 of shape (n_rows, n_columns); else they are dtype object."""
+        return all(column.numeric for column in self.columns)
+
+    def index(self, name: str) -> int | None:
+        """The position of a column, or None when there is none of that name."""
+        return self._index.get(name)
+
+    def with_examples(self, row: list[Any], parameters: Mapping[str, Any]) -> Signature:
+        """The same signature with an example value in every column and parameter."""
+        columns = tuple(
+            replace(c, example=c.natural(value)) for c, value in zip(self.columns, row, strict=True)
+        )
+        params = tuple(replace(p, example=parameters.get(p.name, p.default)) for p in self.parameters)
+        return replace(self, columns=columns, parameters=params)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data; ``from_dict`` gives the same signature back."""
+        return {
+            "columns": [_compact(c) for c in self.columns],
+            "parameters": [_compact(p) for p in self.parameters],
+            "output": {**_compact(self.output), "columns": [_compact(c) for c in self.output.columns]},
+            "named": self.named,
+            "bare": self.bare,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Signature:
+        """Raises ValueError, TypeError or KeyError for data that is no signature."""
+        output = dict(data["output"])
+        output["columns"] = tuple(_column(c) for c in output.get("columns", ()))
+        output["classes"] = tuple(output.get("classes", ()))
+        return cls(
+            columns=tuple(_column(c) for c in data["columns"]),
+            parameters=tuple(_column(p) for p in data.get("parameters", ())),
+            output=Output(**output),
+            named=data.get("named", True),
+            bare=data.get("bare", False),
+        )
+
+
+def _compact(value: Column | Output) -> dict[str, Any]:
+    """The fields that differ from their defaults, and the name and type always."""
+    always = {"name", "dtype", "kind"}
+    data = asdict(value)
+    return {f.name: data[f.name] for f in fields(value) if f.name in always or data[f.name] != f.default}
+
+
+def _column(data: Mapping[str, Any]) -> Column:
+    tuples = {key: tuple(data[key]) for key in ("values", "observed") if data.get(key) is not None}
+    return Column(**{**data, **tuples})

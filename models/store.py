@@ -1,0 +1,282 @@
+"""Where versions are kept: publish, resolve, list, tag and delete, each one atomic and never torn.
+
+    <store>/lock                          an flock for every change
+    <store>/generation                    a number that changes with every change; all that a worker watches
+    <store>/<name>/state.json             aliases, tags, the highest version number given
+    <store>/<name>/history.jsonl          one line a change: when, who, what, why
+    <store>/<name>/<version>/             manifest.json and the files it records; never changed again
+
+Whoever can write the store can run code in the server: digests guard against damage, not against an author. With a
+key, manifests carry an HMAC, and a version without a valid one is neither loaded nor listed as whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from models.errors import (
+    ArtifactDamaged,
+    Conflict,
+    ModelNotFound,
+    PublishError,
+    VersionNotFound,
+)
+from models.files import Files, store_errors
+from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
+from models.names import check_model_name, check_tag, split_reference, version_number
+from models.signature import Signature
+from models.state import Change, State, read_generation, read_history, read_state
+from models.stored import StoredVersion, read_version
+
+__all__ = ["Store", "StoredVersion"]
+
+STAGING = ".staging-"
+
+
+class Store:
+    """A directory of models. Nothing is created before the first change; every reader works on a read-only disk."""
+
+    def __init__(self, path: str | Path, *, key: bytes | None = None, files: Files | None = None) -> None:
+        self.path = Path(path)
+        self.key = key
+        self.files = files or Files()
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def generation(self) -> str:
+        """A text that differs after every change of the store."""
+        return read_generation(self.path)
+
+    def names(self) -> list[str]:
+        """The models that have at least one version, sorted."""
+        with store_errors(self.path):
+            if not self.path.exists():
+                return []
+            found = [p.name for p in self.path.iterdir() if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", p.name)]
+        return sorted(name for name in found if self._versions(name))
+
+    def versions(self, name: str) -> list[int]:
+        """The version numbers of a model, ascending; raises ModelNotFound or InvalidName."""
+        found = self._versions(check_model_name(name))
+        if not found:
+            raise ModelNotFound(name, self.names())
+        return found
+
+    def state(self, name: str) -> State:
+        """Aliases and tags of a model; ``stable`` is its lowest version until something else was promoted."""
+        versions = self.versions(name)
+        state = read_state(self.path / name)
+        return replace(state, aliases={"stable": versions[0], **state.aliases})
+
+    def selectors(self, name: str) -> dict[str, int]:
+        """Everything but a number that picks a version of the model: tags, aliases and ``latest``."""
+        state = self.state(name)
+        return {**state.tags, **state.aliases, "latest": self.versions(name)[-1]}
+
+    def resolve(self, name: str, selector: str = "stable") -> int:
+        """The version that a number, tag or alias names; raises ModelNotFound, VersionNotFound or InvalidName."""
+        versions, selectors = self.versions(name), self.selectors(name)
+        number = version_number(selector)
+        found = selectors.get(selector) if number is None else number
+        if found not in versions:
+            raise VersionNotFound(name, selector, [*map(str, versions), *selectors])
+        return found
+
+    def resolve_reference(self, reference: str) -> tuple[str, int]:
+        """``name``, ``name:3`` or ``name:tag`` -> name and version."""
+        name, selector = split_reference(reference)
+        return name, self.resolve(name, selector)
+
+    def get(self, name: str, version: int) -> StoredVersion:
+        """A version with its manifest read and, if the store has a key, its signature checked.
+
+        Raises VersionNotFound, ArtifactDamaged or ArtifactUnsigned.
+        """
+        path = self.path / check_model_name(name) / str(version)
+        try:
+            return read_version(path, name, version, self.key)
+        except OSError as error:
+            if not path.is_dir():
+                raise VersionNotFound(name, str(version), map(str, self.versions(name))) from error
+            raise ArtifactDamaged(
+                f"{name}/{version}/{MANIFEST} cannot be read ({error.strerror}); publish the version again"
+            ) from error
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Every change of the model, oldest first."""
+        return read_history(self.path / check_model_name(name))
+
+    # -- changing -----------------------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        name: str,
+        estimator: Any,
+        X_sample: Any,
+        y_sample: Any = None,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        signature: Signature | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        code: str | Path | None = None,
+        trained_at: datetime | None = None,
+        on_step: Callable[[str], None] = lambda step: None,
+    ) -> StoredVersion:
+        """Measure, verify and add a version; the first of a name becomes ``stable``.
+
+        estimator : a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows, **parameters)``,
+            or the Path of a joblib or pickle file, which is unpickled.
+        X_sample : DataFrame or array of shape (n_rows, n_columns); y_sample : its outcomes, of shape (n_rows,).
+        Raises PublishError, LoadError, InvalidName or StoreUnavailable; the store is then as it was.
+        """
+        from models.publication import Description, draft_version
+
+        check_model_name(name)
+        for tag in tags:
+            check_tag(tag)
+        said = Description(
+            metrics=metrics,
+            description=description,
+            signature=signature,
+            parameters=parameters,
+            code=Path(code) if code else None,
+            trained_at=trained_at,
+        )
+        draft = draft_version(name, estimator, X_sample, y_sample, said, on_step)
+        on_step("writing it to the store")
+        return self.add(draft.manifest, draft.files, tags=tags)
+
+    def add(
+        self,
+        manifest: Manifest,
+        files: Mapping[str, bytes],
+        *,
+        tags: Sequence[str] = (),
+        what: str = "publish",
+    ) -> StoredVersion:
+        """Write a version under the next free number. ``manifest.files`` must be the records of ``files``."""
+        if {path: record.size_bytes for path, record in manifest.files.items()} != {
+            p: len(d) for p, d in files.items()
+        }:
+            raise PublishError("the manifest does not record the files that it comes with")
+        for tag in tags:
+            check_tag(tag)
+        name = manifest.name
+        with store_errors(self.path):
+            directory = self.path / check_model_name(name)
+            self.files.make_dir(directory)
+            staging = directory / f"{STAGING}{os.getpid()}-{os.urandom(4).hex()}"
+            with self.files.locked(directory / f"{staging.name}.lock"):
+                for path, data in files.items():
+                    self.files.write(staging / path, data)
+                with self._change(name) as change:
+                    state = read_state(directory)
+                    number = max([state.highest, *self._versions(name)]) + 1
+                    manifest = replace(manifest, version=number)
+                    raw = manifest.to_bytes()
+                    self.files.write(staging / MANIFEST, raw)
+                    if self.key is not None:
+                        self.files.write(staging / MANIFEST_SIGNATURE, sign(raw, self.key))
+                    self.files.sync_tree(staging)
+                    self.files.rename(staging, directory / str(number))
+                    aliases = {"stable": self._versions(name)[0], **state.aliases}
+                    change.set_state(
+                        replace(
+                            state,
+                            highest=number,
+                            aliases=aliases,
+                            tags=state.tags | dict.fromkeys(tags, number),
+                        )
+                    )
+                    change.record(what, version=number, tags=list(tags))
+            self._collect_leftovers(directory)
+        return StoredVersion(directory / str(number), manifest)
+
+    def tag(self, name: str, version: int, tag: str, why: str = "") -> None:
+        """Let a tag name the version, wherever it pointed before; raises VersionNotFound or InvalidName."""
+        check_tag(tag)
+        with store_errors(self.path):
+            self.versions(name)
+            with self._change(name) as change:
+                if version not in self._versions(name):
+                    raise VersionNotFound(name, str(version), map(str, self.versions(name)))
+                state = read_state(self.path / name)
+                change.set_state(replace(state, tags={**state.tags, tag: version}))
+                change.record("tag", tag=tag, before=state.tags.get(tag), version=version, why=why)
+
+    def delete(self, name: str, version: int, why: str = "") -> None:
+        """Remove a version and its tags; its number is never given again.
+
+        Raises VersionNotFound, or Conflict when an alias or the traffic rule names it.
+        """
+        with store_errors(self.path):
+            self.versions(name)
+            with self._change(name) as change:
+                if version not in self._versions(name):
+                    raise VersionNotFound(name, str(version), map(str, self.versions(name)))
+                holding = [alias for alias, held in self.state(name).aliases.items() if held == version]
+                if holding:
+                    raise Conflict(
+                        f"{name}:{version} is {' and '.join(holding)}; move that to another version first, "
+                        f"or delete the whole model"
+                    )
+                self._remove(change, name, [version])
+                change.record("delete", version=version, why=why)
+
+    def delete_model(self, name: str, why: str = "") -> None:
+        """Remove every version of a model; its numbers are never given again. Raises ModelNotFound."""
+        with store_errors(self.path):
+            self.versions(name)
+            with self._change(name) as change:
+                versions, stable = self._versions(name), self.state(name).aliases["stable"]
+                # Stable goes last: until the model is gone its name keeps answering with the same version.
+                self._remove(change, name, [v for v in versions if v != stable])
+                change.set_state(replace(read_state(self.path / name), aliases={}, traffic=None))
+                self._remove(change, name, [v for v in versions if v == stable])
+                change.record("delete", versions=versions, why=why)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _versions(self, name: str) -> list[int]:
+        with store_errors(self.path):
+            try:
+                entries = list((self.path / name).iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(n for e in entries if (n := version_number(e.name)) is not None and e.is_dir())
+
+    @contextmanager
+    def _change(self, name: str) -> Iterator[Change]:
+        """Hold the store's lock for one change of one model."""
+        self.files.make_dir(self.path)
+        with self.files.locked(self.path / "lock"):
+            yield Change(self.files, self.path, name)
+
+    def _remove(self, change: Change, name: str, versions: Sequence[int]) -> None:
+        state = read_state(self.path / name)
+        tags = {tag: version for tag, version in state.tags.items() if version not in versions}
+        # The numbers must be on record before the directories go, or a crash between would free them.
+        change.set_state(replace(state, highest=max([state.highest, *self._versions(name)]), tags=tags))
+        for version in versions:
+            leftover = self.path / name / f"{STAGING}deleted-{version}-{os.urandom(4).hex()}"
+            self.files.rename(self.path / name / str(version), leftover)
+            self.files.remove_tree(leftover)
+
+    def _collect_leftovers(self, directory: Path) -> None:
+        """Remove what publishers that died left behind: their locks are free."""
+        for lock in directory.glob(f"{STAGING}*.lock"):
+            with self.files.locked(lock, wait=False) as free:
+                if free:
+                    self.files.remove_tree(directory / lock.name.removesuffix(".lock"))
+                    self.files.remove_file(lock)
+        for deleted in directory.glob(f"{STAGING}deleted-*"):
+            self.files.remove_tree(deleted)

@@ -1,0 +1,62 @@
+"""How one version is read from the disk: its manifest first, then only bytes that the manifest records."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import ArtifactDamaged
+from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, check_signature
+
+MAX_MANIFEST_BYTES = 8 * 2**20
+MAX_SIGNATURE_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One whole version in the store: an Artifact."""
+
+    path: Path
+    manifest: Manifest
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file, after they matched their recorded digest; raises ArtifactDamaged."""
+        where = f"{self.manifest.name}/{self.manifest.version}/{path}"
+        try:
+            record = self.manifest.files[path]
+            data = _read(self.path / path, record.size_bytes)
+        except (FileNotFoundError, KeyError) as error:
+            raise ArtifactDamaged(f"{where} is missing from the store; publish it again") from error
+        except OSError as error:
+            raise ArtifactDamaged(f"{where} cannot be read ({error.strerror}); publish it again") from error
+        return record.check(data, where)
+
+
+def read_version(path: Path, name: str, version: int, key: bytes | None) -> StoredVersion:
+    """The version in the directory ``path``, which must be that version of that model, and signed if there is a key.
+
+    Raises OSError when its files cannot be read, ArtifactDamaged or ArtifactUnsigned.
+    """
+    where = f"{name}/{version}/{MANIFEST}"
+    raw = _read(path / MANIFEST, MAX_MANIFEST_BYTES)
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise ArtifactDamaged(f"{where} is larger than {MAX_MANIFEST_BYTES} bytes; publish the version again")
+    if key is not None:
+        signed = (path / MANIFEST_SIGNATURE).exists()
+        check_signature(
+            raw, _read(path / MANIFEST_SIGNATURE, MAX_SIGNATURE_BYTES) if signed else b"", key, where
+        )
+    manifest = Manifest.from_bytes(raw, where)
+    if (manifest.name, manifest.version) != (name, version):
+        raise ArtifactDamaged(
+            f"{where} belongs to {manifest.name}:{manifest.version}; publish the version again"
+        )
+    return StoredVersion(path, manifest)
+
+
+def _read(path: Path, expected_bytes: int) -> bytes:
+    """The file's bytes, never through a link, and of a larger file one byte more than expected; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(expected_bytes + 1)

@@ -1,0 +1,31 @@
+"""A store in a fresh directory, and the iris data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from threadpoolctl import threadpool_limits
+
+from models.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def iris() -> tuple[pd.DataFrame, pd.Series]:
+    data = load_iris(as_frame=True)
+    return data.data, data.target
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in the server: threads that wait for each other make small models slow on a busy machine."""
+    with threadpool_limits(1):
+        yield

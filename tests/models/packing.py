@@ -1,0 +1,49 @@
+"""Archives taken apart and packed again, well or badly."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from models.archive import MAX_UNPACKED_BYTES, export_version, import_version
+from models.errors import ArchiveRefused
+from models.store import Store
+from tests.toys import summing_draft
+
+#: Name -> contents, or the header of something else than a file.
+Members = list[tuple[str | tarfile.TarInfo, bytes]]
+
+
+def packed_toy(store: Store, file: Path) -> Path:
+    """A good archive of toy:1."""
+    draft = summing_draft()
+    store.add(draft.manifest, draft.files)
+    export_version(store, "toy", 1, file)
+    return file
+
+
+def members_of(file: Path) -> Members:
+    with tarfile.open(file) as tar:
+        return [(m.name, tar.extractfile(m).read()) for m in tar]  # type: ignore[union-attr]
+
+
+def pack(file: Path, members: Members, format: int = tarfile.USTAR_FORMAT) -> Path:
+    with tarfile.open(file, "w:gz", format=format) as tar:
+        for member, data in members:
+            header = member if isinstance(member, tarfile.TarInfo) else tarfile.TarInfo(member)
+            header.size = len(data)
+            tar.addfile(header, io.BytesIO(data))
+    return file
+
+
+def refused(store: Store, file: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> str:
+    """Why the import was refused; the store is untouched."""
+    with pytest.raises(ArchiveRefused) as error:
+        import_version(store, file, max_bytes=max_bytes)
+    assert not store.path.exists()
+    assert "\n" not in str(error.value)
+    assert str(file) in str(error.value)
+    return str(error.value)

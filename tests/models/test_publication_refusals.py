@@ -1,0 +1,164 @@
+"""What cannot become a version, and how its publisher is told; the store is then as it was."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.preprocessing import StandardScaler
+
+from models.errors import InvalidName, LoadError, PublishError
+from models.store import Store
+from tests.toys import Local
+
+X = np.random.default_rng(3).normal(size=(40, 3))
+Y = (X[:, 0] > 0).astype(int)
+
+
+class Answering(BaseEstimator):
+    """Answers with a function of the rows."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+
+    def predict(self, X: Any) -> Any:
+        return self.answer(X)
+
+
+def crash(X: Any) -> Any:
+    raise RuntimeError("out of\ncheese")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_written(store: Store) -> Iterator[None]:
+    yield
+    assert not store.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (StandardScaler().fit(X), "StandardScaler has no predict()"),
+        (LogisticRegression(), "the sample: NotFittedError: This LogisticRegression instance is not fitted"),
+        (Answering(lambda X: X), "the model cannot be pickled: "),
+        (Answering(Local(crash)), "the sample: RuntimeError: out of cheese"),
+        (
+            Answering(Local(lambda X: np.full(len(X), np.nan))),
+            "the model answers NaN or Infinity for a row; JSON has no such number",
+        ),
+        (
+            Answering(Local(lambda X: np.random.default_rng().normal(size=len(X)))),
+            "the model gives other answers when the same rows are asked again",
+        ),
+        (
+            Answering(Local(lambda X: np.full(len(X), "high"))),
+            "predict() gives <U4 of shape (2,); declare a signature for it",
+        ),
+        (
+            Answering(Local(lambda X: X[:, 0] > 0)),
+            "predict() gives bool of shape (2,); declare a signature for it",
+        ),
+    ],
+)
+def test_a_model_that_cannot_answer_with_numbers_or_labels(store: Store, model: Any, message: str) -> None:
+    with pytest.raises(PublishError) as refused:
+        store.publish("toy", model, X)
+    assert str(refused.value).startswith(message) or message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestClassifier(2),
+        OneVsRestClassifier(LogisticRegression()),
+        MultiOutputClassifier(LogisticRegression()),
+    ],
+)
+def test_a_classifier_with_several_outputs(store: Store, model: Any) -> None:
+    with pytest.raises(
+        PublishError, match="a classifier with several outputs cannot be served; publish one model"
+    ):
+        store.publish("toy", model.fit(X, np.column_stack([Y, 1 - Y])), X)
+
+
+def test_labels_that_json_does_not_have(store: Store) -> None:
+    days = np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[D]")[Y]
+    with pytest.raises(PublishError, match=r"labels of type datetime64\[D\] cannot be JSON"):
+        store.publish("toy", DummyClassifier().fit(X, days), X)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_metric_that_is_no_number(store: Store, value: float) -> None:
+    model = LinearRegression().fit(X, Y)
+    with pytest.raises(PublishError, match=f"metric 'r2' is {value}; give a finite number"):
+        store.publish("toy", model, X, metrics={"r2": value})
+    with pytest.raises(PublishError, match="metric 'sample_mean_absolute_error' is"):
+        store.publish("toy", model, X, np.where(Y > 0, value, 0.0))
+
+
+def test_outcomes_of_another_shape_than_the_answers(store: Store) -> None:
+    model = LinearRegression().fit(X, Y)
+    with pytest.raises(PublishError, match=r"shape \(39,\), the answers to the sample \(40,\)"):
+        store.publish("toy", model, X, Y[:-1])
+    with pytest.raises(PublishError, match=r"shape \(40, 1\), the answers to the sample \(40,\)"):
+        store.publish("toy", model, X, Y[:, None])
+
+
+def test_a_sample_that_json_cannot_give_back(store: Store) -> None:
+    """The model looks at the time of day; a client sends dates."""
+    sample = pd.DataFrame({"at": pd.date_range("2024-01-01", periods=40, freq="7h")})
+    model = Answering(Local(lambda X: X["at"].dt.hour.to_numpy() * 1.0))
+    model.feature_names_in_ = np.array(["at"], dtype=object)
+    with pytest.raises(
+        PublishError, match=r"gives other answers when the sample's rows are made from JSON again"
+    ):
+        store.publish("toy", model, sample)
+
+
+def test_a_file_that_is_missing_or_no_pickle(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match=r"no\.joblib: no such file or directory"):
+        store.publish("toy", tmp_path / "no.joblib", X)
+    (tmp_path / "text.joblib").write_text("not a pickle")
+    with pytest.raises(LoadError, match="the artifact cannot be unpickled: "):
+        store.publish("toy", tmp_path / "text.joblib", X)
+
+
+def test_names_are_checked_before_any_work_is_done(store: Store) -> None:
+    steps: list[str] = []
+    with pytest.raises(InvalidName):
+        store.publish("Toy", LinearRegression(), X, on_step=steps.append)
+    with pytest.raises(InvalidName):
+        store.publish("toy", LinearRegression(), X, tags=["1.0", "latest"], on_step=steps.append)
+    assert steps == []
+
+
+def test_code_that_is_not_there(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "own.py").symlink_to(__file__)
+    model = LinearRegression().fit(X, Y)
+    for name, why in (
+        ("none.py", "no Python file or"),
+        ("empty", "no Python file there"),
+        ("linked", "is a link"),
+    ):
+        with pytest.raises(PublishError, match=f"--code .*{name}: .*{why}"):
+            store.publish("toy", model, X, code=tmp_path / name)
+
+
+def test_a_day_is_a_fine_value_but_no_label(store: Store) -> None:
+    labels = np.array([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)], dtype=object)[Y]
+    with pytest.raises(PublishError, match="labels of type object cannot be JSON"):
+        store.publish("toy", DummyClassifier().fit(X, labels), X)

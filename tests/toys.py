@@ -1,0 +1,85 @@
+"""Models that cost nothing to train, and drafts of them that can be added to a store without publishing again."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.manifest import FileRecord
+from models.publication import Description, Draft, draft_version
+from models.runtimes.pickled import ARTIFACT
+from models.signature import Column, Output, Signature
+
+
+class Summing:
+    """Answers the sum of two columns, times a parameter."""
+
+    signature = Signature(
+        columns=(Column("a"), Column("b")),
+        output=Output("number"),
+        parameters=(Column("factor", default=1.0),),
+    )
+
+    def predict(self, rows: np.ndarray, factor: float = 1.0) -> Any:
+        return rows.sum(axis=1) * factor
+
+
+#: What ``remember`` was called with: type and shape.
+SEEN: list[tuple[str, tuple[int, ...]]] = []
+
+
+def remember(X: Any) -> Any:
+    """A step of a pipeline that shows how the pipeline is called."""
+    SEEN.append((type(X).__name__, X.shape))
+    return X
+
+
+_functions: list[Callable[..., Any]] = []
+
+
+def _function(place: int) -> Callable[..., Any]:
+    return _functions[place]
+
+
+class Local:
+    """A function that can be pickled although it is a lambda: inside this process it is found by its place."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.place = len(_functions)
+        _functions.append(function)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _function, (self.place,)
+
+
+class Canary:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def summing_draft(name: str = "toy") -> Draft:
+    """A version of Summing, as publishing makes it."""
+    return draft_version(name, Summing(), [[1.0, 2.0], [3.0, 4.0]], None, Description())
+
+
+def with_files(draft: Draft, files: Mapping[str, bytes]) -> Draft:
+    """The draft with some of its files replaced, and their records with them."""
+    files = {**draft.files, **files}
+    records = {path: FileRecord.of(data) for path, data in files.items()}
+    return Draft(replace(draft.manifest, files=records), files)
+
+
+def canary_draft(path: Path, name: str = "toy") -> Draft:
+    """A version that touches ``path`` if it is ever unpickled, also when it is cut or changed behind its half."""
+    data = pickle.dumps(Canary(path))
+    return with_files(summing_draft(name), {ARTIFACT: data + bytes(len(data))})
