@@ -1,0 +1,77 @@
+"""How models and versions are shown: metadata as JSON, with everything that was recorded at publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.manifest import Manifest
+from models.signature import Column, Signature
+
+
+def version_summary(
+    version: int, state: str, reason: str, selectors: Sequence[str], manifest: Manifest | None
+) -> dict[str, Any]:
+    """One line of a model's list of versions; ``manifest`` is None when it cannot be trusted."""
+    found: dict[str, Any] = {"version": str(version), "state": state, "names": sorted(selectors)}
+    if reason:
+        found["reason"] = reason
+    if manifest is not None:
+        found |= {
+            "published_at": manifest.published_at,
+            "trained_at": manifest.trained_at,
+            "framework": manifest.framework,
+            "metrics": dict(manifest.metrics),
+        }
+    return found
+
+
+def version_metadata(summary: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    """Everything about one version: M8 of the design, and what it was made with."""
+    return {
+        "name": manifest.name,
+        **summary,
+        "description": manifest.description,
+        "estimator": manifest.estimator,
+        **signature_metadata(manifest.signature),
+        "example": dict(manifest.example),
+        "measured_ms": dict(manifest.measured_ms),
+        "golden_rows": {"rows": manifest.golden_rows, "synthetic": manifest.golden_synthetic},
+        "libraries": dict(manifest.libraries),
+        "files": {path: {"sha256": r.sha256, "bytes": r.size_bytes} for path, r in manifest.files.items()},
+    }
+
+
+def signature_metadata(signature: Signature) -> dict[str, Any]:
+    """What goes in and what comes out; ``classes`` are in the order of ``probability``."""
+    output: dict[str, Any] = {"kind": signature.output.kind}
+    if signature.output.kind == "class":
+        output |= {"classes": list(signature.output.classes), "probability": signature.output.probability}
+    if signature.output.size is not None:
+        output["size"] = signature.output.size
+    if signature.output.columns:
+        output["columns"] = [column_metadata(c) for c in signature.output.columns]
+    return {
+        "features": [column_metadata(c) for c in signature.columns],
+        "feature_names_recorded": signature.named,
+        "parameters": [column_metadata(p) for p in signature.parameters],
+        "output": output,
+    }
+
+
+def column_metadata(column: Column) -> dict[str, Any]:
+    """Name, type, declared constraints and observed range, without what does not apply."""
+    found: dict[str, Any] = {"name": column.name, "dtype": column.dtype, "required": column.required}
+    optional = {
+        "description": column.description or None,
+        "default": column.default,
+        "nullable": column.nullable or None,
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "min_length": column.min_length,
+        "max_length": column.max_length,
+        "values": None if column.values is None else list(column.values),
+        "observed": None if column.observed is None else list(column.observed),
+        "example": column.example,
+    }
+    return found | {key: value for key, value in optional.items() if value is not None}

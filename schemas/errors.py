@@ -1,0 +1,85 @@
+"""What an error looks like to a client (RFC 9457), and how marshmallow's messages become located faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from models.errors import Fault
+from schemas.matrix import MAX_FAULTS, shown, unknown_name
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class FaultSchema(Schema):
+    """One thing wrong with an input."""
+
+    loc = fields.List(
+        fields.Raw(), metadata={"description": "Where: names and row numbers", "example": ["inputs", 3]}
+    )
+    msg = fields.String(metadata={"description": "What is wrong"})
+    expected = fields.String(metadata={"description": "What was expected"})
+    got = fields.Raw(metadata={"description": "What came, shortened", "nullable": True})
+
+
+class ProblemSchema(Schema):
+    """Problem details for HTTP APIs (RFC 9457)."""
+
+    type = fields.String(metadata={"example": "about:blank"})
+    title = fields.String(metadata={"example": "Unprocessable Entity"})
+    status = fields.Integer(metadata={"example": 422})
+    detail = fields.String()
+    request_id = fields.String()
+    errors = fields.List(fields.Nested(FaultSchema))
+
+
+def problem(
+    status: int, title: str, detail: str, request_id: str, faults: Iterable[Fault] = (), **members: Any
+) -> dict[str, Any]:
+    """The body of an error reply; ``members`` are extension members (RFC 9457, section 3.2)."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+        **members,
+    }
+    errors = [{"loc": list(f.loc), "msg": f.msg, "expected": f.expected, "got": f.got} for f in faults]
+    return {**body, "errors": errors[:MAX_FAULTS]} if errors else body
+
+
+def faults_of(messages: Any, schema: Schema, given: Any, prefix: tuple[str | int, ...] = ()) -> list[Fault]:
+    """marshmallow's nested messages about ``given`` as a flat list. Our own fields put whole faults into them."""
+    if isinstance(messages, list):
+        return [
+            m.under(*prefix) if isinstance(m, Fault) else Fault(prefix, str(m).rstrip(".").lower())
+            for m in messages
+        ]
+    known = {f.data_key or name: f for name, f in schema.fields.items()}
+    if not isinstance(given, Mapping):
+        return [Fault(prefix, "not an object", f"an object with {', '.join(sorted(known))}", shown(given))]
+    found: list[Fault] = []
+    order = {name: i for i, name in enumerate(given)}
+    for name, inner in sorted(messages.items(), key=lambda message: order.get(message[0], -1)):
+        if len(found) >= MAX_FAULTS:
+            break
+        if name not in known:
+            found += [unknown_name(str(name), known).under(*prefix)]
+        else:
+            field = known[name]
+            nested = field.schema if isinstance(field, fields.Nested) else schema
+            said = inner[0] if isinstance(inner, list) else None
+            if said in (field.error_messages["required"], field.error_messages["null"]):
+                what = "missing" if name not in given else "null is not allowed"
+                found += [Fault((*prefix, name), what, _expected(field))]
+            else:
+                found += faults_of(inner, nested, given.get(name), (*prefix, name))
+    return found
+
+
+def _expected(field: fields.Field[Any]) -> str:
+    message = str(field.error_messages["required"])
+    return "" if message.startswith("Missing data") else message

@@ -1,0 +1,120 @@
+"""How the body of a prediction is read for one signature, and how its reply is written.
+
+A single request is ``{"features": [..]}``, ``{"features": {name: value}}`` or the bare named object; a batch is
+``{"inputs": [row, ..]}``. Parameters stand under ``parameters``, in the bare form beside the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from marshmallow import Schema, ValidationError, fields
+
+from models.errors import Fault, InputError
+from models.outputs import Outputs
+from models.signature import Signature
+from schemas.errors import faults_of
+from schemas.fields import ColumnField, RowField, RowsField, row_object
+from schemas.matrix import Rows, shown
+
+
+class PredictSchemas:
+    """The marshmallow schemas of one signature. Reading raises InputError with every fault at once."""
+
+    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+        self.signature = signature
+        rows = Rows(signature)
+        parameters = self._parameters()
+        self.single = Schema.from_dict({"features": RowField(rows, required=True), **parameters})()
+        self.batch = Schema.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
+
+    def read_single(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """A row as ndarray of shape (1, n_columns), and the parameters by name."""
+        if not isinstance(body, dict):
+            raise InputError([Fault((), "not an object", 'such as {"features": [..]}', shown(body))])
+        if not self._is_bare(body):
+            loaded = self._load(self.single, body)
+            return loaded["features"], loaded.get("parameters", {})
+        if isinstance(body.get("inputs"), list) and self.signature.index("inputs") is None:
+            raise InputError(
+                [Fault(("inputs",), "rows belong to the batch route", "POST the same to ../predict/batch")]
+            )
+        names = {p.name for p in self.signature.parameters}
+        features = {name: value for name, value in body.items() if name not in names}
+        split: dict[str, Any] = {"features": features}
+        if names:
+            split["parameters"] = {name: value for name, value in body.items() if name in names}
+        try:
+            loaded = self._load(self.single, split)
+        except InputError as error:
+            inner = ("features", "parameters")
+            bare = [f.loc[1:] if f.loc[:1] and f.loc[0] in inner else f.loc for f in error.faults]
+            raise InputError(
+                Fault(loc, f.msg, f.expected, f.got) for loc, f in zip(bare, error.faults, strict=True)
+            ) from error
+        return loaded["features"], loaded.get("parameters", {})
+
+    def read_batch(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name."""
+        if not isinstance(body, dict):
+            raise InputError([Fault((), "not an object", 'such as {"inputs": [[..], ..]}', shown(body))])
+        loaded = self._load(self.batch, body)
+        return loaded["inputs"], loaded.get("parameters", {})
+
+    def single_forms(self) -> list[dict[str, Any]]:
+        """The bare named object in OpenAPI, beside the envelope that ``single`` describes."""
+        return [row_object(self.signature, self.signature.parameters)]
+
+    def _parameters(self) -> dict[str, fields.Field[Any]]:
+        columns = self.signature.parameters
+        if not columns:
+            return {}
+        # marshmallow splits attribute names at dots, so the real name is the data key only.
+        schema = Schema.from_dict({f"parameter_{i}": ColumnField(c) for i, c in enumerate(columns)})
+        said: dict[str, Any] = dict.fromkeys(
+            ("required", "null"), f"an object with {', '.join(c.name for c in columns)}"
+        )
+        if any(c.required for c in columns):
+            return {"parameters": fields.Nested(schema, required=True, error_messages=said)}
+        defaults = {f"parameter_{i}": c.default for i, c in enumerate(columns)}
+        return {"parameters": fields.Nested(schema, load_default=defaults, error_messages=said)}
+
+    def _load(self, schema: Schema, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            loaded: dict[str, Any] = schema.load(body)
+        except ValidationError as error:
+            raise InputError(faults_of(error.messages, schema, body)) from error
+        if self.signature.parameters:
+            given = loaded["parameters"]
+            named = {c.name: given[f"parameter_{i}"] for i, c in enumerate(self.signature.parameters)}
+            loaded["parameters"] = named
+        return loaded
+
+    def _is_bare(self, body: Mapping[str, Any]) -> bool:
+        """A value of a column is never a list or an object, so an envelope can be told even from a column of
+        the same name."""
+        if "features" not in body:
+            return True
+        column = not self.signature.named or self.signature.index("features") is not None
+        return column and not isinstance(body["features"], (list, dict))
+
+
+def reply_body(
+    signature: Signature, outputs: Outputs, name: str, version: int, *, single: bool, **more: str
+) -> Any:
+    """The JSON value that answers a request: an envelope with ``more`` in it, or the prediction alone if it is bare.
+
+    Probabilities are there for a classifier that has them; records are stamped with the version.
+    """
+    values, probabilities = outputs.to_lists()
+    stamp = signature.output.version_column
+    if stamp is not None:
+        values = [[{**record, stamp: str(version)} for record in records] for records in values]
+    if signature.bare:
+        return values[0] if single else values
+    body: dict[str, Any] = {"prediction": values[0]} if single else {"predictions": values}
+    if probabilities is not None:
+        body |= {"probability": probabilities[0]} if single else {"probabilities": probabilities}
+    return {**body, "model": name, "model_version": str(version), **more}

@@ -1,0 +1,195 @@
+"""What the catalog, readiness and version routes answer, as the document shows it and tests hold it to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, fields
+
+STATES = ["lazy", "loading", "ready", "failed"]
+
+
+def _text(description: str, *, required: bool = True, **metadata: Any) -> fields.String:
+    return fields.String(required=required, metadata={"description": description, **metadata})
+
+
+def _state() -> fields.String:
+    return _text("`lazy` is loaded by its first request", enum=STATES)
+
+
+def _reason() -> fields.String:
+    return _text("Why, when it is not as it should be", required=False)
+
+
+def _names(description: str, example: dict[str, str]) -> fields.Dict:
+    metadata = {"description": description, "example": example}
+    return fields.Dict(keys=fields.String(), values=fields.String(), required=True, metadata=metadata)
+
+
+class Reply(Schema):
+    """A reply that later releases may add members to."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class HealthSchema(Reply):
+    """The process answers."""
+
+    status = _text("Always this", enum=["healthy"])
+
+
+class VersionStateSchema(Reply):
+    """The state of one version."""
+
+    state = _state()
+    reason = _reason()
+
+
+class ModelStateSchema(VersionStateSchema):
+    """The state of one model, which is that of its stable version, and of each version."""
+
+    versions = fields.Dict(keys=fields.String(), values=fields.Nested(VersionStateSchema), required=True)
+
+
+class ReadySchema(Reply):
+    """Whether requests should be sent here."""
+
+    status = _text(
+        "Requests should be sent here when it is `ready`", enum=["ready", "loading", "draining", "unable"]
+    )
+    reason = _reason()
+    models = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(ModelStateSchema),
+        required=True,
+        metadata={"example": {"name": {"state": "ready", "versions": {"1": {"state": "ready"}}}}},
+    )
+
+
+class ReleaseSchema(Reply):
+    """The release that answers, and the generation of the store that it serves."""
+
+    version = _text("The release of the server")
+    generation = _text("Changes with every change of the store")
+
+
+class IndexSchema(Reply):
+    """What there is."""
+
+    name = _text("Always this", enum=["plumbline"])
+    version = _text("The release of the server")
+    links = _names("What to open", {"models": "/models"})
+    predict = _names("Model name to the route of its predictions", {})
+
+
+class ModelReadySchema(Reply):
+    """Whether routed requests of one model can be answered."""
+
+    name = _text("The model")
+    ready = fields.Boolean(required=True)
+    state = _state()
+    reason = _reason()
+
+
+class ModelSchema(Reply):
+    """One model."""
+
+    name = _text("The model")
+    default = fields.Boolean(required=True, metadata={"description": "Whether /predict is this model"})
+    state = _state()
+    reason = _reason()
+    description = _text("What the publisher says about it")
+    versions = fields.List(fields.String(), required=True, metadata={"description": "Numbers, ascending"})
+    latest = _text("The highest number")
+    aliases = _names("Alias to number; `stable` answers routed requests", {"stable": "1"})
+    tags = _names("Tag to number", {"1.0.0": "1"})
+
+
+class ModelsSchema(Reply):
+    """Every model."""
+
+    models = fields.List(fields.Nested(ModelSchema), required=True)
+
+
+class VersionSummarySchema(Reply):
+    """One version of a model. What was recorded at publishing is absent when the version cannot be read."""
+
+    version = _text("The number of the version")
+    state = _state()
+    reason = _reason()
+    names = fields.List(fields.String(), required=True, metadata={"description": "Tags and aliases"})
+    published_at = fields.DateTime(metadata={"description": "UTC"})
+    trained_at = fields.DateTime(metadata={"description": "UTC"})
+    framework = _text("What it runs on", required=False)
+    metrics = fields.Dict(
+        keys=fields.String(), values=fields.Float(), metadata={"example": {"accuracy": 0.95}}
+    )
+
+
+class ModelDetailSchema(ModelSchema):
+    """One model, with what is known about each of its versions."""
+
+    versions = fields.List(
+        fields.Nested(VersionSummarySchema), required=True, metadata={"description": "Ascending"}
+    )
+
+
+class ColumnSchema(Reply):
+    """A feature, a parameter or a column of a record."""
+
+    name = _text("The name in requests and replies")
+    dtype = _text("The type", enum=["float", "int", "bool", "string", "category", "date"])
+    required = fields.Boolean(required=True)
+    description = _text("What it is", required=False)
+    default = fields.Raw()
+    nullable = fields.Boolean()
+    minimum = fields.Float(metadata={"description": "Declared: an input outside is refused"})
+    maximum = fields.Float(metadata={"description": "Declared: an input outside is refused"})
+    min_length = fields.Integer()
+    max_length = fields.Integer()
+    values = fields.List(fields.Raw(), metadata={"description": "Declared: any other is refused"})
+    observed = fields.List(
+        fields.Float(), metadata={"description": "Range of the training data: an input outside it is taken"}
+    )
+    example = fields.Raw()
+
+
+class OutputSchema(Reply):
+    """What one row is answered with."""
+
+    kind = _text("The form of the answer", enum=["number", "class", "vector", "records"])
+    classes = fields.List(fields.Raw(), metadata={"description": "In the order of `probability`"})
+    probability = fields.Boolean()
+    size = fields.Integer()
+    columns = fields.List(fields.Nested(ColumnSchema))
+
+
+class VersionDetailSchema(VersionSummarySchema):
+    """Everything recorded about one version."""
+
+    name = _text("The model")
+    description = _text("What the publisher says about it")
+    estimator = _text("The class of the model")
+    features = fields.List(fields.Nested(ColumnSchema), required=True)
+    feature_names_recorded = fields.Boolean(
+        required=True,
+        metadata={"description": "If not, an object of any names is taken in the text order of its keys"},
+    )
+    parameters = fields.List(fields.Nested(ColumnSchema), required=True)
+    output = fields.Nested(OutputSchema, required=True)
+    example = fields.Dict(required=True, metadata={"description": "A request and the prediction it gets"})
+    measured_ms = fields.Dict(
+        keys=fields.String(),
+        values=fields.Float(),
+        required=True,
+        metadata={
+            "description": "Number of rows to the median time of one call, in milliseconds",
+            "example": {"1": 0.2, "8": 0.2, "64": 0.3},
+        },
+    )
+    golden_rows = fields.Dict(
+        required=True, metadata={"description": "How many answers are kept to verify it by"}
+    )
+    libraries = _names("What it was made with", {"numpy": "2.4.6"})
+    files = fields.Dict(required=True, metadata={"description": "Its files, with digest and size"})

@@ -1,0 +1,116 @@
+"""What the document says about a value is what is enforced for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+from marshmallow import Schema, ValidationError
+
+from models.signature import Column
+from schemas.fields import ColumnField, column_property, row_forms, row_object
+from schemas.matrix import check_cell
+from tests.schemas.reading import schemas, signature
+
+COLUMNS = [
+    Column("v"),
+    Column("v", minimum=0.8, maximum=0.99),
+    Column("v", "int"),
+    Column("v", "int", minimum=1, maximum=30),
+    Column("v", "bool"),
+    Column("v", "string", min_length=1, max_length=4),
+    Column("v", "category", values=("web", "shop")),
+    Column("v", "int", values=(1, 2, 3)),
+    Column("v", "date"),
+    Column("v", nullable=True),
+    Column("v", "category", values=("web", "shop"), nullable=True),
+]
+VALUES = [0, 1, 2.0, 2.5, 0.9, -1, 31, True, False, "", "web", "longer", "2026-01-31", None, [], {}]
+
+
+def as_json_schema(described: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.0 says ``nullable`` where JSON Schema lists another type."""
+    if not described.get("nullable"):
+        return described
+    return {"anyOf": [{"type": "null"}, {k: v for k, v in described.items() if k != "nullable"}]}
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: f"{column.dtype}-{column.nullable}")
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_the_described_property_takes_what_the_column_takes(column: Column, value: Any) -> None:
+    described = as_json_schema(column_property(column))
+    checker = jsonschema.FormatChecker(formats=["date"])
+    fits = jsonschema.Draft202012Validator(described, format_checker=checker).is_valid(value)
+    assert (check_cell(column, value) is None) == fits
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: f"{column.dtype}-{column.nullable}")
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_single_value_is_judged_as_a_cell_is(column: Column, value: Any) -> None:
+    schema = Schema.from_dict({"field": ColumnField(column)})()
+    if check_cell(column, value) is None:
+        assert schema.load({"v": value})["field"] == value
+    else:
+        with pytest.raises(ValidationError):
+            schema.load({"v": value})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "kind"),
+    [("int", 2.0, int), ("float", 2, float), ("bool", True, bool), ("string", "2", str)],
+)
+def test_a_single_value_has_the_type_of_its_column(dtype: Any, value: Any, kind: type) -> None:
+    loaded = Schema.from_dict({"field": ColumnField(Column("v", dtype))})().load({"v": value})
+    assert type(loaded["field"]) is kind
+
+
+def test_a_description_holds_what_is_known_and_nothing_else() -> None:
+    assert column_property(Column("v")) == {"type": "number"}
+    full = Column("v", "int", "how many", default=2, minimum=1, maximum=9, observed=(1, 4), example=3)
+    assert column_property(full) == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 9,
+        "default": 2,
+        "description": "how many Seen in training: 1 to 4.",
+        "example": 3,
+    }
+
+
+def test_the_observed_range_is_told_and_is_no_limit() -> None:
+    described = column_property(Column("v", observed=(4.3, 7.9)))
+    assert "4.3 to 7.9" in described["description"]
+    assert not {"minimum", "maximum"} & set(described)
+
+
+def test_a_row_is_described_as_a_list_and_as_an_object() -> None:
+    of_list, of_object = row_forms(
+        signature(Column("a", example=1.5), Column("n", "int", default=2, example=3))
+    )
+    assert (of_list["minItems"], of_list["maxItems"], of_list["example"]) == (2, 2, [1.5, 3])
+    assert "a, n" in of_list["description"]
+    assert of_object["required"] == ["a"]
+    assert of_object["additionalProperties"] is False
+    assert of_object["example"] == {"a": 1.5, "n": 3}
+
+
+def test_without_recorded_names_any_names_are_described() -> None:
+    unnamed = signature(Column("x0"), Column("x1"), named=False)
+    described = row_object(unnamed, (Column("k", "int", default=1),))
+    assert described["additionalProperties"] == {}
+    assert described["minProperties"] == 2
+    assert set(described["properties"]) == {"k"}
+    assert row_forms(unnamed)[0]["description"].endswith("2 values")
+
+
+def test_the_described_forms_take_what_reading_takes() -> None:
+    reading = schemas(Column("a", minimum=0), Column("c", "category", values=("x", "y"), default="x"))
+    forms = {"oneOf": row_forms(reading.signature)}
+    for row in ([1, "x"], {"a": 1}, {"a": 1, "c": "y"}):
+        jsonschema.Draft202012Validator(forms).validate(row)
+        reading.read_single({"features": row})
+    for row in ([1], [1, "x", 2], {"c": "x"}, {"a": 1, "d": 2}, "a"):
+        assert not jsonschema.Draft202012Validator(forms).is_valid(row)
+        with pytest.raises(Exception, match=r"missing|unknown|wrong number|not a row"):
+            reading.read_single({"features": row})

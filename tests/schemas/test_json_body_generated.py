@@ -1,0 +1,118 @@
+"""The fast parser against a slow one, on generated texts: repeated names, deep nesting, escapes, damage."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.json_body import MAX_DEPTH, MalformedBody, parse
+
+
+class Refused(Exception):
+    """The slow parser takes no such text."""
+
+
+def slow_parse(body: bytes) -> Any:
+    """The same rules on the json module, with no regard to speed."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in found}) != len(found):
+            raise Refused
+        return dict(found)
+
+    def number(text: str) -> float:
+        if math.isinf(value := float(text)):
+            raise Refused
+        return value
+
+    def integer(text: str) -> float:
+        return value if -(2**63) <= (value := int(text)) < 2**64 else number(text)
+
+    def constant(text: str) -> float:
+        raise Refused
+
+    try:
+        text = body.decode("utf-8")
+        value = json.loads(
+            text, object_pairs_hook=pairs, parse_int=integer, parse_float=number, parse_constant=constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise Refused from error
+    _check(value, 0)
+    return value
+
+
+def _check(value: Any, depth: int) -> None:
+    inner: list[Any] = []
+    if isinstance(value, (list, dict)):
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise Refused
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+    elif isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise Refused
+    for item in inner:
+        _check(item, depth)
+
+
+NAMES = st.sampled_from(["a", "b", "features", "inputs", "[", "{", '"', "\\", "", "a\\", "é"])
+NUMBERS = st.sampled_from(
+    ["0", "-0", "1", "5.1", "-2.5e3", "1e400", "9007199254740993", "18446744073709551616", "1E-7"]
+)
+SCALARS = st.one_of(
+    NUMBERS, st.sampled_from(["true", "false", "null", "NaN", '"\\ud800"', '"x"', '"]"', '"\\u005b"'])
+)
+
+
+def spelt(name: str, escaped: bool) -> str:
+    return '"' + "".join(f"\\u{ord(c):04x}" for c in name) + '"' if escaped else orjson.dumps(name).decode()
+
+
+SPELT = st.builds(spelt, NAMES, st.sampled_from([False, False, False, True]))
+VECTORS = st.lists(NUMBERS, max_size=4).map(lambda cells: f"[{', '.join(cells)}]")
+MATRICES = st.lists(VECTORS, max_size=3).map(lambda rows: f"[{','.join(rows)}]")
+
+
+def member_lists(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    members = st.lists(st.tuples(SPELT, values), max_size=4)
+    return members.map(lambda found: "{" + ", ".join(f"{name}: {value}" for name, value in found) + "}")
+
+
+def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    of_lists = st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
+    deep = st.builds(lambda depth, text: "[" * depth + text + "]" * depth, st.integers(28, 34), inner)
+    return st.one_of(of_lists, member_lists(inner), deep)
+
+
+TEXTS = st.one_of(
+    member_lists(st.one_of(NUMBERS, VECTORS, MATRICES)),
+    st.recursive(st.one_of(SCALARS, VECTORS, MATRICES), nested, max_leaves=6),
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """A text with a few characters replaced."""
+    text = draw(TEXTS)
+    start = draw(st.integers(0, len(text)))
+    end = min(len(text), start + draw(st.integers(0, 2)))
+    return text[:start] + draw(st.text('[]{}",:\\ 1eaNn.-\t\x00é', max_size=2)) + text[end:]
+
+
+@settings(max_examples=2000)
+@given(st.one_of(TEXTS, damaged()))
+def test_the_fast_parser_agrees_with_a_slow_one(text: str) -> None:
+    body = text.encode()
+    try:
+        expected = slow_parse(body)
+    except Refused:
+        with pytest.raises(MalformedBody):
+            parse(body)
+    else:
+        assert repr(parse(body)) == repr(expected)
