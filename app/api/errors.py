@@ -1,0 +1,107 @@
+"""Which error becomes which status, and the one place that writes an error reply (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from app.api.json_provider import json_reply
+from models.errors import (
+    Conflict,
+    Fault,
+    InputError,
+    InvalidName,
+    LoadError,
+    NotFound,
+    NotReady,
+    PredictError,
+    StoreUnavailable,
+)
+from schemas.errors import CONTENT_TYPE, problem
+from schemas.json_body import MalformedBody
+
+log = logging.getLogger("plumbline.api")
+
+#: The nearest class of an exception's MRO decides.
+STATUS: dict[type[BaseException], int] = {
+    MalformedBody: 400,
+    NotFound: 404,
+    InvalidName: 404,
+    Conflict: 409,
+    InputError: 422,
+    PredictError: 500,
+    LoadError: 503,
+    NotReady: 503,
+    StoreUnavailable: 503,
+}
+
+#: What a client is told about faults that are not its own; the log says more.
+HIDDEN = {500: "the server failed to answer this request; the log has more under its request id"}
+
+RETRY_AFTER_SECONDS = "5"
+
+
+def init_errors(app: Flask) -> None:
+    """Answer every exception with a problem."""
+    app.register_error_handler(Exception, handle)
+
+
+def handle(error: Exception) -> Response | HTTPException:
+    """The reply for an exception that left a view, or that routing raised."""
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    if status == 500:
+        log.error(
+            "request %s failed: %s",
+            g.get("request_id", "-"),
+            error,
+            exc_info=not isinstance(error, PredictError),
+        )
+    faults = error.faults if isinstance(error, InputError) else ()
+    members = {"available": list(error.available)} if isinstance(error, NotFound) else {}
+    detail = HIDDEN.get(status) or _detail(error)
+    reply = problem_reply(status, detail, faults, **members)
+    if status == 503:
+        reply.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return reply
+
+
+def problem_reply(status: int, detail: str, faults: Iterable[Fault] = (), **members: Any) -> Response:
+    """A problem of this status; ``members`` are added to its body."""
+    title = HTTPStatus(status).phrase
+    return json_reply(
+        problem(status, title, detail, g.get("request_id", ""), faults, **members), status, CONTENT_TYPE
+    )
+
+
+def _of_http(error: HTTPException) -> Response | HTTPException:
+    if error.code is None or error.code < 400:
+        return error  # a redirect, or a reply that was made already
+    detail = _HTTP_DETAILS.get(error.code) or error.description or ""
+    if isinstance(error, MethodNotAllowed):
+        usable = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+        detail = f"{request.method[:16]} is not for this route; use {' or '.join(usable)}"
+    reply = problem_reply(error.code, detail)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            reply.headers[name] = value
+    return reply
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, InputError):
+        n = len(error.faults)
+        return f"the input has {n} fault{'s' if n != 1 else ''}; see errors"
+    return str(error)
+
+
+_HTTP_DETAILS = {
+    404: "no such route; GET / lists what there is",
+    413: "the body is larger than this server takes; send fewer rows at once",
+}

@@ -1,0 +1,74 @@
+"""Whether the process is alive, whether it can answer, and what it counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, abort
+
+from app.api.context import Context, context
+from app.api.json_provider import json_reply
+from app.config import VERSION
+from app.monitoring.metrics import CONTENT_TYPE
+from app.serving.messages import Target
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/health")
+@blueprint.get("/healthz")
+@blueprint.get("/livez")
+def health() -> Response:
+    """The process answers."""
+    return json_reply({"status": "healthy"})
+
+
+@blueprint.get("/ready")
+@blueprint.get("/readyz")
+def ready() -> Response:
+    """Whether requests should be sent here, and the state of each model and version."""
+    here = context()
+    models = {name: _model_state(here, name) for name in here.engine.catalog.models}
+    status, reason = _readiness(here, {name: state["state"] for name, state in models.items()})
+    body = {"status": status, **({"reason": reason} if reason else {}), "models": models}
+    return json_reply(body, 200 if status == "ready" else 503)
+
+
+@blueprint.get("/version")
+def version() -> Response:
+    """The release that answers, and the generation of the store that it serves."""
+    return json_reply({"version": VERSION, "generation": context().engine.catalog.generation})
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Everything counted by all workers."""
+    here = context()
+    if not here.settings.metrics:
+        abort(404)
+    return Response(here.metrics.page(), content_type=CONTENT_TYPE)
+
+
+def _model_state(here: Context, name: str) -> dict[str, Any]:
+    state, reason = here.engine.loader.model_status(name)
+    versions = {}
+    for number in here.engine.catalog.models[name].versions:
+        of_version, why = here.engine.loader.status(Target(name, number))
+        versions[str(number)] = {"state": of_version, **({"reason": why} if why else {})}
+    return {"state": state, **({"reason": reason} if reason else {}), "versions": versions}
+
+
+def _readiness(here: Context, states: dict[str, str]) -> tuple[str, str]:
+    able = {name for name, state in states.items() if state in ("ready", "lazy")}
+    missing = [name for name in here.settings.required_models if name not in able]
+    if here.draining():
+        return "draining", "the worker finishes its requests and ends"
+    if not here.engine.loader.tried:
+        return "loading", "models are being loaded"
+    if not able:
+        if here.engine.catalog.fault:  # it names paths of the server
+            return "unable", "the store cannot be read; the log says why"
+        return "unable", "no model can answer" if states else "the store is empty"
+    if missing:
+        return "unable", f"required models cannot answer: {', '.join(missing)}"
+    return "ready", ""

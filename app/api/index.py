@@ -1,0 +1,41 @@
+"""What there is, at a glance: links for a program, a small page for a browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from flask import Blueprint, Response, make_response, render_template, request
+
+from app.api.catalog import summary
+from app.api.context import context
+from app.api.json_provider import json_reply
+from app.config import VERSION
+
+blueprint = Blueprint("index", __name__)
+
+STYLE = (Path(__file__).parent / "templates" / "index.css").read_text()
+_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+#: The page has no script and no file of its own; its one style is allowed by its digest.
+POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; frame-ancestors 'none'"
+
+
+@blueprint.get("/")
+def index() -> Response:
+    """Links to what there is, and every model."""
+    here = context()
+    links = {"models": "/models", "health": "/health", "ready": "/ready", "version": "/version"}
+    links |= {"metrics": "/metrics"} if here.settings.metrics else {}
+    links |= {"docs": "/docs/", "openapi": "/openapi.json"} if here.settings.docs else {}
+    models = here.engine.catalog.models
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+        predict = {name: f"/models/{name}/predict" for name in models}
+        return json_reply({"name": "plumbline", "version": VERSION, "links": links, "predict": predict})
+    shown = [summary(model) for model in models.values()]
+    page = make_response(
+        render_template("index.html", style=STYLE, links=links, models=shown, version=VERSION)
+    )
+    page.headers["Content-Security-Policy"] = POLICY
+    return page

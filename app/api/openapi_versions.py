@@ -1,0 +1,163 @@
+"""What the OpenAPI document says about one model version: the bodies that it takes and answers, and their examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from apispec import APISpec
+from marshmallow import Schema
+
+from models.manifest import Manifest
+from models.signature import Signature
+from schemas.fields import row_forms
+from schemas.predict import PredictSchemas
+from schemas.replies import ReplySchemas
+
+JSON = "application/json"
+PREDICTION_HEADERS = ("X-Request-Id", "X-Model-Version", "X-Prediction-Id", "Server-Timing")
+
+#: Model names are lower case, so this is no model's prefix.
+UNREADABLE = "Unreadable."
+
+_PREDICTION_ID = "7b1c5a0e4f2d4c8e9a63d1f0b2e85c47"
+
+
+class BodyComponents:
+    """Writes components into a specification: schemas, examples and replies, single and batch, under one prefix.
+
+    ``inline`` makes the property of a marshmallow schema. ``bodies`` holds the request body to each prefix and kind,
+    which apispec wants in every operation; it refers to components, and so is small. ``rest`` is called wherever
+    the work may be interrupted.
+    """
+
+    def __init__(
+        self, spec: APISpec, inline: Callable[[Schema], dict[str, Any]], rest: Callable[[], None]
+    ) -> None:
+        self._spec = spec
+        self._inline = inline
+        self._rest = rest
+        self.bodies: dict[str, dict[str, Any]] = {}
+
+    def add(self, manifest: Manifest, schemas: PredictSchemas) -> str:
+        """The prefix of the components of this version."""
+        signature = manifest.signature
+        prefix = f"{manifest.name}.v{manifest.version}."
+        components = self._spec.components
+        rows = {"$ref": f"#/components/schemas/{prefix}Row"}
+        single, batch = self._inline(schemas.single), self._inline(schemas.batch)
+        single["properties"]["features"] = rows
+        batch["properties"]["inputs"]["items"] = rows
+        forms = [
+            dict(single, title="Envelope"),
+            *(dict(f, title="Bare object") for f in schemas.single_forms()),
+        ]
+        self._rest()
+        components.schema(f"{prefix}Row", {"oneOf": row_forms(signature)})
+        components.schema(f"{prefix}Request", {"anyOf": forms})
+        components.schema(f"{prefix}BatchRequest", batch)
+        self._rest()
+        replies = ReplySchemas(signature, manifest.name)
+        for kind, reply in (("Reply", replies.single), ("BatchReply", replies.batch)):
+            if isinstance(reply, dict):
+                components.schema(prefix + kind, reply)
+            else:
+                components.schema(prefix + kind, schema=reply)
+        self._rest()
+        one, many = reply_examples(manifest)
+        self._body(f"{prefix}Request", request_examples(manifest))
+        self._body(f"{prefix}BatchRequest", batch_examples(signature))
+        self._reply(f"{prefix}Reply", one)
+        self._reply(f"{prefix}BatchReply", many)
+        return prefix
+
+    def unreadable(self) -> str:
+        """The prefix of the components of every version whose record cannot be read."""
+        if UNREADABLE + "Request" in self.bodies:
+            return UNREADABLE
+        for kind in ("Request", "BatchRequest"):
+            self._spec.components.schema(UNREADABLE + kind, {"description": "Whatever the version takes"})
+            self._body(UNREADABLE + kind, {})
+        for kind in ("Reply", "BatchReply"):
+            self._spec.components.schema(UNREADABLE + kind, {"description": "Whatever the version answers"})
+            self._reply(UNREADABLE + kind, None)
+        return UNREADABLE
+
+    def _body(self, name: str, examples: Mapping[str, Any]) -> None:
+        media: dict[str, Any] = {"schema": name}
+        if examples:
+            media["examples"] = {form: f"{name}.{form}" for form in examples}
+        for form, example in examples.items():
+            self._spec.components.example(f"{name}.{form}", example)
+        self.bodies[name] = {"required": True, "content": {JSON: media}}
+
+    def _reply(self, name: str, example: Any) -> None:
+        headers = {header: header for header in PREDICTION_HEADERS}
+        media = {"schema": name, **({} if example is None else {"example": example})}
+        reply = {"description": "What the model answers", "headers": headers, "content": {JSON: media}}
+        self._spec.components.response(name, reply)
+
+
+def request_examples(manifest: Manifest) -> dict[str, Any]:
+    """Bodies of the single route, the recorded example first, then the other forms of the same row."""
+    signature = manifest.signature
+    recorded = manifest.example.get("request")
+    forms: dict[str, Any] = {}
+    if _complete(signature):
+        cells, beside = _example_row(signature)
+        forms["list"] = {"summary": "Values in order", "value": {"features": list(cells.values()), **beside}}
+        if signature.named:
+            forms["named"] = {"summary": "Values by name", "value": {"features": cells, **beside}}
+        if "features" not in cells:
+            forms["bare"] = {"summary": "Bare object", "value": {**cells, **beside.get("parameters", {})}}
+    if recorded is None:
+        return forms
+    same = next((name for name, form in forms.items() if form["value"] == recorded), None)
+    first = {same: forms[same]} if same else {"recorded": {"summary": "Recorded example", "value": recorded}}
+    return {**first, **{name: form for name, form in forms.items() if name != same}}
+
+
+def batch_examples(signature: Signature) -> dict[str, Any]:
+    """Bodies of the batch route: the example row, twice."""
+    if not _complete(signature):
+        return {}
+    cells, beside = _example_row(signature)
+    in_order = {"summary": "Rows in order", "value": {"inputs": [list(cells.values())] * 2, **beside}}
+    by_name = {"summary": "Rows by name", "value": {"inputs": [cells] * 2, **beside}}
+    if signature.numeric or not signature.named:
+        return {"list": in_order, **({"named": by_name} if signature.named else {})}
+    return {"named": by_name, "list": in_order}
+
+
+def reply_examples(manifest: Manifest) -> tuple[Any, Any]:
+    """What the single and the batch example are answered with; None without a recorded answer."""
+    signature, recorded = manifest.signature, manifest.example.get("response", {})
+    if "prediction" not in recorded:
+        return None, None
+    answer, stamp = recorded["prediction"], signature.output.version_column
+    if stamp is not None:
+        answer = [{**record, stamp: str(manifest.version)} for record in answer]
+    if signature.bare:
+        return answer, [answer] * 2
+    about = {
+        "model": manifest.name,
+        "model_version": str(manifest.version),
+        "prediction_id": _PREDICTION_ID,
+    }
+    one, many = {"prediction": answer}, {"predictions": [answer] * 2}
+    if "probability" in recorded:
+        one["probability"] = recorded["probability"]
+        many["probabilities"] = [recorded["probability"]] * 2
+    return {**one, **about}, {**many, **about}
+
+
+def _complete(signature: Signature) -> bool:
+    """Whether there is an example for everything that has to be given."""
+    return all(c.example is not None or c.nullable for c in (*signature.columns, *signature.parameters))
+
+
+def _example_row(signature: Signature) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The example row by name, and the member that holds the parameters if there are any."""
+    cells = {c.name: c.example for c in signature.columns}
+    parameters = {p.name: p.example for p in signature.parameters}
+    return cells, {"parameters": parameters} if parameters else {}

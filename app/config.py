@@ -1,0 +1,236 @@
+"""Which settings there are: one table, read from the environment once, checked before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from environs import Env, EnvError
+
+VERSION = "0.1.0"
+PREFIX = "PLUMBLINE_"
+
+#: Kubernetes and Docker links put these into the environment of every container beside a service "plumbline".
+INJECTED = re.compile(r"PLUMBLINE_(SERVICE_.*|PORT|PORT_.*|ENV_.*|NAME)")
+
+
+class ConfigError(Exception):
+    """One or more settings are wrong; the message names each, in one line."""
+
+
+def cpu_quota() -> int:
+    """CPUs that this process may use: its affinity, and the cgroup v2 quota rounded up; at least 1."""
+    usable = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            usable = min(usable, -(-int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return max(1, usable)
+
+
+def _row(
+    default: Any,
+    unit: str,
+    help: str,
+    *,
+    env: str = "",
+    one_of: tuple[str, ...] = (),
+    at_least: float = 0,
+    at_most: float = 2**31 - 1,
+) -> Any:
+    meta = {
+        "unit": unit,
+        "help": help,
+        "env": env,
+        "one_of": one_of,
+        "at_least": at_least,
+        "at_most": at_most,
+    }
+    if callable(default):
+        return field(default_factory=default, metadata=meta)
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting: its type, default, unit and help. ``docs/configuration.md`` shows this table."""
+
+    host: str = _row("127.0.0.1", "address", "where to listen; 0.0.0.0 for every interface", env="HOST")
+    port: int = _row(8000, "port", "where to listen", env="PORT", at_most=65535)
+    workers: int = _row(
+        cpu_quota, "processes", "worker processes; by default the CPU quota", env="WORKERS", at_least=1
+    )
+    store: Path = _row(Path("models/artifacts"), "directory", "the model store")
+    store_key: Path | None = _row(
+        None, "file", "a key of 32 bytes or more; only versions signed with it are loaded"
+    )
+    default_model: str = _row("iris", "model", "the model behind /predict and /v{n}/predict")
+    required_models: tuple[str, ...] = _row((), "models", "/ready is 503 unless each of these can answer")
+    loading: str = _row(
+        "startup",
+        "",
+        "when models are loaded: at start-up (the versions that an alias or tag names, and the latest), or lazily, "
+        "at a version's first request",
+        one_of=("startup", "lazy"),
+    )
+    model_loading: Mapping[str, str] = _row(
+        dict, "model=when, ..", "the same for single models, for example churn=lazy,prices=startup"
+    )
+    max_body_bytes: int = _row(
+        1_048_576, "bytes", "the largest request body; a larger one is 413", at_least=1024
+    )
+    max_rows: int = _row(1000, "rows", "the most rows in one request", at_least=1)
+    body_timeout_seconds: float = _row(
+        5.0, "seconds", "how long a body may take to arrive; then 408", at_least=0.01
+    )
+    worker_timeout_seconds: int = _row(
+        30, "seconds", "a worker that does not answer gunicorn so long is replaced", at_least=1
+    )
+    graceful_timeout_seconds: int = _row(
+        30, "seconds", "how long requests may finish after SIGTERM", at_least=1
+    )
+    keepalive_seconds: int = _row(5, "seconds", "how long an idle connection stays open", at_least=1)
+    worker_connections: int = _row(
+        1000, "connections", "connections that one worker holds at once", at_least=1
+    )
+    backlog: int = _row(512, "connections", "connections that may wait to be accepted", at_least=1)
+    trusted_hosts: tuple[str, ...] = _row((), "host names", "if any: requests for other hosts are 400")
+    proxy_hops: int = _row(
+        0, "proxies", "how many proxies in front set X-Forwarded-*; 0 ignores these headers"
+    )
+    docs: bool = _row(True, "", "whether /docs/ and /openapi.json are served")
+    metrics: bool = _row(True, "", "whether /metrics is served")
+    access_log: bool = _row(True, "", "whether each request is logged as a JSON line on standard output")
+    log_level: str = _row("info", "", "of the error log", one_of=("debug", "info", "warning", "error"))
+    run_dir: Path | None = _row(
+        None,
+        "directory",
+        "metrics files and worker slots, in memory; by default made for this address and store",
+    )
+    banner: bool = _row(False, "", "whether to print what can be done next when the server is ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table, as the environment and the documentation name it."""
+
+    field: str
+    env: str
+    type: str
+    default: str
+    unit: str
+    help: str
+    one_of: tuple[str, ...]
+    at_least: float
+    at_most: float
+
+
+def _table() -> tuple[Setting, ...]:
+    rows = []
+    for f in dataclasses.fields(Settings):
+        default = "" if f.default_factory is not dataclasses.MISSING else _shown(f.default)
+        meta = f.metadata
+        env = meta["env"] or PREFIX + f.name.upper()
+        limits = {key: meta[key] for key in ("unit", "help", "one_of", "at_least", "at_most")}
+        rows.append(Setting(f.name, env, str(f.type), default, **limits))
+    return tuple(rows)
+
+
+def _shown(default: Any) -> str:
+    """A default as it would be written in the environment; empty for none."""
+    if default is None or default == ():
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+SETTINGS = _table()
+
+_READERS: dict[str, Callable[[Env, str], Any]] = {
+    "str": lambda env, name: env.str(name),
+    "int": lambda env, name: env.int(name),
+    "float": lambda env, name: env.float(name),
+    "bool": lambda env, name: env.bool(name),
+    "Path": lambda env, name: Path(env.str(name)),
+    "Path | None": lambda env, name: Path(env.str(name)) if env.str(name) else None,
+    "tuple[str, ...]": lambda env, name: tuple(p.strip() for p in env.str(name).split(",") if p.strip()),
+    "Mapping[str, str]": lambda env, name: env.dict(name),
+}
+
+
+def load_settings() -> Settings:
+    """Read the process's environment; raises ConfigError that names every wrong or unknown setting."""
+    env = Env()
+    values: dict[str, Any] = {}
+    wrong = _unknown_names()
+    for row in SETTINGS:
+        if os.environ.get(row.env, "") == "":
+            continue
+        try:
+            values[row.field] = value = _READERS[row.type](env, row.env)
+        except (EnvError, ValueError) as error:
+            wrong.append(
+                f"{row.env}={os.environ[row.env]!r} is no {row.type} ({row.unit or row.help}): {_short(error)}"
+            )
+            continue
+        wrong += _out_of_bounds(row, value)
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+    return Settings(**values)
+
+
+def default_run_dir(settings: Settings) -> Path:
+    """A directory in memory that the same server finds again, and that no other server of this user shares."""
+    memory = Path("/dev/shm")
+    base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    server = f"{settings.host}:{settings.port} {settings.store.absolute()}"
+    return base / f"plumbline-{os.geteuid()}-{hashlib.sha256(server.encode()).hexdigest()[:12]}"
+
+
+def read_key(settings: Settings) -> bytes | None:
+    """The store's key, or None without one; raises ConfigError."""
+    if settings.store_key is None:
+        return None
+    try:
+        key = settings.store_key.read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(f"PLUMBLINE_STORE_KEY: {settings.store_key}: {error.strerror}") from error
+    if len(key) < 32:
+        raise ConfigError(
+            f"PLUMBLINE_STORE_KEY: {settings.store_key} holds {len(key)} bytes; use at least 32"
+        )
+    return key
+
+
+def _unknown_names() -> list[str]:
+    known = [row.env for row in SETTINGS]
+    found = []
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known and not INJECTED.fullmatch(name):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+            found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return found
+
+
+def _out_of_bounds(row: Setting, value: Any) -> list[str]:
+    given = value.values() if isinstance(value, Mapping) else [value]
+    choices = ("startup", "lazy") if row.field == "model_loading" else row.one_of
+    if choices and any(v not in choices for v in given):
+        return [f"{row.env}={os.environ[row.env]!r}: use one of {', '.join(choices)}"]
+    if row.type in ("int", "float") and not row.at_least <= value <= row.at_most:
+        limit = f"at most {row.at_most:g}" if value > row.at_most else f"at least {row.at_least:g}"
+        return [f"{row.env}={value}: use {limit} {row.unit}"]
+    return []
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split()).removeprefix("Environment variable ")[:120]

@@ -1,0 +1,165 @@
+"""Which metrics there are, and how they are counted in many workers and read in one place."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+
+from app.monitoring.exposition import CONTENT_TYPE, exposition
+from app.monitoring.slots import Slot, claim_slot, held_slots, make_run_dir
+from app.serving.messages import Prediction, Target
+
+__all__ = ["CONTENT_TYPE", "Metrics", "NullMetrics", "PrometheusMetrics"]
+
+#: Seconds. The smallest is half a millisecond: that is what a request costs here.
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+#: The model and version of a request that was not for one that exists: no client can make up labels.
+NO_TARGET = ("none", "none")
+
+
+class Metrics(Protocol):
+    """What is counted, and the page that shows it. An Observer of the engine too."""
+
+    def start(self, run_dir: Path | None) -> None:
+        """Open what counting needs: files in the run directory, or memory without one."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+    def request_started(self) -> None:
+        """A request has arrived."""
+
+    def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
+        """It was answered."""
+
+    def predicted(self, prediction: Prediction) -> None:
+        """The engine answered."""
+
+    def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+        """A version was loaded, or could not be."""
+
+    def page(self) -> str:
+        """Everything counted by all workers, in Prometheus's text format."""
+
+
+class NullMetrics:
+    """Counts nothing."""
+
+    def start(self, run_dir: Path | None) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def request_started(self) -> None:
+        """Nothing."""
+
+    def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
+        """Nothing."""
+
+    def predicted(self, prediction: Prediction) -> None:
+        """Nothing."""
+
+    def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+        """Nothing."""
+
+    def page(self) -> str:
+        """An empty page."""
+        return ""
+
+
+class PrometheusMetrics:
+    """Counts in files that every worker of the server can read, or in memory.
+
+    The constructor opens nothing: metrics exist from ``start`` on, in a registry of their own.
+    """
+
+    def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
+        self._pause = pause
+        self._run_dir: Path | None = None
+        self._slot: Slot | None = None
+        self._started = False
+
+    def start(self, run_dir: Path | None) -> None:
+        """Claim a slot and create the metrics; raises RunDirError. Starting twice does nothing."""
+        if self._started:
+            return
+        self._run_dir = run_dir
+        if run_dir is not None:
+            self._slot = slot = claim_slot(make_run_dir(run_dir))
+            # Files are named by the slot, not by the process, so that they do not grow with every restart.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(run_dir)
+            values.ValueClass = values.MultiProcessValue(lambda: slot.number)
+        else:
+            values.ValueClass = values.MutexValue
+        self._registry = registry = CollectorRegistry()
+        by_status, by_version = ("model", "version", "status"), ("model", "version")
+        self._requests = Counter("plumbline_requests", "Requests answered.", by_status, registry=registry)
+        self._seconds = Histogram(
+            "plumbline_request_duration_seconds",
+            "Time from the request's arrival in the application to its reply.",
+            by_status,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "plumbline_requests_in_flight",
+            "Requests being answered.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._load_seconds = Gauge(
+            "plumbline_model_load_seconds",
+            "Time that loading the version took, in the slowest worker.",
+            by_version,
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._ready = Gauge(
+            "plumbline_model_ready",
+            "Workers in which the version can answer.",
+            by_version,
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._started = True
+
+    def close(self) -> None:
+        """Give the slot back."""
+        if self._slot is not None:
+            self._slot.release()
+        self._slot, self._started = None, False
+
+    def request_started(self) -> None:
+        """Count it as in flight."""
+        self._in_flight.inc()
+
+    def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
+        """Count it by model, version and status."""
+        self._in_flight.dec()
+        labels = (*((target.name, str(target.version)) if target else NO_TARGET), str(status))
+        self._requests.labels(*labels).inc()
+        self._seconds.labels(*labels).observe(seconds)
+
+    def predicted(self, prediction: Prediction) -> None:
+        """Nothing yet: requests are counted where their status is known."""
+
+    def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+        """Record how long loading took and whether the version can answer."""
+        labels = (target.name, str(target.version))
+        self._load_seconds.labels(*labels).set(seconds)
+        self._ready.labels(*labels).set(1 if ready else 0)
+
+    def page(self) -> str:
+        """The page of all workers; the hub gets its turn while it is made."""
+        if self._run_dir is None:
+            return generate_latest(self._registry).decode()
+        return exposition(
+            sorted(self._run_dir.glob("*.db")), held_slots(self._run_dir), lambda: self._pause(0.0005)
+        )

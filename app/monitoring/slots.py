@@ -1,0 +1,83 @@
+"""Which worker is which: each claims the lowest free slot of the run directory, and the kernel frees it at its death."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class RunDirError(Exception):
+    """The run directory cannot be used safely; the message says why, in one line."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """A claimed slot; ``release`` or the end of the process gives it back."""
+
+    number: int
+    descriptor: int
+
+    def release(self) -> None:
+        """Give the slot back."""
+        os.close(self.descriptor)
+
+
+def make_run_dir(path: Path) -> Path:
+    """Create the directory for this user alone; raises RunDirError when somebody else's stands there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = path.lstat()
+    except OSError as error:
+        raise RunDirError(
+            f"the run directory {path} cannot be made ({error.strerror}); set PLUMBLINE_RUN_DIR"
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise RunDirError(
+            f"the run directory {path} belongs to somebody else; set PLUMBLINE_RUN_DIR to another"
+        )
+    return path
+
+
+def claim_slot(run_dir: Path) -> Slot:
+    """The lowest slot that no living process holds. Its last owner's gauges are deleted: they were about that one."""
+    number = 0
+    while True:
+        descriptor = _lock(run_dir / f"slot-{number}.lock")
+        if descriptor is not None:
+            for file in run_dir.glob(f"gauge_*_{number}.db"):
+                file.unlink(missing_ok=True)
+            return Slot(number, descriptor)
+        number += 1
+
+
+def held_slots(run_dir: Path) -> set[int]:
+    """The slots of living workers."""
+    held = set()
+    for file in run_dir.glob("slot-*.lock"):
+        descriptor = _lock(file)
+        if descriptor is None:
+            held.add(int(file.stem.removeprefix("slot-")))
+        else:
+            os.close(descriptor)
+    return held
+
+
+def sweep(run_dir: Path) -> None:
+    """Delete the metrics of an earlier server, unless one of its workers still lives."""
+    if not held_slots(run_dir):
+        for file in run_dir.glob("*.db"):
+            file.unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> int | None:
+    """A descriptor that holds the lock, or None when another process does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,141 @@
+"""When models come into memory, and what state each version is in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.serving.catalog import Catalog
+from app.serving.concurrency import Concurrency, Lock
+from app.serving.messages import Observer, Target
+from models.errors import LoadError, ModelNotFound, NotReady, PlumblineError
+from models.manifest import Artifact
+from models.opening import open_runtime
+from models.runtimes.base import Runtime
+
+log = logging.getLogger("plumbline.serving")
+
+State = Literal["lazy", "loading", "ready", "failed"]
+
+#: Between two models the hub gets this long to look after its connections.
+PAUSE_SECONDS = 0.005
+
+
+@dataclass(slots=True, eq=False)
+class Loaded:
+    """One version in this process. ``seconds`` is how long loading it took."""
+
+    lock: Lock
+    state: State = "lazy"
+    reason: str = ""
+    seconds: float = 0.0
+    runtime: Runtime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadingRule:
+    """Which versions are loaded at start-up: of a model that is, those with an alias or tag, and the latest."""
+
+    default: str = "startup"
+    by_model: Mapping[str, str] = field(default_factory=dict)
+
+    def at_startup(self, catalog: Catalog, target: Target) -> bool:
+        """Whether the version is loaded before it is asked for."""
+        when = self.by_model.get(target.name, self.default)
+        return when == "startup" and bool(catalog.model(target.name).names_of(target.version))
+
+
+class Loader:
+    """Loads each version once, whoever asks first; one that failed stays failed until the next restart or reload."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        rule: LoadingRule,
+        concurrency: Concurrency,
+        observers: Sequence[Observer] = (),
+        open_version: Callable[[Artifact], Runtime] = open_runtime,
+    ) -> None:
+        self.catalog = catalog
+        self._rule = rule
+        self._concurrency = concurrency
+        self._observers = observers
+        self._open = open_version
+        self._versions = {target: Loaded(concurrency.lock()) for target in catalog.targets()}
+        self._eager = [target for target in self._versions if rule.at_startup(catalog, target)]
+        for target in self._eager:
+            self._versions[target].state = "loading"
+
+    def start(self, when_done: Callable[[], None] = lambda: None) -> None:
+        """Begin to load what is loaded at start-up, one version after the other, beside the requests."""
+
+        def load_all() -> None:
+            for target in self._eager:
+                with suppress(NotReady):  # it is recorded, and told to whoever asks for the version
+                    self.runtime(target)
+                self._concurrency.pause(PAUSE_SECONDS)
+            when_done()
+
+        self._concurrency.spawn(load_all)
+
+    def close(self) -> None:
+        """Let go of every model."""
+        for entry in self._versions.values():
+            if entry.runtime is not None:
+                entry.runtime.close()
+                entry.runtime, entry.state = None, "lazy"
+
+    def runtime(self, target: Target) -> Runtime:
+        """The loaded version; the first caller loads it, the others wait for that. Raises NotReady."""
+        entry = self._versions[target]
+        if entry.runtime is None:
+            with entry.lock:
+                if entry.runtime is None and entry.state != "failed":
+                    self._load(target, entry)
+        if entry.runtime is None:
+            raise NotReady(f"{target.name}:{target.version} cannot be loaded; GET /ready says why")
+        return entry.runtime
+
+    def status(self, target: Target) -> tuple[State, str]:
+        """The state of a version, and why if it failed."""
+        entry = self._versions[target]
+        return entry.state, entry.reason
+
+    def model_status(self, name: str) -> tuple[State, str]:
+        """The state of the version that routed requests of the model get; raises ModelNotFound."""
+        if name not in self.catalog.models:
+            raise ModelNotFound(name, self.catalog.models)
+        try:
+            return self.status(self.catalog.resolve(name))
+        except PlumblineError as error:
+            return "failed", next(iter(self.catalog.models[name].faulty.values()), str(error))
+
+    @property
+    def tried(self) -> bool:
+        """Whether everything that is loaded at start-up has been tried."""
+        return all(self._versions[target].state != "loading" for target in self._eager)
+
+    def _load(self, target: Target, entry: Loaded) -> None:
+        entry.state = "loading"
+        began = self._concurrency.now()
+        try:
+            entry.runtime = self._open(self.catalog.stored(target))
+            entry.state = "ready"
+        except Exception as error:  # foreign code: whatever a model does, it takes nothing else down
+            entry.state = "failed"
+            entry.reason = (
+                str(error) if isinstance(error, LoadError) else f"{type(error).__name__} while loading"
+            )
+            log.error(
+                "%s:%s cannot be loaded: %s",
+                target.name,
+                target.version,
+                entry.reason,
+                exc_info=not isinstance(error, LoadError),
+            )
+        entry.seconds = self._concurrency.now() - began
+        for observer in self._observers:
+            observer.loaded(target, entry.seconds, entry.state == "ready")

@@ -1,0 +1,131 @@
+"""How gunicorn runs Plumbline. Settings come from the environment (docs/configuration.md) and are checked first."""
+
+import os as _os
+import signal as _signal
+import sys as _sys
+from pathlib import Path as _Path
+
+# Before NumPy is imported anywhere: native thread pools read this once, and a worker has one core.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    _os.environ.setdefault(_name, "1")
+
+_sys.path.insert(0, str(_Path(__file__).parent))
+
+from app import config as _config  # noqa: E402
+from app.monitoring import slots as _slots  # noqa: E402
+
+try:
+    _settings = _config.load_settings()
+    _config.read_key(_settings)
+    _run_dir = _slots.make_run_dir(_settings.run_dir or _config.default_run_dir(_settings))
+except (_config.ConfigError, _slots.RunDirError) as _error:
+    # In a worker this would be tried again for ever; here it ends the server before anything is forked.
+    raise SystemExit(f"plumbline: {_error}") from _error
+
+bind = f"{_settings.host}:{_settings.port}"
+workers = _settings.workers
+worker_class = "gevent"
+worker_connections = _settings.worker_connections
+worker_tmp_dir = "/dev/shm" if _os.access("/dev/shm", _os.W_OK) else None
+backlog = _settings.backlog
+timeout = _settings.worker_timeout_seconds
+graceful_timeout = _settings.graceful_timeout_seconds
+keepalive = _settings.keepalive_seconds
+
+# The Python parser is the strict one: it refuses bare line feeds, folded lines and doubled blanks.
+http_parser = "python"
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+control_socket_disable = True
+preload_app = False
+
+loglevel = _settings.log_level
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"},
+        "json": {
+            "()": "pythonjsonlogger.orjson.OrjsonFormatter",
+            "fmt": "%(levelname)s",
+            "timestamp": "time",
+            "rename_fields": {"levelname": "level"},
+        },
+    },
+    "handlers": {
+        "errors": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"},
+        "access": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"},
+    },
+    "root": {"level": _settings.log_level.upper(), "handlers": ["errors"]},
+    "loggers": {
+        "gunicorn.error": {"level": _settings.log_level.upper(), "handlers": ["errors"], "propagate": False},
+        "gunicorn.access": {"handlers": [], "propagate": False},
+        "plumbline.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
+    },
+}
+
+
+def on_starting(server):
+    """Forget the metrics of an earlier server."""
+    _slots.sweep(_run_dir)
+
+
+def post_fork(server, worker):
+    """Keep the queue into which signals go until the worker has handlers of its own."""
+    worker.early_signals = server.SIG_QUEUE
+
+
+def post_worker_init(worker):
+    """Begin to load models: after the fork, and after gevent has patched the standard library."""
+    # gevent's own handlers of these raise SystemExit in a greenlet, which prints a traceback at every Ctrl-C.
+    for number in (_signal.SIGINT, _signal.SIGQUIT):
+        _signal.signal(number, worker.handle_exit)
+    # A signal to end that came between the fork and the handlers would be lost, and the server would wait for it.
+    while not worker.early_signals.empty():
+        if worker.early_signals.get_nowait() in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT):
+            worker.alive = False
+
+    def ready():
+        if _settings.banner and worker.age == 1:
+            print(_banner(), flush=True)
+
+    worker.wsgi.start(_run_dir, ready, lambda: not worker.alive)
+
+
+def worker_exit(server, worker):
+    """Let go of models and of the worker's slot."""
+    close = getattr(worker.wsgi, "close", None) if hasattr(worker, "wsgi") else None
+    if close is not None:
+        close()
+
+
+def _banner():
+    host = "127.0.0.1" if _settings.host in ("0.0.0.0", "::") else _settings.host
+    base = f"http://{host}:{_settings.port}"
+    return "\n".join(
+        [
+            "",
+            "Plumbline is ready",
+            f"  API   {base}/",
+            *([f"  docs  {base}/docs/"] if _settings.docs else []),
+            f"  try   {_example(base)}",
+            "",
+        ]
+    )
+
+
+def _example(base):
+    import orjson
+
+    from app.serving.catalog import read_catalog
+    from models.store import Store
+
+    catalog = read_catalog(Store(_settings.store, key=_config.read_key(_settings)), _settings.default_model)
+    name = catalog.default or next(iter(catalog.models), None)
+    if name is None:
+        return f"curl -s {base}/ready   (the store is empty: flask models publish --help)"
+    manifest = catalog.manifest(catalog.resolve(name))
+    body = orjson.dumps(manifest.example["request"]).decode().replace("'", "'\\''")
+    path = "/predict" if catalog.default else f"/models/{name}/predict"
+    return f"curl -s {base}{path} -H 'Content-Type: application/json' -d '{body}'"

@@ -1,0 +1,204 @@
+"""What every request gets: an id, headers against misuse, one line in the log without anybody's data, its count."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from models.store import Store
+from tests.app.api.asking import FLOWER, JSON, answer, check_reply
+from tests.conftest import MakeApp
+
+MADE = re.compile(r"[0-9a-f]{32}")
+EVERYWHERE = [
+    ("GET", "/"),
+    ("GET", "/models"),
+    ("GET", "/ready"),
+    ("GET", "/metrics"),
+    ("GET", "/nothing"),
+    ("GET", "/docs/"),
+    ("GET", "/openapi.json"),
+    ("POST", "/predict"),
+    ("POST", "/models/nothing/predict"),
+    ("DELETE", "/predict"),
+    ("OPTIONS", "/predict"),
+    ("HEAD", "/health"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), EVERYWHERE)
+def test_every_reply_has_an_id(client: FlaskClient, method: str, path: str) -> None:
+    one, other = client.open(path, method=method), client.open(path, method=method)
+    ids = [reply.headers["X-Request-Id"] for reply in (one, other)]
+    assert all(MADE.fullmatch(made) for made in ids)
+    assert ids[0] != ids[1]
+    echoed = client.open(path, method=method, headers={"X-Request-Id": "from-client.1"})
+    assert echoed.headers["X-Request-Id"] == "from-client.1"
+
+
+@pytest.mark.parametrize(
+    "given", ["a", "A-b_c.d~e", "x" * 128, "0af7651916cd43dd8448eb211c80319c", "YWJj+/=="]
+)
+def test_a_harmless_id_is_echoed(client: FlaskClient, given: str) -> None:
+    reply = client.post("/predict", data=b"{", headers={**JSON, "X-Request-Id": given})
+    assert reply.headers["X-Request-Id"] == given
+    assert reply.get_json()["request_id"] == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        " ",
+        "a b",
+        "x" * 129,
+        "<script>",
+        'a"b',
+        "a,b",
+        "a;b",
+        "{{7*7}}",
+        "a%0d%0ab",
+        "caf\xe9",
+        "$(id)",
+        "a\tb",
+        "a\\nb",
+        "\x1b[31m",
+    ],
+)
+def test_an_id_that_could_do_harm_in_a_log_or_header_is_replaced(client: FlaskClient, given: str) -> None:
+    reply = client.get("/nothing", environ_overrides={"HTTP_X_REQUEST_ID": given})
+    assert MADE.fullmatch(reply.headers["X-Request-Id"])
+    assert reply.get_json()["request_id"] == reply.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize(("method", "path"), [entry for entry in EVERYWHERE if entry[1] != "/docs/"])
+def test_every_reply_has_the_headers_against_misuse(client: FlaskClient, method: str, path: str) -> None:
+    check_reply(client.open(path, method=method))
+
+
+def test_the_headers_against_misuse_are_the_recommended_ones(client: FlaskClient) -> None:
+    headers = client.get("/nothing").headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+
+
+# -- the access log ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """The access log as gunicorn.conf.py writes it: JSON lines."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        OrjsonFormatter("%(levelname)s", rename_fields={"levelname": "level"}, timestamp="time")
+    )
+    log = logging.getLogger("plumbline.access")
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    yield stream
+    log.removeHandler(handler)
+    log.setLevel(level)
+    log.propagate = propagate
+
+
+def logged(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_prediction_is_one_line_with_model_version_status_and_times(
+    client: FlaskClient, lines: io.StringIO
+) -> None:
+    reply = client.post("/v2/predict", json={"features": FLOWER}, headers={"X-Request-Id": "req-1"})
+    answer(reply)
+    (line,) = logged(lines)
+    assert line["request_id"] == "req-1"
+    assert (line["model"], line["version"], line["status"]) == ("iris", "2", 200)
+    assert (line["method"], line["path"]) == ("POST", "/v2/predict")
+    assert line["bytes"] == len(reply.get_data())
+    assert isinstance(line["duration_ms"], float) and line["duration_ms"] > 0
+    assert isinstance(line["timing_ms"], dict)
+    assert set(line["timing_ms"]) == {"parse", "queue", "predict", "encode"}
+    assert "time" in line
+
+
+def test_what_was_refused_is_logged_with_its_status(client: FlaskClient, lines: io.StringIO) -> None:
+    client.post("/predict", json={"features": ["x"]})
+    client.get("/nothing")
+    client.post("/models/moody/predict", json={"mood": "raise"})
+    assert [(line["status"], line["model"]) for line in logged(lines)] == [
+        (422, "iris"),
+        (404, None),
+        (500, "moody"),
+    ]
+
+
+def test_no_value_of_a_request_is_in_the_access_log(client: FlaskClient, lines: io.StringIO) -> None:
+    number, text = 73195.4286, "marker-8c1f"
+    for body in (
+        {"features": [number] * 4},
+        {"features": [text, number, 1, 1]},
+        {"sepal_length": number, text: number},
+        {"inputs": [[number] * 4]},
+        {text: text},
+    ):
+        for path in ("/predict", "/predict/batch", "/models/shop/predict", "/models/nothing/predict"):
+            client.post(f"{path}?value={text}", json=body, headers={"X-Note": text, "User-Agent": text})
+    client.post("/models/moody/predict", json={"mood": "raise"})
+    client.post("/predict", data=f'{{"features": [{number}, "{text}"'.encode(), headers=JSON)
+    assert len(logged(lines)) == 22
+    for secret in ("73195", text, "customers.csv"):
+        assert secret not in lines.getvalue()
+
+
+def test_a_hostile_path_or_method_stays_within_its_line(client: FlaskClient, lines: io.StringIO) -> None:
+    client.open("/x%0a%7b%22level%22:%22ERROR%22%7d%1b[31m" + "y" * 5000, method="M" * 500)
+    (line,) = logged(lines)
+    assert lines.getvalue().count("\n") == 1
+    assert "\x1b" not in lines.getvalue()
+    assert len(lines.getvalue()) < 1000
+    assert str(line["path"]).startswith("/x\n{")
+
+
+def test_the_access_log_can_be_switched_off(make_app: MakeApp, toy_store: Store, lines: io.StringIO) -> None:
+    answer(make_app(toy_store, access_log=False).test_client().get("/health"))
+    assert logged(lines) == []
+
+
+# -- metrics ----------------------------------------------------------------------------------------------------
+
+
+def test_requests_are_counted_by_model_version_and_status(make_app: MakeApp, toy_store: Store) -> None:
+    client = make_app(toy_store).test_client()
+    for _ in range(3):
+        client.post("/v2/predict", json={"features": FLOWER})
+    client.post("/predict", json={"features": []})
+    client.post("/models/made-up/predict", json={})
+    client.post("/models/another/predict", json={})
+    client.get("/nothing")
+    page = client.get("/metrics").get_data(as_text=True)
+    assert 'plumbline_requests_total{model="iris",status="200",version="2"} 3.0' in page
+    assert 'plumbline_requests_total{model="iris",status="422",version="1"} 1.0' in page
+    assert 'plumbline_requests_total{model="none",status="404",version="none"} 3.0' in page
+    assert "made-up" not in page
+    assert (
+        'plumbline_request_duration_seconds_bucket{le="0.0005",model="iris",status="200",version="2"}' in page
+    )
+
+
+def test_metrics_can_be_switched_off(make_app: MakeApp, toy_store: Store) -> None:
+    client = make_app(toy_store, metrics=False).test_client()
+    assert client.get("/metrics").status_code == 404
+    assert "metrics" not in answer(client.get("/"))["links"]
+    assert answer(client.post("/predict", json={"features": FLOWER}))

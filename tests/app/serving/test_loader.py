@@ -1,0 +1,175 @@
+"""When models come into memory, and what a model that fails takes with it: nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.serving.catalog import Catalog, read_catalog
+from app.serving.concurrency import Threads
+from app.serving.loader import Loader, LoadingRule
+from app.serving.messages import Target
+from models.errors import LoadError, ModelNotFound, NotReady
+from models.manifest import Artifact
+from models.runtimes.base import Runtime, ToyRuntime
+from models.store import Store
+from tests.toys import summing_draft
+
+
+class AtOnce(Threads):
+    """Runs what is spawned before ``spawn`` returns, and sleeps for no time."""
+
+    def spawn(self, run: Callable[[], None]) -> None:
+        run()
+
+    def pause(self, seconds: float) -> None:
+        pass
+
+
+class Watcher:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.loads: list[tuple[Target, bool]] = []
+
+    def predicted(self, prediction: object) -> None:
+        pass
+
+    def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+        assert seconds >= 0
+        self.loads.append((target, ready))
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """Model "one" with four versions, 2 tagged; model "two" with one."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    draft = summing_draft("one")
+    for _ in range(4):
+        store.add(draft.manifest, draft.files)
+    store.tag("one", 2, "blue")
+    other = summing_draft("two")
+    store.add(other.manifest, other.files)
+    return read_catalog(store, "one")
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Target]]:
+    yield []
+
+
+def opener(opened: list[Target], failing: Target | None = None) -> Callable[[Artifact], Runtime]:
+    """Opens toys, and fails for one version."""
+
+    def open_version(artifact: Artifact) -> Runtime:
+        target = Target(artifact.manifest.name, artifact.manifest.version)
+        opened.append(target)
+        if target == failing:
+            raise LoadError("broken on purpose")
+        return ToyRuntime(artifact)
+
+    return open_version
+
+
+def test_start_up_loads_named_versions_and_the_latest(catalog: Catalog, opened: list[Target]) -> None:
+    """Version 3 has no tag and no alias and is not the latest: it waits for its first request."""
+    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version=opener(opened))
+    assert not loader.tried
+    loader.start()
+    assert loader.tried
+    assert set(opened) == {Target("one", 1), Target("one", 2), Target("one", 4), Target("two", 1)}
+    assert loader.status(Target("one", 3)) == ("lazy", "")
+    loader.runtime(Target("one", 3))
+    assert loader.status(Target("one", 3)) == ("ready", "")
+
+
+def test_lazy_is_chosen_for_all_or_for_one_model(catalog: Catalog, opened: list[Target]) -> None:
+    loader = Loader(catalog, LoadingRule("lazy", {"two": "startup"}), AtOnce(), open_version=opener(opened))
+    loader.start()
+    assert opened == [Target("two", 1)]
+    assert loader.tried
+    assert loader.model_status("one") == ("lazy", "")
+
+
+def test_a_failing_version_is_reported_and_the_others_load(catalog: Catalog, opened: list[Target]) -> None:
+    watcher, done = Watcher(), []
+    bad = Target("one", 1)
+    loader = Loader(catalog, LoadingRule(), AtOnce(), [watcher], opener(opened, failing=bad))
+    loader.start(lambda: done.append(True))
+    assert done == [True]
+    assert loader.tried
+    assert loader.model_status("one") == ("failed", "broken on purpose")
+    assert loader.model_status("two") == ("ready", "")
+    with pytest.raises(NotReady, match="one:1 cannot be loaded"):
+        loader.runtime(bad)
+    assert opened.count(bad) == 1, "a version that failed is not tried again by every request"
+    assert (bad, False) in watcher.loads
+    assert (Target("two", 1), True) in watcher.loads
+
+
+def test_a_model_that_raises_anything_while_loading_only_fails_itself(catalog: Catalog) -> None:
+    """Not even a RecursionError or MemoryError of foreign code leaves the loader."""
+
+    def open_version(artifact: Artifact) -> Runtime:
+        raise MemoryError
+
+    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version=open_version)
+    loader.start()
+    assert loader.status(Target("two", 1)) == ("failed", "MemoryError while loading")
+
+
+def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, opened: list[Target]) -> None:
+    """Twenty threads ask for one lazy version at once: it is opened once, and all get the same runtime."""
+    release = threading.Event()
+    fast = opener(opened)
+
+    def slow(artifact: Artifact) -> Runtime:
+        release.wait(5)
+        return fast(artifact)
+
+    loader = Loader(catalog, LoadingRule("lazy"), Threads(), open_version=slow)
+    got: list[Runtime] = []
+    threads = [
+        threading.Thread(target=lambda: got.append(loader.runtime(Target("two", 1)))) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    release.set()
+    for thread in threads:
+        thread.join(5)
+    assert opened == [Target("two", 1)]
+    assert len(got) == 20
+    assert len(set(map(id, got))) == 1
+
+
+def test_close_lets_go_of_every_model(catalog: Catalog, opened: list[Target]) -> None:
+    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version=opener(opened))
+    loader.start()
+    runtime = loader.runtime(Target("two", 1))
+    assert isinstance(runtime, ToyRuntime)
+    loader.close()
+    assert runtime.closes == 1
+
+
+def test_the_state_of_an_unknown_model_is_an_error_that_lists_the_models(catalog: Catalog) -> None:
+    loader = Loader(catalog, LoadingRule(), AtOnce())
+    with pytest.raises(ModelNotFound, match="one, two"):
+        loader.model_status("three")
+
+
+def test_a_version_with_a_damaged_manifest_is_listed_and_fails(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    draft = summing_draft("toy")
+    for _ in range(2):
+        store.add(draft.manifest, draft.files)
+    (tmp_path / "toy" / "1" / "manifest.json").write_text("{")
+    catalog = read_catalog(store, "toy")
+    loader = Loader(catalog, LoadingRule(), AtOnce())
+    loader.start()
+    state, reason = loader.model_status("toy")
+    assert state == "failed"
+    assert "toy/1/manifest.json" in reason
+    assert loader.status(Target("toy", 2))[0] == "ready"

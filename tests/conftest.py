@@ -1,0 +1,85 @@
+"""Shared by every test: stores, applications over them, and generated examples that are the same in every run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app.api.context import context
+from app.config import Settings
+from app.factory import create_app
+from app.wiring import wire
+from models.store import Store
+from models.zoo import publish_all
+from tests.toy_store import publish_toys
+
+hypothesis.settings.register_profile("plumbline", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("plumbline")
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(scope="session")
+def toy_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Small models of every kind (see tests/toy_store.py). Shared: copy it before you change it."""
+    return publish_toys(Store(tmp_path_factory.mktemp("toys")))
+
+
+@pytest.fixture(scope="session")
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The demo models. They take some seconds to train. Shared: copy it before you change it."""
+    store = Store(tmp_path_factory.mktemp("demo"))
+    publish_all(store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def make_app() -> Iterator[MakeApp]:
+    """``make_app(store, **settings)``: an application whose models have been loaded, unless ``start=False``."""
+    made = []
+
+    def make(store: Store | Path, *, start: bool = True, **settings: Any) -> Flask:
+        path = store.path if isinstance(store, Store) else store
+        services = wire(Settings(store=path, **settings))
+        app = create_app(services=services)
+        made.append(services)
+        if start:
+            services.start()
+            wait_until(lambda: services.engine.loader.tried)
+        return app
+
+    yield make
+    for services in made:
+        services.close()
+
+
+@pytest.fixture(scope="session")
+def toy_app(toy_store: Store, make_app: MakeApp) -> Flask:
+    """Serves the toy models."""
+    return make_app(toy_store)
+
+
+@pytest.fixture
+def client(toy_app: Flask) -> FlaskClient:
+    """Asks the application of the toy models."""
+    return toy_app.test_client()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for what other threads do."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.002)
+
+
+def loader_of(app: Flask) -> Any:
+    """What loads the application's models."""
+    return context(app).engine.loader

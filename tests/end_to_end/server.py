@@ -1,0 +1,159 @@
+"""A real gunicorn for tests: started as a user would, on a free port, stopped by its own process id."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60.0
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Reply:
+    """What came back. ``headers`` have lower-case names."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as a JSON value."""
+        return json.loads(self.body)
+
+
+class Server:
+    """``with Server(store, workers=2, PLUMBLINE_X=..) as server`` waits until /ready was answered with 200 or 503 for good."""
+
+    def __init__(
+        self, store: Path, *, workers: int = 1, wait: bool = True, cwd: Path = ROOT, **env: str
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._cwd = cwd
+        self._wait = wait
+        self._files = tempfile.TemporaryDirectory(prefix="plumbline-test-")
+        self.run_dir = Path(self._files.name) / "run"
+        self._env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PLUMBLINE_")},
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WORKERS": str(workers),
+            "PLUMBLINE_STORE": str(store),
+            "PLUMBLINE_RUN_DIR": str(self.run_dir),
+            "PLUMBLINE_GRACEFUL_TIMEOUT_SECONDS": "5",
+            **env,
+        }
+        self._out = Path(self._files.name) / "out.log"
+        self._err = Path(self._files.name) / "err.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start_seconds = 0.0
+
+    def __enter__(self) -> Server:
+        began = time.monotonic()
+        with open(self._out, "wb") as out, open(self._err, "wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "wsgi:app"],
+                cwd=self._cwd,
+                env=self._env,
+                stdout=out,
+                stderr=err,
+            )
+        while self._wait and not self._settled():
+            if self.process.poll() is not None or time.monotonic() - began > START_SECONDS:
+                self.stop()
+                said = self.errors
+                self._files.cleanup()
+                raise RuntimeError(f"the server did not start:\n{said}")
+            time.sleep(0.05)
+        self.start_seconds = time.monotonic() - began
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._files.cleanup()
+
+    @property
+    def output(self) -> str:
+        """Standard output so far: the access log, and the banner."""
+        return self._out.read_text()
+
+    @property
+    def errors(self) -> str:
+        """Standard error so far."""
+        return self._err.read_text()
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """The JSON lines of the access log."""
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Reply:
+        """One request on a connection of its own; JSON bodies are written here, bytes go as they are."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json"} if data is not None else {}
+        request = urllib.request.Request(self.url + path, data, {**sent, **(headers or {})}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return Reply(reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Reply(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Reply:
+        """GET."""
+        return self.request("GET", path, None, headers)
+
+    def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> Reply:
+        """POST a JSON value, or bytes."""
+        return self.request("POST", path, body, headers)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to gunicorn's arbiter."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """End the server and wait for it; its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def _settled(self) -> bool:
+        try:
+            return str(self.get("/ready").json()["status"]) != "loading"
+        except (OSError, ValueError):
+            return False

@@ -1,0 +1,266 @@
+"""The serving process as a platform engineer meets it: a real gunicorn, its workers, logs, signals and limits."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from models.store import Store
+from models.zoo import publish_all
+from tests.end_to_end.server import Server, free_port
+
+ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the demo models."""
+    path = tmp_path_factory.mktemp("store")
+    publish_all(Store(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(store: Path) -> Iterator[Server]:
+    """Two workers with the demo models."""
+    with Server(store, workers=2, PLUMBLINE_BANNER="1", PLUMBLINE_BODY_TIMEOUT_SECONDS="0.4") as running:
+        yield running
+
+
+def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
+    """Everything that comes back on one connection until the server closes it or falls silent for half a second."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        connection.sendall(sent)
+        received = b""
+        try:
+            while data := connection.recv(65536):
+                received += data
+                connection.settimeout(0.5)
+        except TimeoutError:
+            pass
+        return received
+
+
+def test_the_banner_has_a_curl_line_that_works_when_pasted(server: Server) -> None:
+    banner = server.output
+    assert "Plumbline is ready" in banner
+    line = next(line for line in banner.splitlines() if "curl" in line).split("try", 1)[1].strip()
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=20)
+    assert '"prediction":0' in done.stdout
+
+
+def test_every_demo_model_answers_its_own_example(server: Server) -> None:
+    """Also through every version's own route, with the recorded answer."""
+    names = [m["name"] for m in server.get("/models").json()["models"]]
+    assert len(names) == 5
+    for name in names:
+        for version in server.get(f"/models/{name}").json()["versions"]:
+            number = version["version"]
+            recorded = server.get(f"/models/{name}/versions/{number}").json()["example"]
+            reply = server.post(f"/models/{name}/versions/{number}/predict", recorded["request"])
+            assert reply.status == 200, (name, reply.body)
+            body = reply.json()
+            prediction = body["prediction"] if isinstance(body, dict) else body
+            without = (
+                [{k: v for k, v in r.items() if k != "model_version"} for r in prediction]
+                if isinstance(prediction, list)
+                else prediction
+            )
+            assert without == recorded["response"]["prediction"]
+
+
+def test_metrics_are_right_across_workers(server: Server) -> None:
+    """Counted in two workers, read in one: the sum is what was sent."""
+
+    def count() -> float:
+        page = server.get("/metrics").body.decode()
+        found = re.search(r'plumbline_requests_total{model="iris",status="200",version="2"} (\S+)', page)
+        return float(found.group(1)) if found else 0.0
+
+    before = count()
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: server.post("/v2/predict", ROW).status, range(200)))
+    assert replies == [200] * 200
+    assert count() - before == 200
+    page = server.get("/metrics").body.decode()
+    assert 'plumbline_model_ready{model="iris",version="1"} 2.0' in page
+    assert "plumbline_requests_in_flight 1.0" in page, "the scrape itself"
+
+
+def test_the_access_log_is_json_without_feature_values(server: Server) -> None:
+    server.post("/v2/predict?note=77.125", {"features": [77.125, 3.5, 1.4, 0.2]}, {"X-Request-Id": "find-me"})
+    time.sleep(0.1)
+    line = next(entry for entry in server.access_log() if entry["request_id"] == "find-me")
+    assert (line["path"], line["status"], line["model"], line["version"]) == ("/v2/predict", 200, "iris", "2")
+    assert line["duration_ms"] > 0
+    assert set(line["timing_ms"]) == {"parse", "queue", "predict", "encode"}
+    assert "77.125" not in server.output
+
+
+def test_no_reply_tells_the_versions_of_the_software(server: Server) -> None:
+    headers = server.get("/health").headers
+    assert headers["server"] == "gunicorn"
+    assert not re.search(r"\d+\.\d+", headers["server"])
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
+        (
+            b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: 1\r\n" % i for i in range(80)) + b"\r\n",
+            b"431",
+        ),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\nHost: x\n\n", b"400"),
+        (b"GET /  HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"400",
+        ),
+        (b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello", b"400"),
+    ],
+)
+def test_what_is_not_strict_http_is_refused_by_the_parser(
+    server: Server, request_bytes: bytes, status: bytes
+) -> None:
+    """And nothing of it reaches the application, nor is a second reply given."""
+    reply = raw(server.port, request_bytes)
+    assert reply.startswith(b"HTTP/1.1 " + status), reply
+    assert reply.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_body_that_does_not_arrive_is_a_408(server: Server) -> None:
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
+    )
+    began = time.monotonic()
+    reply = raw(server.port, head + b'{"features"')
+    assert reply.startswith(b"HTTP/1.1 408")
+    assert b"application/problem+json" in reply
+    assert time.monotonic() - began < 5
+
+
+def test_a_slow_body_does_not_hold_up_other_clients(server: Server) -> None:
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
+    )
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
+    try:
+        for connection in slow:
+            connection.sendall(head)
+        assert server.post("/predict", ROW).status == 200
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_a_chunked_body_over_the_limit_is_a_413(server: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    reply = raw(server.port, head + chunk * 20 + b"0\r\n\r\n")
+    assert reply.startswith(b"HTTP/1.1 413"), reply[:200]
+
+
+def test_a_killed_worker_is_replaced_and_its_slot_taken_again(store: Path) -> None:
+    with Server(store, workers=2) as server:
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            page = server.get("/metrics").body.decode()
+            if len(server.workers()) == 2 and 'plumbline_model_ready{model="iris",version="1"} 2.0' in page:
+                break
+            time.sleep(0.1)
+        assert victim not in server.workers()
+        assert 'plumbline_model_ready{model="iris",version="1"} 2.0' in page
+        assert sorted(p.name for p in server.run_dir.glob("slot-*.lock")) == ["slot-0.lock", "slot-1.lock"]
+
+
+def test_a_reload_serves_what_was_published_meanwhile_and_loses_no_request(
+    store: Path, tmp_path: Path
+) -> None:
+    """SIGHUP: the listener stays open, new workers read the store again."""
+    copy = tmp_path / "store"
+    shutil.copytree(store, copy)
+    with Server(copy, workers=2) as server:
+        assert server.get("/models/iris/versions/3").status == 404
+        target = Store(copy).get("iris", 1)
+        Store(copy).add(target.manifest, {path: target.read(path) for path in target.manifest.files})
+        old = set(server.workers())
+        server.signal(signal.SIGHUP)
+        statuses = []
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and (set(server.workers()) & old or len(server.workers()) != 2):
+            statuses.append(server.post("/predict", ROW).status)
+        assert set(statuses) <= {200}
+        assert server.get("/models/iris/versions/3").status == 200
+
+
+def test_sigterm_ends_the_server_cleanly(store: Path) -> None:
+    with Server(store) as server:
+        assert server.post("/predict", ROW).status == 200
+        assert server.stop() == 0
+        assert "Traceback" not in server.errors
+
+
+def test_an_empty_store_starts_and_says_so(tmp_path: Path) -> None:
+    with Server(tmp_path / "nothing") as server:
+        assert server.get("/health").json() == {"status": "healthy"}
+        ready = server.get("/ready")
+        assert (ready.status, ready.json()["reason"]) == (503, "the store is empty")
+        assert server.post("/predict", ROW).status == 404
+        assert not (tmp_path / "nothing").exists(), "serving writes nothing into the store"
+
+
+def test_a_damaged_artifact_is_reported_and_everything_else_serves(store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(store, copy)
+    artifact = copy / "iris" / "2" / "model.joblib"
+    data = bytearray(artifact.read_bytes())
+    data[len(data) // 2] ^= 1
+    artifact.chmod(0o644)
+    artifact.write_bytes(data)
+    with Server(copy, workers=1) as server:
+        ready = server.get("/ready")
+        assert ready.status == 200
+        assert "digest" in ready.json()["models"]["iris"]["versions"]["2"]["reason"]
+        assert server.post("/v1/predict", ROW).status == 200
+        refused = server.post("/v2/predict", ROW)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+
+
+def test_lazy_loading_begins_with_the_first_request(store: Path) -> None:
+    with Server(store, PLUMBLINE_LOADING="lazy", PLUMBLINE_MODEL_LOADING="stock=startup") as server:
+        models = server.get("/ready").json()["models"]
+        assert {name: m["state"] for name, m in models.items()} == {
+            "demand": "lazy",
+            "fraud": "lazy",
+            "iris": "lazy",
+            "recommend": "lazy",
+            "stock": "ready",
+        }
+        with ThreadPoolExecutor(16) as pool:
+            assert {r.status for r in pool.map(lambda _: server.post("/predict", ROW), range(32))} == {200}
+        assert server.get("/models/iris/ready").json()["state"] == "ready"
+
+
+def test_a_taken_port_is_said(store: Path) -> None:
+    """gunicorn tries five times, then gives up with an error that names the address."""
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(RuntimeError, match=f"in use.*{port}"),
+        Server(store, PORT=str(port)),
+    ):
+        pass

@@ -1,0 +1,25 @@
+"""The two names by which the project is run: ``app`` for gunicorn, ``create_app`` for the ``flask`` command."""
+
+from __future__ import annotations
+
+import os
+
+# One core a worker: native thread pools read this when NumPy is first imported.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from flask import Flask  # noqa: E402
+
+from app import factory  # noqa: E402
+from app.config import ConfigError  # noqa: E402
+from app.switch import Switch  # noqa: E402
+
+app = Switch()
+
+
+def create_app() -> Flask:
+    """The Flask application; a wrong setting ends the process with one line."""
+    try:
+        return factory.create_app()
+    except ConfigError as error:
+        raise SystemExit(f"plumbline: {error}") from error
