@@ -1,0 +1,1 @@
+"""The commands of ``flask models`` and ``flask predict``."""

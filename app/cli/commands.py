@@ -1,0 +1,293 @@
+"""The commands of ``flask models`` and ``flask predict``: publish, look at, change and call models from a shell.
+
+Every failure is one line on standard error (a request that does not fit has one a fault) and an exit code that is
+not 0. ``--json`` prints what programs read, and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+import orjson
+
+from app.cli.command import (
+    Command,
+    Group,
+    as_json_option,
+    one_version,
+    open_store,
+    tags_option,
+    warnings_as_lines,
+)
+from app.cli.input import read_body, read_bytes, read_request, read_sample
+from app.cli.output import (
+    curl,
+    file_status,
+    model_document,
+    print_added,
+    print_facts,
+    print_json,
+    print_models,
+    print_prediction,
+    print_table,
+    print_version,
+    progress,
+    say,
+    version_document,
+)
+from app.serving.catalog import read_catalog
+from models.archive import export_version, import_version
+from models.conformity import misfit
+from models.errors import Conflict, PredictError
+from models.names import check_model_name
+from models.opening import open_runtime
+from models.user_code import collect
+from models.zoo import DEMO_MODELS, publish_all
+from schemas.predict import PredictSchemas, reply_body
+
+
+@click.group(cls=Group, name="models")
+def models_group() -> None:
+    """Publish, list, show, tag, delete, export and import models."""
+
+
+@models_group.command()
+@click.argument("name")
+@click.argument("file")
+@click.option(
+    "--example", metavar="ROW.json", help="A request body in any accepted form; - is standard input."
+)
+@click.option(
+    "--data", metavar="SAMPLE.csv", help="Rows that the model can answer, with a header; more is better."
+)
+@click.option(
+    "--target", metavar="COLUMN", help="The column of --data with the true outcomes, to measure the model."
+)
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measured quality; repeatable."
+)
+@tags_option
+@click.option("--description", help="What the model is for.")
+@click.option("--code", metavar="PATH", help="The module or package that defines the model's own classes.")
+@as_json_option
+def publish(
+    name: str,
+    file: str,
+    example: str | None,
+    data: str | None,
+    target: str | None,
+    metrics: tuple[str, ...],
+    tags: tuple[str, ...],
+    description: str | None,
+    code: str | None,
+    as_json: bool,
+) -> None:
+    """Publish the joblib or pickle FILE as a new version of NAME."""
+    from models.runtimes.pickled import unpickle  # joblib: other commands do without
+
+    settings, store = open_store()
+    if example is None and data is None:
+        raise click.UsageError("give a row to answer: --example ROW.json, --data SAMPLE.csv, or both")
+    if target is not None and data is None:
+        raise click.UsageError("--target names a column of --data; give that too")
+    if target is not None and example is not None:
+        raise click.UsageError(
+            "--example has no outcome for --target; without it the first row is the example"
+        )
+    check_model_name(name)
+    measured = dict(map(_metric, metrics))
+    with warnings_as_lines(), progress("reading the model") as step:
+        model = unpickle(read_bytes(file), collect(Path(code)) if code else {})
+        sample = read_sample(model, example, data, target)
+        stored = store.publish(
+            name,
+            Path(file),
+            sample.X,
+            sample.y,
+            metrics=measured,
+            description=description,
+            tags=tags,
+            parameters=sample.parameters,
+            code=code,
+            on_step=step,
+        )
+    print_added(settings, store, stored, as_json)
+
+
+@models_group.command("list")
+@as_json_option
+def list_models(as_json: bool) -> None:
+    """List every version of every model, and whether its files are still those that were published."""
+    settings, store = open_store()
+    catalog = read_catalog(store, settings.default_model)
+    if catalog.fault:
+        raise click.ClickException(catalog.fault)
+    with progress("checking files", len(catalog.targets())) as step:
+        models = [model_document(model, step) for model in catalog.models.values()]
+    if as_json:
+        print_json({"models": models})
+    elif models:
+        print_models(models)
+    else:
+        click.echo(
+            f"The store {store.path} is empty; try: flask models demo, or: flask models publish --help"
+        )
+
+
+@models_group.command()
+@click.argument("reference", metavar="NAME[:TAG]")
+@click.option("--history", is_flag=True, help="Also every change of the model: when, who, what and why.")
+@as_json_option
+def show(reference: str, history: bool, as_json: bool) -> None:
+    """Show what is recorded about a version: by default the stable one."""
+    settings, store = open_store()
+    stored = store.get(*store.resolve_reference(reference))
+    with progress("checking its files"):
+        status = file_status(stored)
+    changes = store.history(stored.manifest.name) if history else []
+    if as_json:
+        past = {"history": changes} if history else {}
+        print_json({**version_document(store, stored), "status": status, **past})
+    else:
+        reply = orjson.dumps(stored.manifest.example["response"]).decode()
+        facts = {"call": curl(settings, stored), "reply": reply, "status": status}
+        print_version(store, stored, facts, changes)
+
+
+@models_group.command()
+@click.argument("reference", metavar="NAME:VERSION")
+@click.argument("tag")
+@as_json_option
+def tag(reference: str, tag: str, as_json: bool) -> None:
+    """Let TAG name the version, wherever it pointed before."""
+    _, store = open_store()
+    name, version = one_version(store, reference)
+    store.tag(name, version, tag)
+    say(as_json, f"{name}:{tag} is now version {version}", name=name, version=version, tag=tag)
+
+
+@models_group.command()
+@click.argument("reference", metavar="NAME:VERSION")
+@click.option("--all", "whole", is_flag=True, help="Delete the whole model; give its NAME alone.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed for --all where there is no terminal.")
+@as_json_option
+def delete(reference: str, whole: bool, yes: bool, as_json: bool) -> None:
+    """Delete a version and its tags. Its number is never given again."""
+    _, store = open_store()
+    if whole:
+        name, versions = check_model_name(reference), store.versions(reference)
+        what = f"{name} with {len(versions)} version{'s' * (len(versions) > 1)}"
+    else:
+        name, version = one_version(store, reference)
+        versions, what = [version], f"{name}:{version}"
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Delete {what}? This cannot be undone", abort=True, err=True)
+    elif not yes and whole:
+        raise click.UsageError(f"{what} would be deleted; add --yes")
+    try:
+        store.delete_model(name) if whole else store.delete(name, versions[0])
+    except Conflict as error:
+        raise Conflict(f"{error}: flask models delete {name} --all") from error
+    say(as_json, f"{what} is deleted", name=name, versions=versions)
+
+
+@models_group.command()
+@click.argument("reference", metavar="NAME[:TAG]")
+@click.argument("file", metavar="FILE.tar.gz")
+@as_json_option
+def export(reference: str, file: str, as_json: bool) -> None:
+    """Write a version, by default the stable one, into one file that `flask models import` reads."""
+    _, store = open_store()
+    name, version = store.resolve_reference(reference)
+    with progress(f"writing {file}"):
+        export_version(store, name, version, Path(file))
+    say(as_json, f"{name}:{version} is in {file}", name=name, version=version, file=file)
+
+
+@models_group.command("import")
+@click.argument("file", metavar="FILE.tar.gz")
+@click.option("--name", help="Call the model so; by default as it was called where it was exported.")
+@tags_option
+@as_json_option
+def import_(file: str, name: str | None, tags: tuple[str, ...], as_json: bool) -> None:
+    """Add the version in FILE.tar.gz under the next free number of its model."""
+    settings, store = open_store()
+    with progress(f"reading {file}"):
+        stored = import_version(store, Path(file), name, tags)
+    print_added(settings, store, stored, as_json)
+
+
+@models_group.command()
+@click.option("--if-empty", is_flag=True, help="Do nothing when the store already has a model.")
+@as_json_option
+def demo(if_empty: bool, as_json: bool) -> None:
+    """Train the demo models and publish them, as new versions where they are there already."""
+    _, store = open_store()
+    before = {name: store.versions(name)[-1] for name in store.names()}
+    added: list[tuple[str, int]] = []
+    if not (if_empty and before):
+        with progress("looking at the store", len(DEMO_MODELS)) as step:
+            publish_all(store, lambda name: step(f"training and publishing {name}"))
+        added = [(name, v) for name in DEMO_MODELS for v in store.versions(name) if v > before.get(name, 0)]
+    if as_json:
+        print_json({"published": [{"name": name, "version": version} for name, version in added]})
+    elif added:
+        rows = ((name, version, store.get(name, version).manifest.description) for name, version in added)
+        print_table(["model", "version", "description"], rows)
+        print_facts({"next": f"flask predict {added[0][0]} --example"})
+    else:
+        click.echo(f"The store {store.path} has {', '.join(before)} already; nothing was published")
+
+
+@click.command("predict", cls=Command)
+@click.argument("reference", metavar="NAME[:TAG]")
+@click.option("--example", is_flag=True, help="Ask what the version recorded as its example.")
+@click.option(
+    "--input",
+    "file",
+    metavar="FILE",
+    help="A request body in any accepted form, one row or a batch; - is "
+    "standard input, and FILE.csv a batch.",
+)
+@as_json_option
+def predict_command(reference: str, example: bool, file: str | None, as_json: bool) -> None:
+    """Load a version, by default the stable one, and answer a request without a server."""
+    settings, store = open_store()
+    if example == (file is not None):
+        raise click.UsageError("give one of --example and --input FILE")
+    stored = store.get(*store.resolve_reference(reference))
+    manifest, signature = stored.manifest, stored.manifest.signature
+    schemas = PredictSchemas(signature, max_rows=settings.max_rows)
+    if file is None:
+        rows, parameters, single = read_body(manifest.example["request"], schemas)
+    else:
+        rows, parameters, single = read_request(file, schemas)
+    with progress(f"loading {manifest.name}:{manifest.version}"):
+        runtime = open_runtime(stored)
+    began = time.perf_counter()
+    outputs = runtime.predict(rows, parameters)
+    milliseconds = (time.perf_counter() - began) * 1000.0
+    if why := misfit(signature.output, outputs):
+        raise PredictError(f"{manifest.name}:{manifest.version} {why}")
+    if as_json:
+        print_json(reply_body(signature, outputs, manifest.name, manifest.version, single=single))
+    else:
+        print_prediction(signature, rows, parameters, outputs, single=single)
+        print_facts({"model": f"{manifest.name}:{manifest.version}", "time": f"{milliseconds:.3f} ms"})
+
+
+#: What the application factory adds to the ``flask`` command.
+COMMANDS: tuple[click.Command, ...] = (models_group, predict_command)
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        if name.strip():
+            return name.strip(), float(number)
+    except ValueError:
+        pass
+    raise click.UsageError(f"--metric {text!r}: write NAME=NUMBER, such as accuracy=0.93")

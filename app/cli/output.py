@@ -1,0 +1,286 @@
+"""How results look: tables on a terminal, bare columns in a pipe, JSON for programs, a progress bar while one waits."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import click
+import numpy as np
+import orjson
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from app.config import Settings
+from app.serving.catalog import CatalogModel
+from models.errors import ArtifactDamaged
+from models.outputs import Outputs
+from models.signature import Column, Output, Signature
+from models.store import Store
+from models.stored import StoredVersion
+from schemas.matrix import describe
+
+#: Wide enough that nothing is wrapped or cut where no terminal says how much room there is.
+PIPE_WIDTH = 100_000
+
+#: A batch of more columns than this is shown by the numbers of its rows.
+MAX_SHOWN_COLUMNS = 8
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Standard output or error. rich honours NO_COLOR; nothing in a model's own texts is taken for markup."""
+    found = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not found.is_terminal:
+        found.width = PIPE_WIDTH
+    return found
+
+
+@contextmanager
+def progress(first: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
+    """A bar on a terminal's standard error, gone when all is done; call what it yields with each step to come.
+
+    ``first`` is what happens until then. Without ``total`` nobody knows how many steps there will be.
+    """
+    out = console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task, done = bar.add_task(first, total=total), count()
+        yield lambda what: bar.update(task, description=what, completed=next(done))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """One table; numbers stand right, columns without a value are left out. Does nothing without rows."""
+    of_columns = list(zip(*rows, strict=True))
+    if not of_columns:
+        return
+    out = console()
+    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, header_style="bold")
+    shown = [(name, v) for name, v in zip(columns, of_columns, strict=True) if any(map(cell, v))]
+    for name, values in shown:
+        number = all(isinstance(value, (int, float)) for value in values)
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in zip(*(values for _, values in shown), strict=True):
+        table.add_row(*(Text(cell(value)) for value in row))
+    if title:
+        print_heading(title)
+    out.print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Names and values, one a line; those without a value are left out. Lines are never broken, so they can be pasted."""
+    shown = {name: cell(value) for name, value in facts.items() if cell(value)}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        console().print(Text.assemble((f"{name:<{width}}", "dim"), f"  {value}"), soft_wrap=True)
+
+
+def print_heading(text: str) -> None:
+    """A bold line below an empty one."""
+    console().print(Text(f"\n{cell(text)}", "bold"), soft_wrap=True)
+
+
+def cell(value: Any) -> str:
+    """A value in a table: short floats, and no control characters of a foreign text on somebody's terminal."""
+    if isinstance(value, bool) or value is None:
+        text = {True: "true", False: "false", None: ""}[value]
+    elif isinstance(value, float):
+        text = f"{value:.6g}"
+    elif isinstance(value, (list, tuple)):
+        text = ", ".join(cell(item) for item in value)
+    elif isinstance(value, (dict, Mapping)):
+        text = ", ".join(f"{name} {cell(item)}" for name, item in value.items())
+    else:
+        text = str(value)
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def print_models(models: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each version of the given model documents."""
+    rows = (
+        (
+            model["name"],
+            version["version"],
+            version["tags"],
+            version.get("framework"),
+            *(version.get(key, "")[:16].replace("T", " ") for key in ("trained_at", "published_at")),
+            version["status"],
+        )
+        for model in models
+        for version in model["versions"]
+    )
+    print_table(
+        ["model", "version", "names", "framework", "trained (UTC)", "published (UTC)", "status"], rows
+    )
+
+
+def print_added(settings: Settings, store: Store, stored: StoredVersion, as_json: bool) -> None:
+    """A version that is new in the store, and what can be done with it."""
+    if as_json:
+        print_json(version_document(store, stored))
+        return
+    manifest, stable = stored.manifest, store.resolve(stored.manifest.name)
+    made_up = "made from the example alone; --data SAMPLE.csv gives real ones, and the ranges of each column"
+    facts = {
+        "golden rows": made_up if manifest.golden_synthetic else "",
+        "stable": "" if stable == manifest.version else f"is still {manifest.name}:{stable}",
+        "call": curl(settings, stored),
+        "next": f"flask predict {manifest.name}:{manifest.version} --example",
+    }
+    print_version(store, stored, facts)
+
+
+def print_version(
+    store: Store, stored: StoredVersion, facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Everything about one version, and ``facts`` at the end."""
+    manifest, signature = stored.manifest, stored.manifest.signature
+    names = names_of(store, stored)
+    print_heading(f"{manifest.name}:{manifest.version}" + (f"  ({', '.join(names)})" if names else ""))
+    print_facts(
+        {
+            "description": manifest.description,
+            "framework": f"{manifest.framework} ({manifest.estimator})",
+            "libraries": manifest.libraries,
+            "trained": manifest.trained_at,
+            "published": manifest.published_at,
+            "output": describe_output(signature.output),
+            "metrics": manifest.metrics,
+            "speed": ", ".join(f"{cell(ms)} ms for {n}" for n, ms in manifest.measured_ms.items()) + " rows",
+            "golden rows": f"{manifest.golden_rows}" + (", synthetic" if manifest.golden_synthetic else ""),
+        }
+    )
+    _print_columns(signature.columns, "Columns" if signature.named else "Columns, called so by position")
+    _print_columns(signature.parameters, "Parameters")
+    answer = ((column.name, column.dtype, column.description) for column in signature.output.columns)
+    print_table(["name", "type", "description"], answer, "Each record of the answer")
+    files = manifest.files.items()
+    print_table(["file", "bytes", "sha256"], ((path, f.size_bytes, f.sha256) for path, f in files), "Files")
+    changes = ([c.pop(key, "") for key in ("when", "who", "what")] + [c] for c in map(dict, history))
+    print_table(["when", "who", "what", "details"], changes, "History of the model")
+    console().print()
+    print_facts(facts)
+
+
+def describe_output(output: Output) -> str:
+    """What the model answers, in a line."""
+    if output.kind == "class":
+        classes = ", ".join(map(str, output.classes[:20])) + (" .." if len(output.classes) > 20 else "")
+        return f"class, one of {classes}" + (" with probabilities" if output.probability else "")
+    return f"vector of {output.size}" if output.kind == "vector" else output.kind
+
+
+def print_prediction(
+    signature: Signature, rows: np.ndarray, parameters: Mapping[str, Any], outputs: Outputs, *, single: bool
+) -> None:
+    """rows : ndarray of shape (n_rows, n_columns). One row is shown downwards, with its inputs; more are a table."""
+    columns = signature.columns
+    names = [column.name for column in columns]
+    inputs = [[c.natural(value) for c, value in zip(columns, row, strict=True)] for row in rows.tolist()]
+    if single:
+        print_table(["input", "value"], [*zip(names, inputs[0], strict=True), *parameters.items()])
+    else:
+        print_facts(parameters)
+    if signature.output.kind == "records":
+        _print_records(signature.output.columns, outputs, single=single)
+        return
+    values, probabilities = outputs.to_lists()
+    labels = [f"p({label})" for label in signature.output.classes] if probabilities else []
+    answers = [[value, *p] for value, p in zip(values, probabilities or [[]] * len(values), strict=True)]
+    if single:
+        print_table(["answer", "value"], zip(["prediction", *labels], answers[0], strict=True))
+        return
+    shown = names if len(names) <= MAX_SHOWN_COLUMNS else []
+    given = inputs if shown else [[] for _ in inputs]
+    numbered = ([i, *row, *answer] for i, (row, answer) in enumerate(zip(given, answers, strict=True)))
+    print_table(["row", *shown, "prediction", *labels], numbered)
+
+
+def _print_records(columns: Sequence[Column], outputs: Outputs, *, single: bool) -> None:
+    names = [column.name for column in columns]
+    rows = [[i, *map(record.get, names)] for i, records in enumerate(outputs.values) for record in records]
+    print_table(names, (row[1:] for row in rows)) if single else print_table(["row", *names], rows)
+
+
+def _print_columns(columns: Sequence[Column], title: str) -> None:
+    rows = (
+        (
+            column.name,
+            describe(column),
+            column.default,
+            " to ".join(cell(float(end)) for end in column.observed or ()),
+            column.example,
+            column.description,
+        )
+        for column in columns
+    )
+    print_table(["name", "takes", "default", "seen in training", "example", "description"], rows, title)
+
+
+def print_json(document: Any) -> None:
+    """JSON for programs, indented."""
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def say(as_json: bool, line: str, **document: Any) -> None:
+    """What was done, as a sentence or as JSON."""
+    print_json(document) if as_json else click.echo(line)
+
+
+def file_status(stored: StoredVersion) -> str:
+    """``ok``, or which file is not the one that was published."""
+    try:
+        for path in stored.manifest.files:
+            stored.read(path)
+    except ArtifactDamaged as error:
+        return str(error)
+    return "ok"
+
+
+def names_of(store: Store, stored: StoredVersion) -> list[str]:
+    """The tags and aliases of the version."""
+    chosen = store.selectors(stored.manifest.name)
+    return [name for name, version in chosen.items() if version == stored.manifest.version]
+
+
+def version_document(store: Store, stored: StoredVersion) -> dict[str, Any]:
+    """What the version recorded, and its tags and aliases."""
+    return {**orjson.loads(stored.manifest.to_bytes()), "tags": names_of(store, stored)}
+
+
+def model_document(model: CatalogModel, step: Callable[[str], None]) -> dict[str, Any]:
+    """A model and the state of each version; ``step`` is told before the files of each are read."""
+    versions: list[dict[str, Any]] = []
+    for version in model.versions:
+        step(f"checking {model.name}:{version}")
+        document: dict[str, Any] = {"version": version, "tags": model.names_of(version)}
+        if version in model.whole:
+            manifest = model.whole[version].manifest
+            document |= {k: getattr(manifest, k) for k in ("framework", "trained_at", "published_at")}
+            document["bytes"] = sum(file.size_bytes for file in manifest.files.values())
+            document["status"] = file_status(model.whole[version])
+        else:
+            document["status"] = model.faulty[version]
+        versions.append(document)
+    chosen = {name: model.selectors.get(name) for name in ("stable", "latest")}
+    return {"name": model.name, **chosen, "tags": model.tags, "versions": versions}
+
+
+def curl(settings: Settings, stored: StoredVersion) -> str:
+    """A line that calls the version on a server of this machine, as it can be pasted."""
+    manifest = stored.manifest
+    host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host
+    host = f"[{host}]" if ":" in host else host
+    url = f"http://{host}:{settings.port}/models/{manifest.name}/versions/{manifest.version}/predict"
+    body = shlex.quote(orjson.dumps(manifest.example["request"]).decode())
+    return f"curl -s {url} -H 'Content-Type: application/json' -d {body}"
