@@ -1,5 +1,6 @@
 """How gunicorn runs Plumbline. Settings come from the environment (docs/configuration.md) and are checked first."""
 
+import gc as _gc
 import os as _os
 import signal as _signal
 import sys as _sys
@@ -38,6 +39,8 @@ limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
 control_socket_disable = True
+# No header may set SCRIPT_NAME or PATH_INFO, whoever sends it; by default a proxy's could.
+forwarder_headers = ""
 preload_app = False
 
 loglevel = _settings.log_level
@@ -87,10 +90,18 @@ def post_worker_init(worker):
             worker.alive = False
 
     def ready():
+        # What is loaded now stays; the garbage collector would look at all of it again and again.
+        _gc.collect()
+        _gc.freeze()
         if _settings.banner and worker.age == 1:
             print(_banner(), flush=True)
 
     worker.wsgi.start(_run_dir, ready, lambda: not worker.alive)
+
+
+def on_exit(server):
+    """Leave nothing in memory behind."""
+    _slots.remove_run_dir(_run_dir)
 
 
 def worker_exit(server, worker):

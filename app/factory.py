@@ -11,7 +11,7 @@ from app.api.docs import init_docs
 from app.api.errors import init_errors
 from app.api.hooks import init_hooks
 from app.api.json_provider import OrjsonProvider
-from app.api.predict import routed_blueprint, version_blueprints
+from app.api.predict import NumberConverter, routed_blueprint, version_blueprints
 from app.cli.commands import COMMANDS
 from app.config import Settings, load_settings
 from app.wiring import Services, wire
@@ -27,6 +27,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app = Flask("app", static_folder=None, template_folder="api/templates")
     app.json = OrjsonProvider(app)
     app.url_map.redirect_defaults = False
+    app.url_map.merge_slashes = False
+    app.url_map.converters["number"] = NumberConverter
     app.config.update(
         # Werkzeug cuts a chunked body at its limit without a word; one byte more tells a whole body from a cut one.
         MAX_CONTENT_LENGTH=settings.max_body_bytes + 1,

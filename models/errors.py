@@ -102,7 +102,20 @@ class ArchiveRefused(PlumblineError):
 
 
 class LoadError(PlumblineError):
-    """A stored version cannot be served; the message says why and what to do."""
+    """A stored version cannot be served; the message says why and what to do.
+
+    ``foreign`` is what other code said, such as the text of an exception in a pickle: for logs and commands, not for
+    clients, since it may hold paths and data.
+    """
+
+    def __init__(self, message: str, foreign: str = "") -> None:
+        self.foreign = " ".join(foreign.split())[:300]
+        super().__init__(message)
+
+    @property
+    def in_full(self) -> str:
+        """The message, with what other code said."""
+        return f"{self} ({self.foreign})" if self.foreign else str(self)
 
 
 class ArtifactDamaged(LoadError):

@@ -83,20 +83,25 @@ class Manifest:
     golden_synthetic: bool = False
 
     def to_bytes(self) -> bytes:
-        """The manifest as indented JSON."""
+        """The manifest as indented JSON, with a digest of the rest of it as its last member."""
         data = {
             "format": FORMAT,
             **{k: getattr(self, k) for k in self.__slots__ if k not in ("signature", "files")},
         }
         data["signature"] = self.signature.to_dict()
         data["files"] = {path: asdict(record) for path, record in self.files.items()}
-        return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+        plain = orjson.loads(orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY))
+        return sealed(plain)
 
     @classmethod
     def from_bytes(cls, raw: bytes, where: str) -> Manifest:
         """Raises ArtifactDamaged, which says ``where``, for bytes that are no manifest of this format."""
         try:
             data = orjson.loads(raw)
+            if data.pop("sha256") != _digest(data):
+                raise ArtifactDamaged(
+                    f"{where} does not match its own SHA-256 digest; publish the version again"
+                )
             if data.pop("format") != FORMAT:
                 raise ArtifactDamaged(
                     f"{where} is of another format than {FORMAT}; publish it with this release"
@@ -110,6 +115,17 @@ class Manifest:
             raise ArtifactDamaged(
                 f"{where} is damaged ({type(error).__name__}); publish the version again"
             ) from error
+
+
+def sealed(data: Mapping[str, Any]) -> bytes:
+    """The JSON text of a manifest's members, closed by the digest of all others."""
+    members = {name: value for name, value in data.items() if name != "sha256"}
+    return orjson.dumps({**members, "sha256": _digest(members)}, option=orjson.OPT_INDENT_2)
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    """SHA-256 over the JSON text with sorted names and no blanks: of what it says, not of how it is laid out."""
+    return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 class Artifact(Protocol):

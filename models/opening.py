@@ -41,8 +41,12 @@ def open_runtime(artifact: Artifact) -> Runtime:
         raise
     except (PlumblineError, ImportError) as error:
         if changed:
-            raise LibraryMismatch(f"{what} and does not work with them ({error}); {fix}") from error
-        raise error if isinstance(error, LoadError) else LoadError(str(error)) from error
+            own = f" ({error})" if isinstance(error, LoadError) else ""
+            foreign = error.foreign if isinstance(error, LoadError) else str(error)
+            raise LibraryMismatch(f"{what} and does not work with them{own}; {fix}", foreign) from error
+        if isinstance(error, LoadError):
+            raise
+        raise LoadError("the model fails on its own first golden row", str(error)) from error
     if changed:
         log.warning("%s; its golden rows still give the recorded answers", what)
     return runtime

@@ -7,7 +7,8 @@ import io
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from models.outputs import Outputs
 from models.reference import column_statistics
 from models.runtimes import declared_signature, framework_of, runtime_for
 from models.runtimes.base import Runtime
+from models.runtimes.estimator_parts import prepare_for_serving
 from models.signature import Output, Signature
 from models.user_code import collect
 
@@ -165,6 +167,9 @@ def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.
         return draft, declared_rows(manifest.signature, X_sample)
     from models.runtimes.sklearn_runtime import call  # only an estimator needs scikit-learn
 
+    prepare_for_serving(
+        model, keep_names=True
+    )  # threads would add up a forest's votes in another order each time
     sample = Sample.of(model, X_sample)
     manifest = replace(manifest, signature=infer_signature(model, sample))
     if not sample.frame:
@@ -275,21 +280,14 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-class _publishing:
-    """Turns what a model or a sample raises during publishing into one PublishError that says where."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
-    ) -> None:
-        if isinstance(error, InputError):
-            raise PublishError(f"{self.what}: {error}") from error
-        if isinstance(error, Exception) and not isinstance(error, (PublishError, LoadError)):
-            raise PublishError(
-                f"{self.what}: {type(error).__name__}: {' '.join(str(error).split())}"
-            ) from error
+@contextmanager
+def _publishing(what: str) -> Iterator[None]:
+    """Turn what a model or a sample raises during publishing into one PublishError that says where."""
+    try:
+        yield
+    except (PublishError, LoadError):
+        raise
+    except InputError as error:
+        raise PublishError(f"{what}: {error}") from error
+    except Exception as error:  # the model is foreign code
+        raise PublishError(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}") from error

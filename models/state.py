@@ -38,7 +38,7 @@ def read_state(directory: Path) -> State:
         return state
     except (ValueError, TypeError, AttributeError) as error:
         raise ArtifactDamaged(
-            f"{directory.name}/state.json is damaged; restore it, or delete it and set its tags again"
+            f"{directory.name}/state.json is damaged; restore it (history.jsonl beside it says what was set)"
         ) from error
 
 

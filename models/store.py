@@ -26,6 +26,7 @@ from models.errors import (
     Conflict,
     ModelNotFound,
     PublishError,
+    StoreUnavailable,
     VersionNotFound,
 )
 from models.files import Files, store_errors
@@ -60,7 +61,14 @@ class Store:
             if not self.path.exists():
                 return []
             found = [p.name for p in self.path.iterdir() if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", p.name)]
-        return sorted(name for name in found if self._versions(name))
+        return sorted(name for name in found if self._holds(name))
+
+    def _holds(self, name: str) -> bool:
+        """Whether the model has a version; one that cannot be read is not passed over in silence."""
+        try:
+            return bool(self._versions(name))
+        except (StoreUnavailable, OSError):
+            return True
 
     def versions(self, name: str) -> list[int]:
         """The version numbers of a model, ascending; raises ModelNotFound or InvalidName."""

@@ -94,4 +94,8 @@ def _explain(body: bytes, error: orjson.JSONDecodeError) -> str:
         hint = "; NaN and Infinity are not JSON"
     elif b"'" in body[:2]:
         hint = "; JSON text takes double quotes"
-    return f"the body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}){hint}"
+    try:
+        body.decode()
+    except UnicodeDecodeError as fault:
+        return f"the body is not valid UTF-8 at byte {fault.start}"
+    return f"the body is not valid JSON at line {error.lineno}, column {error.colno}{hint}"

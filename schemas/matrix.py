@@ -19,6 +19,7 @@ from models.errors import Fault
 from models.signature import MAX_EXACT_INT, Column, Signature
 
 MAX_FAULTS = 50
+UNKNOWN_NAME = "unknown name"
 
 #: Comparing a name with more than these takes too long in a request that has many faults.
 SUGGEST_AMONG = 50
@@ -217,7 +218,7 @@ def unknown_name(name: str, known: Collection[str]) -> Fault:
     name = name[:100]
     near = difflib.get_close_matches(name, known, n=1) if len(known) <= SUGGEST_AMONG else []
     expected = f"did you mean {near[0]!r}?" if near else f"one of: {', '.join(sorted(known)[:20])}"
-    return Fault((name,), "unknown name", expected, name)
+    return Fault((name,), UNKNOWN_NAME, expected, name)
 
 
 def shown(value: Any) -> Any:

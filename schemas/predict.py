@@ -7,6 +7,7 @@ A single request is ``{"features": [..]}``, ``{"features": {name: value}}`` or t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from models.outputs import Outputs
 from models.signature import Signature
 from schemas.errors import faults_of
 from schemas.fields import ColumnField, RowField, RowsField, row_object
-from schemas.matrix import Rows, shown
+from schemas.matrix import UNKNOWN_NAME, Rows, shown, unknown_name
 
 
 class PredictSchemas:
@@ -49,11 +50,7 @@ class PredictSchemas:
         try:
             loaded = self._load(self.single, split)
         except InputError as error:
-            inner = ("features", "parameters")
-            bare = [f.loc[1:] if f.loc[:1] and f.loc[0] in inner else f.loc for f in error.faults]
-            raise InputError(
-                Fault(loc, f.msg, f.expected, f.got) for loc, f in zip(bare, error.faults, strict=True)
-            ) from error
+            raise InputError(map(self._as_bare, error.faults)) from error
         return loaded["features"], loaded.get("parameters", {})
 
     def read_batch(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
@@ -62,6 +59,24 @@ class PredictSchemas:
             raise InputError([Fault((), "not an object", 'such as {"inputs": [[..], ..]}', shown(body))])
         loaded = self._load(self.batch, body)
         return loaded["inputs"], loaded.get("parameters", {})
+
+    def located(self, error: InputError, body: Any, *, single: bool) -> InputError:
+        """Faults that the model itself found, at rows and parameters, placed as the request has them."""
+        placed = [f.under("inputs") if f.loc[:1] and isinstance(f.loc[0], int) else f for f in error.faults]
+        if single:
+            placed = [
+                replace(f, loc=("features", *f.loc[2:])) if f.loc[:1] == ("inputs",) else f for f in placed
+            ]
+            placed = [self._as_bare(f) for f in placed] if self._is_bare(body) else placed
+        return InputError(placed)
+
+    def _as_bare(self, fault: Fault) -> Fault:
+        """A fault of the envelope in the bare form, where columns and parameters stand side by side."""
+        loc = fault.loc[1:] if fault.loc[:1] in (("features",), ("parameters",)) else fault.loc
+        if fault.msg == UNKNOWN_NAME and len(loc) == 1:
+            columns = (*self.signature.columns, *self.signature.parameters)
+            return unknown_name(str(loc[0]), [c.name for c in columns])
+        return replace(fault, loc=loc)
 
     def single_forms(self) -> list[dict[str, Any]]:
         """The bare named object in OpenAPI, beside the envelope that ``single`` describes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.api.context import context
 from app.config import Settings
 from app.factory import create_app
 from app.wiring import wire
@@ -40,30 +40,36 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-@pytest.fixture(scope="session")
+@contextmanager
+def app_maker() -> Iterator[MakeApp]:
+    """Closes at its end what it made."""
+    with ExitStack() as made:
+
+        def make(store: Store | Path, *, start: bool = True, **settings: Any) -> Flask:
+            path = store.path if isinstance(store, Store) else store
+            services = wire(Settings(store=path, **settings))
+            made.callback(services.close)
+            app = create_app(services=services)
+            if start:
+                services.start()
+                wait_until(lambda: services.engine.loader.tried)
+            return app
+
+        yield make
+
+
+@pytest.fixture(scope="module")
 def make_app() -> Iterator[MakeApp]:
     """``make_app(store, **settings)``: an application whose models have been loaded, unless ``start=False``."""
-    made = []
-
-    def make(store: Store | Path, *, start: bool = True, **settings: Any) -> Flask:
-        path = store.path if isinstance(store, Store) else store
-        services = wire(Settings(store=path, **settings))
-        app = create_app(services=services)
-        made.append(services)
-        if start:
-            services.start()
-            wait_until(lambda: services.engine.loader.tried)
-        return app
-
-    yield make
-    for services in made:
-        services.close()
+    with app_maker() as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
-def toy_app(toy_store: Store, make_app: MakeApp) -> Flask:
+def toy_app(toy_store: Store) -> Iterator[Flask]:
     """Serves the toy models."""
-    return make_app(toy_store)
+    with app_maker() as make:
+        yield make(toy_store)
 
 
 @pytest.fixture
@@ -78,8 +84,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.002)
-
-
-def loader_of(app: Flask) -> Any:
-    """What loads the application's models."""
-    return context(app).engine.loader

@@ -33,7 +33,7 @@ class Moody:
             Column(
                 "mood",
                 "category",
-                values=("fine", "raise", "exit", "nan", "short", "refuse", "numb", "object"),
+                values=("fine", "raise", "exit", "nan", "short", "refuse", "object"),
             ),
         ),
         output=Output("number"),
@@ -44,11 +44,9 @@ class Moody:
         if "raise" in moods:
             raise ValueError(SECRET)
         if "exit" in moods:
-            raise KeyError(SECRET)
+            raise SystemExit(SECRET)
         if "refuse" in moods:
             raise InputError([Fault(("mood",), "not today", "another mood", "refuse")])
-        if "numb" in moods:
-            return ["five"] * len(rows)
         if "object" in moods:
             return np.array([object()] * len(rows), dtype=object)
         values = np.array([math.nan if mood == "nan" else 1.0 for mood in moods])
@@ -73,7 +71,15 @@ class Forecast:
     )
 
     def predict(self, rows: np.ndarray, days: int, unit: str) -> list[list[dict[str, Any]]]:
-        return [[{"day": day, "degrees": 0.1 * day} for day in range(1, days + 1)] for _ in rows]
+        wrong = {
+            "nowhere": {"degrees": math.nan},
+            "endless": {"degrees": math.inf},
+            "secret": {"degrees": SECRET},
+        }
+        return [
+            [{"day": day, "degrees": 0.1 * day, **wrong.get(place, {})} for day in range(1, days + 1)]
+            for place in rows[:, 0].tolist()
+        ]
 
 
 class OddNames:

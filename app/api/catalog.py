@@ -19,6 +19,7 @@ blueprint = Blueprint("catalog", __name__)
 def models() -> Response:
     """Every model, with its versions and names."""
     catalog = context().engine.catalog
+    catalog.check()
     return json_reply({"models": [summary(model) for model in catalog.models.values()]})
 
 
@@ -56,8 +57,7 @@ def summary(found: CatalogModel) -> dict[str, Any]:
     """One model: its state, versions, aliases and tags."""
     engine = context().engine
     state, reason = engine.loader.model_status(found.name)
-    target = Target(found.name, found.selectors.get("stable", found.versions[-1]))
-    described = found.whole.get(target.version)
+    described = found.whole.get(found.selectors.get("stable", 0))
     return {
         "name": found.name,
         "default": found.name == engine.catalog.default,
@@ -65,7 +65,7 @@ def summary(found: CatalogModel) -> dict[str, Any]:
         **({"reason": reason} if reason else {}),
         "description": described.manifest.description if described else "",
         "versions": [str(v) for v in found.versions],
-        "latest": str(found.versions[-1]),
+        "latest": str(found.versions[-1]) if found.versions else None,
         "aliases": {alias: str(v) for alias, v in found.aliases.items()},
         "tags": {tag: str(v) for tag, v in found.tags.items()},
     }

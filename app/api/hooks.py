@@ -36,6 +36,7 @@ def init_hooks(app: Flask) -> None:
     """Hang the hooks on the application."""
     app.before_request(_begin)
     app.after_request(_end)
+    app.teardown_request(_leave)
 
 
 def _begin() -> None:
@@ -81,3 +82,9 @@ def _end(response: Response) -> Response:
             },
         )
     return response
+
+
+def _leave(error: BaseException | None) -> None:
+    """Also after what no error handler sees, such as a model that ends its greenlet."""
+    if "began" in g:
+        context().metrics.request_left()

@@ -9,23 +9,30 @@ import time
 
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import BadRequest
+from werkzeug.routing import BaseConverter
 
 from app.api.body import read_json
 from app.api.context import context
 from app.api.json_provider import json_reply
 from app.serving.catalog import Catalog
 from app.serving.messages import Prediction, Target
-from models.errors import ModelNotFound, NotFound
+from models.errors import InputError, ModelNotFound, NotFound
 from schemas.predict import reply_body
 
 VERSION_HEADER = "X-Model-Version"
+
+
+class NumberConverter(BaseConverter):
+    """What may be a version number in a path: digits, and not those of another script."""
+
+    regex = "[0-9]+"
 
 
 def routed_blueprint() -> Blueprint:
     """The default model's short routes, every model's routed ones, and versions named by a tag."""
     routed = Blueprint("routed", __name__)
     _add(routed, "")
-    _add(routed, "/v<int:version>")
+    _add(routed, "/v<number:version>")
     _add(routed, "/models/<name>")
     _add(routed, "/models/<name>/versions/<version>")
     return routed
@@ -50,37 +57,43 @@ def _add(blueprint: Blueprint, prefix: str, fixed: dict[str, str] | None = None)
         blueprint.add_url_rule(rule, rule.replace("/", "_"), view, methods=["POST"], defaults=fixed or {})
 
 
-def predict(name: str | None = None, version: str | int | None = None) -> Response:
+def predict(**chosen: str) -> Response:
     """Answer one row."""
-    began = time.perf_counter()
-    target = _choose(name, version)
-    rows, parameters = context().schemas(target).read_single(read_json())
-    parsed = time.perf_counter()
-    prediction = context().engine.predict(target, rows, parameters)
-    return _reply(prediction, began, parsed, single=True)
+    return _answer(single=True, **chosen)
 
 
-def predict_batch(name: str | None = None, version: str | int | None = None) -> Response:
+def predict_batch(**chosen: str) -> Response:
     """Answer many rows."""
+    return _answer(single=False, **chosen)
+
+
+def _answer(*, single: bool, name: str | None = None, version: str | None = None) -> Response:
     began = time.perf_counter()
+    here = context()
     target = _choose(name, version)
-    rows, parameters = context().schemas(target).read_batch(read_json())
+    schemas = here.schemas(target)
+    body = read_json()
+    rows, parameters = schemas.read_single(body) if single else schemas.read_batch(body)
     parsed = time.perf_counter()
-    prediction = context().engine.predict(target, rows, parameters)
-    return _reply(prediction, began, parsed, single=False)
+    try:
+        prediction = here.engine.predict(target, rows, parameters)
+    except InputError as error:
+        raise schemas.located(error, body, single=single) from error
+    return _reply(prediction, began, parsed, single=single)
 
 
-def _choose(name: str | None, version: str | int | None) -> Target:
+def _choose(name: str | None, version: str | None) -> Target:
     """The version that path and header ask for; raises NotFound, or BadRequest when they contradict each other."""
     here = context()
     name = name or here.engine.catalog.default
     if name is None:
+        here.engine.catalog.check()
         raise ModelNotFound(here.settings.default_model, here.engine.catalog.models)
     header = request.headers.get(VERSION_HEADER, "").strip() or None
     if version is None:
         g.target = target = here.engine.route(name, header)
         return target
-    target = here.engine.route(name, str(version))
+    target = here.engine.route(name, version)
     if header is not None and _routed_or_none(name, header) != target:
         raise BadRequest(
             f"the path asks for version {version}, the header {VERSION_HEADER} for {header[:64]!r}; leave one away"

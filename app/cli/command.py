@@ -11,7 +11,7 @@ import click
 import orjson
 
 from app.config import ConfigError, Settings, load_settings, read_key
-from models.errors import InputError, PlumblineError
+from models.errors import InputError, LoadError, PlumblineError
 from models.store import Store
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -69,6 +69,8 @@ def _one_line() -> Iterator[None]:
         raise _Misused(f"{_flat(error.format_message())} ({command} --help)") from error
     except InputError as error:
         raise click.ClickException("\nError: ".join(_fault_lines(error))) from error
+    except LoadError as error:
+        raise click.ClickException(_flat(error.in_full)) from error
     except (PlumblineError, ConfigError) as error:
         raise click.ClickException(_flat(str(error))) from error
     except OSError as error:

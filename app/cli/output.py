@@ -261,6 +261,8 @@ def version_document(store: Store, stored: StoredVersion) -> dict[str, Any]:
 def model_document(model: CatalogModel, step: Callable[[str], None]) -> dict[str, Any]:
     """A model and the state of each version; ``step`` is told before the files of each are read."""
     versions: list[dict[str, Any]] = []
+    if model.fault:
+        versions.append({"version": None, "tags": [], "status": model.fault})
     for version in model.versions:
         step(f"checking {model.name}:{version}")
         document: dict[str, Any] = {"version": version, "tags": model.names_of(version)}

@@ -38,6 +38,9 @@ class Metrics(Protocol):
     def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
         """It was answered."""
 
+    def request_left(self) -> None:
+        """It is gone, answered or not."""
+
     def predicted(self, prediction: Prediction) -> None:
         """The engine answered."""
 
@@ -61,6 +64,9 @@ class NullMetrics:
         """Nothing."""
 
     def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
+        """Nothing."""
+
+    def request_left(self) -> None:
         """Nothing."""
 
     def predicted(self, prediction: Prediction) -> None:
@@ -142,10 +148,13 @@ class PrometheusMetrics:
 
     def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
         """Count it by model, version and status."""
-        self._in_flight.dec()
         labels = (*((target.name, str(target.version)) if target else NO_TARGET), str(status))
         self._requests.labels(*labels).inc()
         self._seconds.labels(*labels).observe(seconds)
+
+    def request_left(self) -> None:
+        """Count it as in flight no more."""
+        self._in_flight.dec()
 
     def predicted(self, prediction: Prediction) -> None:
         """Nothing yet: requests are counted where their status is known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def held_slots(run_dir: Path) -> set[int]:
     """The slots of living workers."""
     held = set()
     for file in run_dir.glob("slot-*.lock"):
-        descriptor = _lock(file)
+        descriptor = _lock(file, fcntl.LOCK_SH)
         if descriptor is None:
             held.add(int(file.stem.removeprefix("slot-")))
         else:
@@ -72,11 +73,20 @@ def sweep(run_dir: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _lock(path: Path) -> int | None:
-    """A descriptor that holds the lock, or None when another process does."""
+def remove_run_dir(run_dir: Path) -> None:
+    """Delete the directory, unless a worker still lives or somebody else keeps files there."""
+    if not held_slots(run_dir):
+        for file in (*run_dir.glob("*.db"), *run_dir.glob("slot-*.lock")):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):
+            run_dir.rmdir()
+
+
+def _lock(path: Path, kind: int = fcntl.LOCK_EX) -> int | None:
+    """A descriptor that holds the lock, or None when another process does. A shared one is enough to look."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None

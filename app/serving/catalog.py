@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.serving.messages import Target
-from models.errors import LoadError, ModelNotFound, PlumblineError, VersionNotFound
+from models.errors import LoadError, ModelNotFound, PlumblineError, StoreUnavailable, VersionNotFound
 from models.manifest import Manifest
 from models.names import version_number
 from models.store import Store
 from models.stored import StoredVersion
 
+log = logging.getLogger("plumbline.serving")
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogModel:
-    """One model. ``whole`` and ``faulty`` versions are ascending; ``selectors`` are tags, aliases and ``latest``."""
+    """One model. ``whole`` and ``faulty`` versions are ascending; ``selectors`` are tags, aliases and ``latest``.
+
+    One whose directory cannot be read has no versions, and a ``fault``.
+    """
 
     name: str
     whole: Mapping[int, StoredVersion]
@@ -23,6 +29,7 @@ class CatalogModel:
     selectors: Mapping[str, int]
     aliases: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
+    fault: str = ""
 
     @property
     def versions(self) -> list[int]:
@@ -43,8 +50,14 @@ class Catalog:
     default: str | None = None
     fault: str = ""
 
+    def check(self) -> None:
+        """Raises StoreUnavailable when the store could not be read: then nothing is known to be missing from it."""
+        if self.fault:
+            raise StoreUnavailable("the store cannot be read; the log says why")
+
     def model(self, name: str) -> CatalogModel:
-        """Raises ModelNotFound, which lists the models."""
+        """Raises ModelNotFound, which lists the models, or StoreUnavailable when the store could not be read."""
+        self.check()
         try:
             return self.models[name]
         except KeyError:
@@ -53,9 +66,11 @@ class Catalog:
     def resolve(self, name: str, selector: str | None = None) -> Target:
         """The version that a number, tag or alias names; without one, ``stable``.
 
-        Raises ModelNotFound or VersionNotFound, which list what exists.
+        Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot be read.
         """
         model = self.model(name)
+        if model.fault:
+            raise LoadError(model.fault)
         wanted = selector or "stable"
         number = version_number(wanted)
         found = model.selectors.get(wanted) if number is None else number
@@ -80,16 +95,25 @@ class Catalog:
 
 
 def read_catalog(store: Store, default: str) -> Catalog:
-    """Read the whole store. A fault of one model or version stays with it; a store that cannot be read is empty.
+    """Read the whole store. A fault of one model or version stays with it; a store that cannot be read has ``fault``.
 
     ``default`` names the default model; when the store lacks it and holds exactly one model, that one is it.
     """
     generation = "0"
+    found: dict[str, CatalogModel] = {}
     try:
         generation = store.generation()
-        found = {name: _read_model(store, name) for name in store.names()}
+        names = store.names()
     except (PlumblineError, OSError) as error:
         return Catalog(generation, {}, fault=str(error))
+    for name in names:
+        try:
+            found[name] = _read_model(store, name)
+        except ModelNotFound:  # deleted since its name was read
+            continue
+        except (PlumblineError, OSError) as error:
+            log.error("model %s cannot be read: %s", name, error)
+            found[name] = CatalogModel(name, {}, {}, {}, fault=f"{name} cannot be read from the store")
     chosen = default if default in found else next(iter(found)) if len(found) == 1 else None
     return Catalog(generation, found, chosen)
 
@@ -101,14 +125,19 @@ def _read_model(store: Store, name: str) -> CatalogModel:
     try:
         state = store.state(name)
         selectors = store.selectors(name)
-    except LoadError as error:
-        return CatalogModel(name, {}, dict.fromkeys(versions, str(error)), {"latest": versions[-1]})
+    except (LoadError, StoreUnavailable) as error:
+        reason = str(error) if isinstance(error, LoadError) else f"{name}/state.json cannot be read"
+        return CatalogModel(name, {}, dict.fromkeys(versions, reason), {"latest": versions[-1]})
     for version in versions:
         try:
             whole[version] = store.get(name, version)
+        except VersionNotFound:  # deleted since the versions were listed
+            continue
         except LoadError as error:
             faulty[version] = str(error)
-    live = set(versions)
+    live = {*whole, *faulty}
+    if not live:
+        raise ModelNotFound(name)
     aliases = {alias: v for alias, v in state.aliases.items() if v in live}
     tags = {tag: v for tag, v in state.tags.items() if v in live}
     return CatalogModel(name, whole, faulty, {s: v for s, v in selectors.items() if v in live}, aliases, tags)

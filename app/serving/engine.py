@@ -12,8 +12,10 @@ from app.serving.catalog import Catalog
 from app.serving.concurrency import Concurrency
 from app.serving.loader import Loader
 from app.serving.messages import Observer, Prediction, Target
+from models.conformity import misfit
 from models.errors import PredictError
 from models.outputs import Outputs
+from models.signature import Output
 
 
 class Engine:
@@ -52,7 +54,7 @@ class Engine:
         began = self._now()
         outputs = runtime.predict(rows, parameters)
         ended = self._now()
-        _check(outputs, target, len(rows))
+        _check(self.catalog.manifest(target).signature.output, outputs, target, len(rows))
         prediction = Prediction(
             uuid.uuid4().hex, target, rows, parameters, outputs, began - arrived, ended - began
         )
@@ -61,12 +63,18 @@ class Engine:
         return prediction
 
 
-def _check(outputs: Outputs, target: Target, n_rows: int) -> None:
+def _check(output: Output, outputs: Outputs, target: Target, n_rows: int) -> None:
     """JSON has no NaN, so an answer that holds one is a fault of the model and not passed on as null."""
+    why = ""
     if len(outputs) != n_rows:
-        raise PredictError(
-            f"{target.name}:{target.version} answered {len(outputs)} rows where {n_rows} were asked"
-        )
-    for answers in (outputs.values, outputs.probabilities):
-        if answers is not None and answers.dtype.kind == "f" and not np.isfinite(answers).all():
-            raise PredictError(f"{target.name}:{target.version} answered NaN or Infinity")
+        why = f"answered {len(outputs)} rows where {n_rows} were asked"
+    elif output.kind == "records":
+        why = misfit(output, outputs)
+    elif not all(_finite(answers) for answers in (outputs.values, outputs.probabilities)):
+        why = "answered NaN or Infinity"
+    if why:
+        raise PredictError(f"{target.name}:{target.version} {why}")
+
+
+def _finite(answers: np.ndarray | None) -> bool:
+    return answers is None or answers.dtype.kind != "f" or bool(np.isfinite(answers).all())

@@ -65,7 +65,8 @@ class Loader:
         self._observers = observers
         self._open = open_version
         self._versions = {target: Loaded(concurrency.lock()) for target in catalog.targets()}
-        self._eager = [target for target in self._versions if rule.at_startup(catalog, target)]
+        eager = [target for target in self._versions if rule.at_startup(catalog, target)]
+        self._eager = sorted(eager, key=lambda target: target.name != catalog.default)
         for target in self._eager:
             self._versions[target].state = "loading"
 
@@ -124,18 +125,12 @@ class Loader:
         try:
             entry.runtime = self._open(self.catalog.stored(target))
             entry.state = "ready"
-        except Exception as error:  # foreign code: whatever a model does, it takes nothing else down
-            entry.state = "failed"
-            entry.reason = (
-                str(error) if isinstance(error, LoadError) else f"{type(error).__name__} while loading"
-            )
-            log.error(
-                "%s:%s cannot be loaded: %s",
-                target.name,
-                target.version,
-                entry.reason,
-                exc_info=not isinstance(error, LoadError),
-            )
+        except LoadError as error:
+            entry.state, entry.reason = "failed", str(error)
+            log.error("%s:%s cannot be loaded: %s", target.name, target.version, error.in_full)
+        except (Exception, SystemExit) as error:  # foreign code: whatever it raises takes nothing else down
+            entry.state, entry.reason = "failed", f"{type(error).__name__} while loading"
+            log.exception("%s:%s cannot be loaded", target.name, target.version)
         entry.seconds = self._concurrency.now() - began
         for observer in self._observers:
             observer.loaded(target, entry.seconds, entry.state == "ready")

@@ -16,7 +16,8 @@ def model_call(manifest: Manifest) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:  # the model is foreign code
+    except (Exception, SystemExit) as error:  # the model is foreign code
+        said = " ".join(str(error).split())[:300]
         raise PredictError(
-            f"{manifest.name}:{manifest.version} failed: {type(error).__name__}: {error}"
+            f"{manifest.name}:{manifest.version} failed: {type(error).__name__}: {said}"
         ) from error

@@ -29,8 +29,9 @@ class _Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
             return found
         except (ImportError, AttributeError) as error:
             raise CodeMissing(
-                f"the model needs {name!r} of module {module!r}, which cannot be imported here ({error}); "
-                f"publish it with --code PATH of the file or package that defines it"
+                f"the model needs {name!r} of module {module!r}, which cannot be imported here; "
+                f"publish it with --code PATH of the file or package that defines it",
+                str(error),
             ) from error
 
     def _module(self, module: str, name: str) -> Any:
@@ -59,17 +60,11 @@ def unpickle(data: bytes, code_files: dict[str, bytes]) -> Any:
             return unpickler.load()
     except LoadError:
         raise
-    except Exception as error:  # a pickle runs any code, so anything can come out of it
-        raise LoadError(
-            f"the artifact cannot be unpickled: {type(error).__name__}: {_one_line(error)}"
-        ) from error
+    except (Exception, SystemExit) as error:  # a pickle runs any code, so anything can come out of it
+        raise LoadError(f"the artifact cannot be unpickled: {type(error).__name__}", str(error)) from error
 
 
 def load_object(artifact: Artifact) -> Any:
     """The pickled object of a version, from bytes that match their digests."""
     code = {path: artifact.read(path) for path in artifact.manifest.files if path.startswith("code/")}
     return unpickle(artifact.read(ARTIFACT), code)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

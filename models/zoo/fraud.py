@@ -106,7 +106,8 @@ def _by_day(rng: np.random.Generator, n_rows: int) -> np.ndarray:
 def derive(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of ``frame`` and three that follow from them, row by row."""
     card, merchant = (frame[c].to_numpy(dtype=object) for c in ("card_country", "merchant_country"))
-    ratio = np.log((frame["amount"].to_numpy() + 0.01) / (frame["usual_amount"].to_numpy() + 0.01))
+    amount, usual = (frame[name].to_numpy().clip(min=0.0) for name in ("amount", "usual_amount"))
+    ratio = np.log((amount + 0.01) / (usual + 0.01))
     night = frame["hour"].to_numpy() < 6
     return frame.assign(log_ratio=ratio, abroad=card != merchant, night=night)
 

@@ -104,6 +104,14 @@ class Server:
         """Standard error so far."""
         return self._err.read_text()
 
+    def wait_for_output(self, text: str) -> str:
+        """Standard output once it holds the text: a server with several workers may answer before the first one is done."""
+        deadline = time.monotonic() + START_SECONDS
+        while text not in self.output:
+            assert time.monotonic() < deadline, f"{text!r} was not printed"
+            time.sleep(0.05)
+        return self.output
+
     def access_log(self) -> list[dict[str, Any]]:
         """The JSON lines of the access log."""
         return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]

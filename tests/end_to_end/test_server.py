@@ -52,8 +52,7 @@ def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
 
 
 def test_the_banner_has_a_curl_line_that_works_when_pasted(server: Server) -> None:
-    banner = server.output
-    assert "Plumbline is ready" in banner
+    banner = server.wait_for_output("  try ")
     line = next(line for line in banner.splitlines() if "curl" in line).split("try", 1)[1].strip()
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=20)
     assert '"prediction":0' in done.stdout
@@ -140,6 +139,13 @@ def test_what_is_not_strict_http_is_refused_by_the_parser(
     assert reply.count(b"HTTP/1.1 ") == 1
 
 
+def test_no_header_moves_the_application(server: Server) -> None:
+    """Not even from an address that gunicorn trusts with X-Forwarded-*, which loopback is by default."""
+    for name in (b"SCRIPT_NAME", b"PATH_INFO", b"Script-Name"):
+        reply = raw(server.port, b"GET /health HTTP/1.1\r\nHost: x\r\n" + name + b": /foo\r\n\r\n")
+        assert reply.startswith(b"HTTP/1.1 200"), reply
+
+
 def test_a_body_that_does_not_arrive_is_a_408(server: Server) -> None:
     head = (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
@@ -179,7 +185,8 @@ def test_a_killed_worker_is_replaced_and_its_slot_taken_again(store: Path) -> No
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             page = server.get("/metrics").body.decode()
-            if len(server.workers()) == 2 and 'plumbline_model_ready{model="iris",version="1"} 2.0' in page:
+            replaced = victim not in server.workers() and len(server.workers()) == 2
+            if replaced and 'plumbline_model_ready{model="iris",version="1"} 2.0' in page:
                 break
             time.sleep(0.1)
         assert victim not in server.workers()
@@ -212,6 +219,21 @@ def test_sigterm_ends_the_server_cleanly(store: Path) -> None:
         assert server.post("/predict", ROW).status == 200
         assert server.stop() == 0
         assert "Traceback" not in server.errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_ctrl_c_ends_the_server_without_a_traceback_and_leaves_nothing(
+    store: Path, number: signal.Signals
+) -> None:
+    """A terminal sends it to the workers too."""
+    with Server(store, workers=2) as server:
+        for pid in server.workers():
+            os.kill(pid, number)
+        server.signal(number)
+        assert server.process is not None
+        assert server.process.wait(20) == 0
+        assert "Traceback" not in server.errors
+        assert not server.run_dir.exists()
 
 
 def test_an_empty_store_starts_and_says_so(tmp_path: Path) -> None:

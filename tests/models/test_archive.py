@@ -47,6 +47,7 @@ def test_a_version_comes_back_under_a_new_number(whole: Path, store: Store, othe
 def test_the_same_version_makes_the_same_bytes(whole: Path, store: Store, tmp_path: Path) -> None:
     export_version(store, "toy", 1, tmp_path / "again.gz")
     assert (tmp_path / "again.gz").read_bytes() == whole.read_bytes()
+    assert whole.read_bytes()[4:8] == bytes(4), "the time of packing is not in it (RFC 1952)"
     assert [name for name, _ in members_of(whole)] == [
         MANIFEST,
         "golden.json",

@@ -14,7 +14,7 @@ import pytest
 
 from models.archive import import_version
 from models.errors import InvalidName
-from models.manifest import MANIFEST, FileRecord
+from models.manifest import MANIFEST, FileRecord, sealed
 from models.store import Store
 from tests.models.packing import Members, members_of, pack, packed_toy, refused
 
@@ -34,7 +34,7 @@ def manifest_with(members: Members, **records: FileRecord) -> Members:
     manifest = orjson.loads(members[0][1])
     for path, record in records.items():
         manifest["files"][path] = {"sha256": record.sha256, "size_bytes": record.size_bytes}
-    return [(MANIFEST, orjson.dumps(manifest)), *members[1:]]
+    return [(MANIFEST, sealed(manifest)), *members[1:]]
 
 
 def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
@@ -180,7 +180,7 @@ def test_names_and_tags_are_checked(
     whole: Path, other: Store, tmp_path: Path, name: str, tags: list[str]
 ) -> None:
     manifest, *files = members_of(whole)
-    renamed = orjson.dumps({**orjson.loads(manifest[1]), "name": name})
+    renamed = sealed({**orjson.loads(manifest[1]), "name": name})
     for file, given in ((whole, name), (pack(tmp_path / "x.gz", [(MANIFEST, renamed), *files]), None)):
         with pytest.raises(InvalidName):
             import_version(other, file, given, tags)

@@ -147,12 +147,15 @@ def test_names_are_checked_before_any_work_is_done(store: Store) -> None:
 def test_code_that_is_not_there(store: Store, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "linked").mkdir()
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "own.py").write_bytes(b"#" * (2**24 + 1))
     (tmp_path / "linked" / "own.py").symlink_to(__file__)
     model = LinearRegression().fit(X, Y)
     for name, why in (
         ("none.py", "no Python file or"),
         ("empty", "no Python file there"),
         ("linked", "is a link"),
+        ("large", "more than 16 MiB"),
     ):
         with pytest.raises(PublishError, match=f"--code .*{name}: .*{why}"):
             store.publish("toy", model, X, code=tmp_path / name)

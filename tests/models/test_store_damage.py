@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from models.errors import ArtifactDamaged, ArtifactUnsigned, LibraryMismatch, LoadError
-from models.manifest import MANIFEST, MANIFEST_SIGNATURE
+from models.manifest import MANIFEST, MANIFEST_SIGNATURE, sealed
 from models.opening import open_runtime
 from models.runtimes.pickled import ARTIFACT
 from models.store import Store, StoredVersion
@@ -75,7 +75,7 @@ def canary(store: Store, trace: Path) -> StoredVersion:
 def edit_manifest(version: StoredVersion, edit: Callable[[dict[str, Any]], Any]) -> None:
     data = orjson.loads((version.path / MANIFEST).read_bytes())
     edit(data)
-    (version.path / MANIFEST).write_bytes(orjson.dumps(data))
+    (version.path / MANIFEST).write_bytes(sealed(data))
 
 
 def one_line(error: BaseException) -> str:
@@ -178,6 +178,24 @@ def test_a_manifest_with_other_contents_is_not_believed(
     edit_manifest(canary, edit)
     with pytest.raises(ArtifactDamaged, match=r"toy/1/manifest\.json is "):
         store.get("toy", 1)
+
+
+def test_no_bit_of_a_manifest_flips_unseen(store: Store) -> None:
+    """A name with one letter changed would make good requests faults: the manifest has a digest of its own."""
+    draft = summing_draft()
+    version = store.add(draft.manifest, draft.files)
+    whole = (version.path / MANIFEST).read_bytes()
+    said = orjson.loads(whole)
+    for at in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << (at % 8)
+        (version.path / MANIFEST).chmod(0o644)
+        (version.path / MANIFEST).write_bytes(flipped)
+        try:
+            store.get("toy", 1)
+        except ArtifactDamaged:
+            continue
+        assert orjson.loads(flipped) == said, "only the layout may change: a blank for a tab"
 
 
 def test_a_version_moved_to_another_place_is_not_believed(store: Store) -> None:

@@ -219,7 +219,22 @@ def test_code_that_fails_says_so_in_one_line(store: Store, tmp_path: Path) -> No
     write(work, {"own.py": "raise RuntimeError('no\\nway')"})
     with pytest.raises(LoadError) as failed:
         store.publish("own", model, ROWS, code=work / "own.py")
-    assert str(failed.value) == "the artifact cannot be unpickled: RuntimeError: no way"
+    assert failed.value.in_full == "the artifact cannot be unpickled: RuntimeError (no way)"
+
+
+def test_code_that_lacks_a_part_of_itself_names_the_part(store: Store, tmp_path: Path) -> None:
+    work = write(tmp_path / "work", {"own/__init__.py": TIMES, "own/part.py": ""})
+    model = train(work, "Times(1)", "from own import Times")
+    for line in (
+        "import own.parts",
+        "from own.parts import x",
+        "from .parts import x",
+        "from own import parts",
+    ):
+        write(work, {"own/__init__.py": f"{line}\n{TIMES}"})
+        with pytest.raises(CodeMissing, match="needs 'Times' of module 'own'") as missing:
+            store.publish("own", model, ROWS, code=work / "own")
+        assert "parts" in missing.value.in_full
 
 
 def test_changed_code_is_never_run(store: Store, tmp_path: Path) -> None:

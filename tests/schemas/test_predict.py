@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.errors import Fault, InputError
 from models.outputs import Outputs
 from models.signature import Column, Output, Signature
 from schemas.predict import PredictSchemas, reply_body
@@ -243,3 +244,26 @@ def test_the_forms_that_the_document_shows_are_taken() -> None:
         assert shown.read_single({"features": form["example"]})[0].tolist() == [[1.5, 2.0]]
     for form in shown.batch.fields["inputs"].metadata["items"]["oneOf"]:
         assert shown.read_batch({"inputs": [form["example"]]})[0].tolist() == [[1.5, 2.0]]
+
+
+def test_faults_that_the_model_finds_are_placed_as_the_request_has_them() -> None:
+    """The model speaks of rows and parameters; the client wrote a bare object, an envelope or a list."""
+    read = schemas(Column("day", "date"), parameters=(Column("k", "int", default=1),))
+    found = InputError([Fault((0, "day"), "too late"), Fault(("parameters", "k"), "too many")])
+    bare = {"day": "2026-01-01", "k": 3}
+    envelope = {"features": {"day": "2026-01-01"}, "parameters": {"k": 3}}
+    assert [f.loc for f in read.located(found, bare, single=True).faults] == [("day",), ("k",)]
+    assert [f.loc for f in read.located(found, envelope, single=True).faults] == [
+        ("features", "day"),
+        ("parameters", "k"),
+    ]
+    many = InputError([Fault((2, "day"), "too late")])
+    assert [f.loc for f in read.located(many, {"inputs": []}, single=False).faults] == [("inputs", 2, "day")]
+
+
+def test_a_misspelt_parameter_beside_the_columns_is_recognised() -> None:
+    read = schemas(Column("ticker", "string"), parameters=(Column("days_ahead", "int", default=1),))
+    with pytest.raises(InputError) as raised:
+        read.read_single({"ticker": "AAPL", "Days_ahead": 2})
+    (fault,) = raised.value.faults
+    assert (fault.loc, fault.expected) == (("Days_ahead",), "did you mean 'days_ahead'?")

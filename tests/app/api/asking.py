@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 
 #: What a reply to a fault must not show: code, files, library names.
 INSIDE = re.compile(
-    r"Traceback|File \"|\.py\b|/tmp|site-packages|sklearn|werkzeug|flask|numpy|orjson|object at 0x",
+    r"Traceback|File \"|\.py\b|/(tmp|home|usr|var)/|site-packages|sklearn|werkzeug|flask|numpy|orjson|object at 0x",
     re.I,
 )
 

@@ -69,7 +69,7 @@ def _says_nothing_new(rule: Rule) -> bool:
     return (
         rule.rule in ("/docs", "/docs/assets/<path:filename>")
         or "<version>/predict" in rule.rule
-        or ("<int:version>" in rule.rule)
+        or ("<number:version>" in rule.rule)
     )
 
 

@@ -35,7 +35,16 @@ POSTS = [
 
 @pytest.mark.parametrize(
     "path",
-    ["/nothing", "/predict/nothing", "/models/iris/nothing", "/v1", "/vx/predict", "/v-1/predict", "/%00"],
+    [
+        "/nothing",
+        "/predict/nothing",
+        "/models/iris/nothing",
+        "/v1",
+        "/vx/predict",
+        "/v-1/predict",
+        "/v\u0661/predict",
+        "/%00",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_route_that_is_not_there_is_404(client: FlaskClient, path: str, method: str) -> None:

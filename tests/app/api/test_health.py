@@ -72,7 +72,8 @@ def test_a_store_that_cannot_be_read_is_not_ready_and_shows_no_path(
     assert "the log says why" in reply.get_json()["reason"]
     assert str(tmp_path) not in reply.get_data(as_text=True)
     assert str(store) in caplog.text
-    problem(client.post("/predict", json={}), 404)
+    told = problem(client.post("/predict", json={}), 503)
+    assert str(tmp_path) not in str(told)
 
 
 def test_one_damaged_model_leaves_the_server_ready(

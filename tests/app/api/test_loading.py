@@ -27,12 +27,15 @@ ONE = {"features": [1, 2]}
 class Unloadable:
     """Fails when it is unpickled."""
 
+    def __init__(self, kind: type[BaseException] = RuntimeError) -> None:
+        self.kind = kind
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _fail, ()
+        return _fail, (self.kind,)
 
 
-def _fail() -> None:
-    raise RuntimeError(SECRET)
+def _fail(kind: type[BaseException]) -> None:
+    raise kind(SECRET)
 
 
 class Slow:
@@ -91,10 +94,11 @@ def states(client: FlaskClient) -> dict[str, str]:
 # -- models that cannot be loaded -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit, RecursionError])
 def test_a_model_that_cannot_be_loaded_is_503_and_takes_nothing_else_down(
-    make_app: MakeApp, store: Store, add: Callable[[str, object], None]
+    make_app: MakeApp, store: Store, add: Callable[[str, object], None], kind: type[BaseException]
 ) -> None:
-    add("bad", Unloadable())
+    add("bad", Unloadable(kind))
     client = make_app(store).test_client()
     for path in ("/models/bad/predict", "/models/bad/versions/1/predict", "/models/bad/predict/batch"):
         body = {"inputs": [[1, 2]]} if path.endswith("batch") else ONE

@@ -187,6 +187,14 @@ def test_a_model_that_fails_is_a_fault_of_ours_and_says_nothing_of_itself(
     assert answer(client.post("/models/moody/predict", json={"mood": "fine"}))["prediction"] == 1.0
 
 
+@pytest.mark.parametrize("place", ["nowhere", "endless", "secret"])
+def test_a_record_that_is_not_as_declared_is_never_passed_on(client: FlaskClient, place: str) -> None:
+    """NaN and Infinity would become null on their way into JSON."""
+    reply = client.post("/models/forecast/predict", json={"place": place, "unit": "C", "days": 2})
+    problem(reply, 500)
+    assert "customers" not in reply.get_data(as_text=True)
+
+
 def test_one_failing_row_fails_its_batch(client: FlaskClient) -> None:
     problem(client.post("/models/moody/predict/batch", json={"inputs": [["fine"], ["nan"]]}), 500)
 

@@ -92,6 +92,7 @@ def test_a_header_that_contradicts_the_path_is_refused(client: FlaskClient, path
         ("/predict", "1, 2"),
         ("/v3/predict", None),
         ("/v0/predict", None),
+        ("/v01/predict", None),
         ("/v99999999999999999999/predict", None),
         ("/models/iris/predict", "0"),
         ("/models/iris/versions/3/predict", None),

@@ -23,6 +23,7 @@ metrics.start(Path(sys.argv[1]))
 for i in range({requests}):
     metrics.request_started()
     metrics.request_finished(Target("m\\"o\\\\del", i % {versions}), 200 + i % 2, 0.0007 * (i % 40))
+    metrics.request_left()
 metrics.request_started()
 metrics.loaded(Target("m", 1), {load_seconds}, True)
 print(metrics._slot.number, flush=True)

@@ -18,6 +18,7 @@ def test_requests_are_counted_by_model_version_and_status() -> None:
     for status in (200, 200, 422):
         metrics.request_started()
         metrics.request_finished(Target("toy", 3), status, 0.002)
+        metrics.request_left()
     page = metrics.page()
     assert 'plumbline_requests_total{model="toy",status="200",version="3"} 2.0' in page
     assert 'plumbline_requests_total{model="toy",status="422",version="3"} 1.0' in page

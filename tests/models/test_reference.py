@@ -1,0 +1,65 @@
+"""What is recorded about the columns of the training data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.reference import column_statistics, observed_range
+from models.signature import Column
+
+
+def statistics(column: Column, cells: list[Any]) -> dict[str, Any]:
+    rows = np.empty((len(cells), 1), dtype=object)
+    rows[:, 0] = cells
+    (found,) = column_statistics((column,), rows)
+    return found
+
+
+def test_numbers_have_quantiles_and_a_histogram() -> None:
+    found = statistics(Column("n"), [*range(101), None, float("nan")])
+    assert (found["rows"], found["missing"]) == (103, 2)
+    assert (found["mean"], found["std"]) == (50.0, pytest.approx(29.15, abs=0.01))
+    assert {q: found["quantiles"][q] for q in ("0.0", "0.05", "0.5", "0.99", "1.0")} == {
+        "0.0": 0.0,
+        "0.05": 5.0,
+        "0.5": 50.0,
+        "0.99": 99.0,
+        "1.0": 100.0,
+    }
+    histogram = found["histogram"]
+    assert len(histogram["edges"]) == len(histogram["counts"]) + 1 == 21
+    assert sum(histogram["counts"]) == 101
+
+
+def test_a_column_of_one_number_has_a_histogram_too() -> None:
+    assert sum(statistics(Column("n"), [7, 7, 7])["histogram"]["counts"]) == 3
+
+
+def test_text_and_dates_have_the_counts_of_their_values() -> None:
+    assert statistics(Column("t", "string"), ["b", "a", "b", None]) == {
+        "name": "t",
+        "rows": 4,
+        "missing": 1,
+        "counts": {"b": 2, "a": 1},
+        "other": 0,
+    }
+
+
+def test_of_very_many_values_the_most_frequent_are_counted() -> None:
+    found = statistics(Column("t", "string"), [f"user {i}" for i in range(150)] + ["regular"] * 5)
+    assert len(found["counts"]) == 100
+    assert next(iter(found["counts"].items())) == ("regular", 5)
+    assert sum(found["counts"].values()) + found["other"] == 155
+
+
+@pytest.mark.parametrize("column", [Column("n"), Column("t", "string")])
+def test_a_column_without_values_has_only_its_missing_ones(column: Column) -> None:
+    assert statistics(column, [None, None]) == {"name": column.name, "rows": 2, "missing": 2}
+
+
+def test_the_observed_range_is_that_of_the_finite_numbers() -> None:
+    assert observed_range([3, None, -1.5, float("nan"), float("inf")]) == (-1.5, 3.0)
+    assert observed_range([None, float("nan")]) is None
