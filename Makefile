@@ -21,7 +21,7 @@ stop_if = $(if $(strip $1),$(error $1))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv serve test check stress image clean port
+.PHONY: help venv serve test check bench stress image clean port
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -58,6 +58,11 @@ check: .venv/dev ## lint, types, layers, tests with branch coverage: what must p
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --cov
+
+bench: .venv/runtime ## compare with other servers: QUICK=1, ARMS="..", MODELS="..", MINUTES=.., COMPARE=old.json
+	@command -v wrk >/dev/null || { echo 'wrk is missing: run `apt-get install wrk`' >&2; exit 1; }
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ARMS),--arms "$(ARMS)") \
+	  $(if $(MODELS),--models "$(MODELS)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(COMPARE),--compare "$(COMPARE)")
 
 stress: .venv/dev ## run the long forms of the stress tests
 	$(BIN)/pytest -m stress $(ARGS)
