@@ -109,7 +109,7 @@ def _measure(plan: Plan, results: Results, console: Console, minutes: float | No
             task = bar.add_task("starting", total=total, left="")
             for visit in visits:
                 if time.monotonic() > until:
-                    finished = False
+                    console.print(f"{total - done} measurements are left; the same command goes on with them")
                     break
                 expected = len(run.missing(visit))
                 bar.update(task, description=f"{visit.arm.name} {visit.model}: starting")
