@@ -23,7 +23,7 @@ except (_config.ConfigError, _slots.RunDirError) as _error:
     # In a worker this would be tried again for ever; here it ends the server before anything is forked.
     raise SystemExit(f"plumbline: {_error}") from _error
 
-bind = f"{_settings.host}:{_settings.port}"
+bind = _settings.bind
 workers = _settings.workers
 worker_class = "gevent"
 worker_connections = _settings.worker_connections
@@ -112,8 +112,7 @@ def worker_exit(server, worker):
 
 
 def _banner():
-    host = "127.0.0.1" if _settings.host in ("0.0.0.0", "::") else _settings.host
-    base = f"http://{host}:{_settings.port}"
+    base = _settings.base_url
     return "\n".join(
         [
             "",

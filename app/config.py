@@ -38,6 +38,11 @@ def cpu_quota() -> int:
     return max(1, usable)
 
 
+def _bracketed(host: str) -> str:
+    """An IPv6 address stands in brackets beside a port (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _row(
     default: Any,
     unit: str,
@@ -118,6 +123,17 @@ class Settings:
         "metrics files and worker slots, in memory; by default made for this address and store",
     )
     banner: bool = _row(False, "", "whether to print what can be done next when the server is ready")
+
+    @property
+    def base_url(self) -> str:
+        """Where a client on this machine finds the server, without a path."""
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host
+        return f"http://{_bracketed(host)}:{self.port}"
+
+    @property
+    def bind(self) -> str:
+        """Where the server listens, as gunicorn takes it."""
+        return f"{_bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

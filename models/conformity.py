@@ -34,10 +34,13 @@ def misfit(output: Output, outputs: Outputs) -> str:
     if (None if probabilities is None else probabilities.shape) != expected:
         found = "none" if probabilities is None else f"shape {probabilities.shape}"
         return f"gives probabilities of {found} where {expected or 'none'} is declared"
-    finite = all(
-        np.isfinite(a).all() for a in (values, probabilities) if a is not None and a.dtype.kind == "f"
-    )
-    return "" if finite else "answers NaN or Infinity for a row; JSON has no such number"
+    return "" if finite(outputs) else "answers NaN or Infinity for a row; JSON has no such number"
+
+
+def finite(outputs: Outputs) -> bool:
+    """Whether every float of the values and probabilities is a number that JSON has."""
+    answers = (outputs.values, outputs.probabilities)
+    return all(np.isfinite(a).all() for a in answers if a is not None and a.dtype.kind == "f")
 
 
 def _wrong_record(columns: Mapping[str, Column], record: Any) -> str:

@@ -10,6 +10,7 @@ from app.api.context import Context, context
 from app.api.json_provider import json_reply
 from app.config import VERSION
 from app.monitoring.metrics import CONTENT_TYPE
+from app.serving.catalog import UNREADABLE
 from app.serving.messages import Target
 
 blueprint = Blueprint("health", __name__)
@@ -66,8 +67,8 @@ def _readiness(here: Context, states: dict[str, str]) -> tuple[str, str]:
     if not here.engine.loader.tried:
         return "loading", "models are being loaded"
     if not able:
-        if here.engine.catalog.fault:  # it names paths of the server
-            return "unable", "the store cannot be read; the log says why"
+        if here.engine.catalog.fault:
+            return "unable", UNREADABLE
         return "unable", "no model can answer" if states else "the store is empty"
     if missing:
         return "unable", f"required models cannot answer: {', '.join(missing)}"

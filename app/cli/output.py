@@ -281,8 +281,6 @@ def model_document(model: CatalogModel, step: Callable[[str], None]) -> dict[str
 def curl(settings: Settings, stored: StoredVersion) -> str:
     """A line that calls the version on a server of this machine, as it can be pasted."""
     manifest = stored.manifest
-    host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host
-    host = f"[{host}]" if ":" in host else host
-    url = f"http://{host}:{settings.port}/models/{manifest.name}/versions/{manifest.version}/predict"
+    url = f"{settings.base_url}/models/{manifest.name}/versions/{manifest.version}/predict"
     body = shlex.quote(orjson.dumps(manifest.example["request"]).decode())
     return f"curl -s {url} -H 'Content-Type: application/json' -d {body}"

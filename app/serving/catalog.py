@@ -15,6 +15,9 @@ from models.stored import StoredVersion
 
 log = logging.getLogger("plumbline.serving")
 
+#: What clients are told of ``Catalog.fault``, which names paths of the server.
+UNREADABLE = "the store cannot be read; the log says why"
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogModel:
@@ -53,7 +56,7 @@ class Catalog:
     def check(self) -> None:
         """Raises StoreUnavailable when the store could not be read: then nothing is known to be missing from it."""
         if self.fault:
-            raise StoreUnavailable("the store cannot be read; the log says why")
+            raise StoreUnavailable(UNREADABLE)
 
     def model(self, name: str) -> CatalogModel:
         """Raises ModelNotFound, which lists the models, or StoreUnavailable when the store could not be read."""

@@ -12,7 +12,7 @@ from app.serving.catalog import Catalog
 from app.serving.concurrency import Concurrency
 from app.serving.loader import Loader
 from app.serving.messages import Observer, Prediction, Target
-from models.conformity import misfit
+from models.conformity import finite, misfit
 from models.errors import PredictError
 from models.outputs import Outputs
 from models.signature import Output
@@ -70,11 +70,7 @@ def _check(output: Output, outputs: Outputs, target: Target, n_rows: int) -> Non
         why = f"answered {len(outputs)} rows where {n_rows} were asked"
     elif output.kind == "records":
         why = misfit(output, outputs)
-    elif not all(_finite(answers) for answers in (outputs.values, outputs.probabilities)):
+    elif not finite(outputs):
         why = "answered NaN or Infinity"
     if why:
         raise PredictError(f"{target.name}:{target.version} {why}")
-
-
-def _finite(answers: np.ndarray | None) -> bool:
-    return answers is None or answers.dtype.kind != "f" or bool(np.isfinite(answers).all())

@@ -11,7 +11,7 @@ from typing import Literal
 from app.serving.catalog import Catalog
 from app.serving.concurrency import Concurrency, Lock
 from app.serving.messages import Observer, Target
-from models.errors import LoadError, ModelNotFound, NotReady, PlumblineError
+from models.errors import LoadError, NotReady, PlumblineError
 from models.manifest import Artifact
 from models.opening import open_runtime
 from models.runtimes.base import Runtime
@@ -60,7 +60,6 @@ class Loader:
         open_version: Callable[[Artifact], Runtime] = open_runtime,
     ) -> None:
         self.catalog = catalog
-        self._rule = rule
         self._concurrency = concurrency
         self._observers = observers
         self._open = open_version
@@ -106,13 +105,12 @@ class Loader:
         return entry.state, entry.reason
 
     def model_status(self, name: str) -> tuple[State, str]:
-        """The state of the version that routed requests of the model get; raises ModelNotFound."""
-        if name not in self.catalog.models:
-            raise ModelNotFound(name, self.catalog.models)
+        """The state of the version that routed requests of the model get; raises as ``Catalog.model``."""
+        model = self.catalog.model(name)
         try:
             return self.status(self.catalog.resolve(name))
         except PlumblineError as error:
-            return "failed", next(iter(self.catalog.models[name].faulty.values()), str(error))
+            return "failed", next(iter(model.faulty.values()), str(error))
 
     @property
     def tried(self) -> bool:

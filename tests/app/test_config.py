@@ -122,6 +122,20 @@ def test_two_servers_never_share_a_run_directory_by_default() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "bind", "base_url"),
+    [
+        ("127.0.0.1", "127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "0.0.0.0:8000", "http://127.0.0.1:8000"),
+        ("::", "[::]:8000", "http://127.0.0.1:8000"),
+        ("::1", "[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_an_address_is_written_as_gunicorn_and_curl_take_it(host: str, bind: str, base_url: str) -> None:
+    settings = Settings(host=host)
+    assert (settings.bind, settings.base_url) == (bind, base_url)
+
+
 def documented() -> str:
     """The table that docs/configuration.md must hold."""
     lines = ["| setting | default | unit | meaning |", "|---|---|---|---|"]

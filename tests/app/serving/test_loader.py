@@ -12,7 +12,7 @@ from app.serving.catalog import Catalog, read_catalog
 from app.serving.concurrency import Threads
 from app.serving.loader import Loader, LoadingRule
 from app.serving.messages import Target
-from models.errors import LoadError, ModelNotFound, NotReady
+from models.errors import LoadError, ModelNotFound, NotReady, StoreUnavailable
 from models.manifest import Artifact
 from models.runtimes.base import Runtime, ToyRuntime
 from models.store import Store
@@ -173,3 +173,10 @@ def test_a_version_with_a_damaged_manifest_is_listed_and_fails(tmp_path: Path) -
     assert state == "failed"
     assert "toy/1/manifest.json" in reason
     assert loader.status(Target("toy", 2))[0] == "ready"
+
+
+def test_nothing_is_said_to_be_missing_from_a_store_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    loader = Loader(read_catalog(Store(tmp_path / "file"), "toy"), LoadingRule(), AtOnce())
+    with pytest.raises(StoreUnavailable):
+        loader.model_status("toy")
