@@ -82,13 +82,12 @@ _TABLE = (
     Arm(
         name="plumbline",
         form="tuned",
-        note="this project as it is checked out, with its own defaults but the access log",
+        note="this project as it is checked out, with its own defaults, the access log among them",
         argv="{bin}/gunicorn wsgi:app --config {root}/gunicorn.conf.py --chdir {root}",
         prepare="{bin}/flask models publish bench {model} --data {sample}",
         env={
             "PLUMBLINE_STORE": "{work}/store",
             "PLUMBLINE_DEFAULT_MODEL": "bench",
-            "PLUMBLINE_ACCESS_LOG": "0",
             "PLUMBLINE_LOG_LEVEL": "warning",
             "PLUMBLINE_RUN_DIR": "{work}/run",
             "HOST": "127.0.0.1",
