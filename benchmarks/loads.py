@@ -34,7 +34,7 @@ def drive(server: Running, cell: Cell, seconds: float, core: int | None, rate: f
     if server.arm.protocol == "grpc":
         return _grpc(server, request, cell.connections, seconds, core, rate)
     if rate is not None:
-        return _open_loop(server, request, cell.connections, seconds, core, rate)
+        return _by_driver(server, request, cell.connections, seconds, core, rate)
     content_type = server.arm.wire.headers["Content-Type"]
     try:
         return wrk.closed_loop(
@@ -50,6 +50,12 @@ def drive(server: Running, cell: Cell, seconds: float, core: int | None, rate: f
         raise LoadFailed(" ".join(str(error).split())[:300]) from error
 
 
+def drive_closed_by_driver(server: Running, cell: Cell, seconds: float, core: int | None) -> Load:
+    """The closed loop of the driver, where ``drive`` uses wrk: to compare the two. Raises LoadFailed."""
+    request = server.arm.wire.request(parity(server.model).rows[: cell.rows])
+    return _by_driver(server, request, cell.connections, seconds, core, None)
+
+
 def http_bytes(request: Request, headers: dict[str, str]) -> bytes:
     """The request as it goes over the wire."""
     lines = [f"POST {request.path} HTTP/1.1", "Host: 127.0.0.1"]
@@ -58,8 +64,8 @@ def http_bytes(request: Request, headers: dict[str, str]) -> bytes:
     return "\r\n".join(lines).encode() + request.body
 
 
-def _open_loop(
-    server: Running, request: Request, connections: int, seconds: float, core: int | None, rate: float
+def _by_driver(
+    server: Running, request: Request, connections: int, seconds: float, core: int | None, rate: float | None
 ) -> Load:
     with tempfile.NamedTemporaryFile(suffix=".request") as file:
         file.write(http_bytes(request, server.arm.wire.headers))
@@ -73,7 +79,8 @@ def _open_loop(
             "--request",
             file.name,
         ]
-        command += ["--connections", str(connections), "--seconds", str(seconds), "--rate", str(rate)]
+        command += ["--connections", str(connections), "--seconds", str(seconds)]
+        command += [] if rate is None else ["--rate", str(rate)]
         return Load(**json.loads(_output([*command, "--warm-up", "0.3"], core, seconds)))
 
 

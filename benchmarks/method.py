@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks import summary
+from benchmarks import crosscheck, summary
 from benchmarks.arms import ARMS
 from benchmarks.results import BUSY_LIMIT, Results
 from benchmarks.summary import OWN
@@ -76,6 +76,7 @@ def method(results: Results) -> list[str]:
         "Every figure is the median of its repeats.",
         "Closed loops are driven by wrk (gRPC by its own client): there a slow server slows its clients. Open loops are "
         "driven at a fixed rate, and latency counts from the moment a request was due (no coordinated omission).",
+        *crosscheck.told(),
         f"The busiest generator used {percent(summary.busiest(results))} of its core.",
     ]
 
