@@ -1,0 +1,5 @@
+"""The gunicorn worker class: a fast lane for plain requests, gunicorn's own loop for everything else."""
+
+from app.worker.worker import PlumblineWorker
+
+__all__ = ["PlumblineWorker"]

@@ -1,0 +1,87 @@
+"""gunicorn's response with one more way out: head and body in one send."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from gunicorn.http.wsgi import Response
+from gunicorn.util import http_date
+
+#: Names that need no look at their characters and that no connection keeps for itself. Others take gunicorn's way.
+USUAL_NAMES = frozenset(
+    {
+        "Allow",
+        "Cache-Control",
+        "Content-Security-Policy",
+        "Content-Type",
+        "Referrer-Policy",
+        "Retry-After",
+        "Server-Timing",
+        "X-Content-Type-Options",
+        "X-Frame-Options",
+        "X-Model-Version",
+        "X-Prediction-Id",
+        "X-Request-Id",
+    }
+)
+
+
+class PlainResponse(Response):
+    """The reply to a plain request. What ``send_whole`` cannot send is written by gunicorn itself."""
+
+    headers_sent: bool
+
+    def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Check names and values as gunicorn does; raises what it raises."""
+        for pair in headers:
+            name, value = pair
+            # Printable ASCII is what every value may be made of, and two looks that cost nearly nothing.
+            plain = type(value) is str and value.isascii() and value.isprintable()
+            if plain and name in USUAL_NAMES:
+                self.headers.append((name, value.strip(" ")))
+            elif plain and name == "Content-Length" and value.isdecimal():
+                self.response_length = int(value)
+                self.headers.append(pair)
+            else:
+                super().process_headers([pair])
+
+    def send_whole(self, answer: Any) -> bool:
+        """Send the reply of an application that returned a list of one body; whether that could be done."""
+        if (
+            type(answer) is not list
+            or len(answer) != 1
+            or self.headers_sent
+            or self.upgrade
+            or self._omits_body
+        ):
+            return False
+        body = answer[0]
+        if type(body) is not bytes or self.response_length != len(body):
+            return False
+        connection = "close" if self.must_close or self.req.closes else "keep-alive"
+        head = (
+            f"HTTP/1.1 {self.status}\r\nServer: {self.version}\r\nDate: {_date()}\r\nConnection: {connection}\r\n"
+            + "".join([f"{name}: {value}\r\n" for name, value in self.headers])
+            + "\r\n"
+        )
+        self.headers_sent = True
+        self.sent = len(body)
+        data = head.encode("latin-1") + body
+        sent = self.sock.send(data)
+        if sent < len(data):
+            self.sock.sendall(data[sent:])
+        return True
+
+
+_second, _text = 0, ""
+
+
+def _date() -> str:
+    """The value of a Date header, made once a second."""
+    global _second, _text
+    now = int(time.time())
+    if now != _second:
+        _second, _text = now, http_date(now)
+    return _text

@@ -1,0 +1,228 @@
+"""How a worker process serves its connections: plain requests in a loop of its own, all others in gunicorn's.
+
+Before a request the loop decides by its head alone (``head.py``). A plain one is answered here; with the first that is
+not, the connection is handed over to gunicorn's loop for good, with the bytes that were read.
+
+What differs from gunicorn's gevent worker, in both lanes: a body that stops coming is given up after
+``PLUMBLINE_BODY_TIMEOUT_SECONDS`` (408, where the application does not answer it itself); a worker that ends closes
+idle connections at once; a connection that always has data lets the others have their turn.
+
+In the fast lane gunicorn's access log, ``pre_request`` and ``post_request`` do not exist: where they are configured,
+as with TLS, the PROXY protocol, ``SCRIPT_NAME``, UNIX sockets or no keep-alive, every connection takes gunicorn's loop.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import math
+import socket
+from contextlib import suppress
+from typing import Any
+
+import gevent
+from gunicorn.config import PostRequest, PreRequest
+from gunicorn.glogging import Logger
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.http.wsgi import FileWrapper, _make_early_hints_callback
+from gunicorn.util import write_error
+from gunicorn.workers.ggevent import GeventWorker
+
+from app.config import load_settings
+from app.serving.deadline import TimedOut
+from app.worker.connection import Connection, Handover
+from app.worker.head import Head, Heads, application_is_mounted
+from app.worker.response import PlainResponse
+
+#: How often waits are looked at that have a deadline, and an ending worker closes what is idle.
+SWEEP_SECONDS = 0.1
+#: A client that sends requests faster than they are answered lets others go first. A sleep of 0 would not look at sockets.
+TURN_SECONDS = 1e-6
+CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+
+
+class PlumblineWorker(GeventWorker):
+    """gunicorn's gevent worker with a fast lane."""
+
+    alive: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connections: set[Connection] = set()
+        self.body_seconds = math.inf
+        self.fast_lane = False
+        self._heads: dict[Any, Heads] = {}
+
+    def run(self) -> None:
+        """Serve until the worker is to end."""
+        self.body_seconds = load_settings().body_timeout_seconds
+        self.fast_lane = self._has_fast_lane()
+        loop = gevent.get_hub().loop
+        sweep = loop.timer(SWEEP_SECONDS, SWEEP_SECONDS)
+        sweep.start(self._sweep)
+        try:
+            super().run()
+        finally:
+            sweep.stop()
+            sweep.close()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection to its end."""
+        if self.cfg.is_ssl:
+            super().handle(listener, client, addr)
+            return
+        connection = Connection(client)
+        self.connections.add(connection)
+        try:
+            unread = b""
+            if self.fast_lane and isinstance(addr, tuple):
+                left = self._serve_plain(connection, listener, addr)
+                if left is None:
+                    return
+                unread = left
+            super().handle(listener, Handover(connection, unread), addr)
+        finally:
+            self.connections.discard(connection)
+            connection.close()
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """One request in gunicorn's own loop."""
+        if isinstance(sock, Handover):
+            sock.body_deadline = sock.connection.limit(self.body_seconds)
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        finally:
+            if isinstance(sock, Handover):
+                sock.body_deadline, sock.begun, sock.connection.served = math.inf, False, True
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what went wrong, as gunicorn does, and 408 for a body that did not come."""
+        if not isinstance(exc, TimedOut):
+            super().handle_error(req, client, addr, exc)
+            return
+        with suppress(OSError):
+            write_error(client, 408, "Request Timeout", "The body did not arrive in time")
+
+    def _serve_plain(self, connection: Connection, listener: Any, addr: tuple[Any, ...]) -> bytes | None:
+        """Answer requests as long as they are plain. Returns the bytes of the first that is not, or None at the end."""
+        server = listener.getsockname()
+        heads = self._heads.get(server) or self._heads.setdefault(server, Heads(self.cfg, server))
+        own = {
+            "REMOTE_ADDR": addr[0],
+            "REMOTE_PORT": str(addr[1]),
+            "gunicorn.socket": connection.sock,
+        }
+        data = b""
+        try:
+            while data or (data := connection.next_request(self.cfg.keepalive)):
+                head = heads.find(data)
+                if head is None:
+                    return data
+                left = self._answer(connection, head, own, data, addr)
+                if left is None:
+                    return None
+                data = left
+                if data:
+                    gevent.sleep(TURN_SECONDS)
+        except OSError as error:
+            if error.errno not in CLIENT_GONE:
+                self.log.exception("Socket error processing request.")
+        return None
+
+    def _answer(
+        self, connection: Connection, head: Head, own: dict[str, Any], data: bytes, addr: tuple[Any, ...]
+    ) -> bytes | None:
+        """Answer the request that ``data`` begins with. Returns what came behind it, or None when it was the last."""
+        end = head.size + head.content_length
+        rest = None
+        body: Any
+        if len(data) >= end:
+            body, left = io.BytesIO(data[head.size : end]), data[end:]
+        else:
+            rest = Rest(connection, data[head.size :], head.content_length, self.body_seconds)
+            body, left = rest.body, b""
+        client = connection.sock
+        response = PlainResponse(head, client, self.cfg)
+        environ = {
+            **head.environ,
+            **own,
+            "wsgi.input": body,
+            "wsgi.early_hints": _make_early_hints_callback(head, client, response),
+        }
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self.alive = False
+        try:
+            self._respond(environ, response)
+        except (OSError, gevent.GreenletExit):
+            raise
+        except (Exception, SystemExit) as error:
+            if response.headers_sent:
+                # Nothing can be said any more without being read as part of the reply.
+                self.log.exception("Error handling request")
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
+            else:
+                self.handle_error(head, client, addr, error)
+            return None
+        connection.served = True
+        if response.should_close():
+            return None
+        return left if rest is None else rest.skip()
+
+    def _respond(self, environ: dict[str, Any], response: PlainResponse) -> None:
+        answer = self.wsgi(environ, response.start_response)
+        if not self.alive:
+            response.force_close()
+        try:
+            if response.send_whole(answer):
+                return
+            if isinstance(answer, FileWrapper):
+                response.write_file(answer)
+            else:
+                for item in answer:
+                    response.write(item)
+            response.close()
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+
+    def _sweep(self) -> None:
+        now = gevent.get_hub().loop.now()
+        for connection in list(self.connections):
+            if not self.alive:
+                connection.end_if_idle()
+            connection.expire(now)
+
+    def _has_fast_lane(self) -> bool:
+        """Whether gunicorn's configuration asks for nothing that only its own loop does."""
+        cfg = self.cfg
+        return not (
+            not cfg.keepalive
+            or cfg.proxy_protocol not in (False, "off")
+            or application_is_mounted()
+            or self.log.access_log.handlers
+            or type(self.log).access is not Logger.access
+            or cfg.pre_request is not PreRequest.default
+            or cfg.post_request is not PostRequest.default
+        )
+
+
+class Rest:
+    """The body of a plain request that has not come as a whole yet."""
+
+    def __init__(self, connection: Connection, begun: bytes, length: int, seconds: float) -> None:
+        self._unreader = SocketUnreader(Handover(connection, b"", connection.limit(seconds)))
+        self._unreader.unread(begun)
+        self.body = Body(LengthReader(self._unreader, length))
+
+    def skip(self) -> bytes | None:
+        """Read what the application left. Returns what came behind it, or None when the rest did not come."""
+        try:
+            while not self.body.failed and self.body.read(65536):
+                pass
+        except TimedOut:
+            return None
+        return None if self.body.failed else self._unreader.take_buffered()

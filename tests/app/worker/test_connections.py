@@ -1,0 +1,239 @@
+"""What happens to connections over time: slow and silent clients, greedy ones, and workers that end. In both lanes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.worker.serving import OURS, Serving, read_reply, serving
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+#: HTTP/1.0 is never plain, so a connection that begins with it is gunicorn's.
+STOCK_GET = b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"
+FIRST = {"fast": GET, "stock": STOCK_GET}
+LANES = sorted(FIRST)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One worker; bodies have a second."""
+    env = {"PLUMBLINE_BODY_TIMEOUT_SECONDS": "1"}
+    with serving(OURS, tmp_path_factory.mktemp("server"), **env) as started:
+        yield started
+
+
+def ask(client: socket.socket, request: bytes = GET) -> tuple[bytes, dict[str, object]]:
+    """The reply's head, and what the echo application saw."""
+    client.sendall(request)
+    head, body, rest = read_reply(client)
+    assert not rest
+    return head, json.loads(body)
+
+
+def closes_within(client: socket.socket, seconds: float) -> float:
+    """How long it took until the server closed the connection without a word."""
+    began = time.monotonic()
+    client.settimeout(seconds)
+    assert client.recv(1000) == b""
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_lane_is_the_one_that_the_first_request_chooses(server: Serving, lane: str) -> None:
+    with server.connect() as client:
+        for _ in range(3):
+            assert ask(client, FIRST[lane])[1]["lane"] == lane
+        assert ask(client, GET)[1]["lane"] == lane, "what was handed over stays there"
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_silent_connection_is_closed_after_the_keep_alive_time(server: Serving, lane: str) -> None:
+    with server.connect() as client:
+        ask(client, FIRST[lane])
+        assert 1.5 < closes_within(client, 4) < 3
+
+
+def test_a_head_that_does_not_end_is_given_up_after_the_keep_alive_time(server: Serving) -> None:
+    with server.connect() as client:
+        began = time.monotonic()
+        try:
+            for _ in range(40):
+                client.sendall(b"G")
+                time.sleep(0.1)
+            pytest.fail("it was never closed")
+        except OSError:
+            assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("sent", [b"", b"12345"])
+def test_a_body_that_does_not_come_is_408_and_the_end(server: Serving, lane: str, sent: bytes) -> None:
+    with server.connect() as client:
+        ask(client, FIRST[lane])
+        began = time.monotonic()
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n" + sent)
+        head, _, _ = read_reply(client)
+        assert head.startswith(b"HTTP/1.1 408")
+        assert 0.8 < time.monotonic() - began < 2
+        closes_within(client, 4)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_body_that_drips_is_given_up_as_well(server: Serving, lane: str) -> None:
+    with server.connect() as client:
+        ask(client, FIRST[lane])
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        began = time.monotonic()
+        try:
+            while time.monotonic() - began < 5:
+                client.sendall(b"x")
+                time.sleep(0.1)
+        except OSError:
+            pass
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_body_may_come_late_and_in_pieces(server: Serving, lane: str) -> None:
+    with server.connect() as client:
+        ask(client, FIRST[lane])
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        for piece in (b"0123", b"456", b"789" + GET):
+            time.sleep(0.1)
+            client.sendall(piece)
+        _, body, rest = read_reply(client)
+        assert json.loads(body)["body"] == "0123456789"
+        _, body, rest = read_reply(client, rest)
+        assert json.loads(body)["REQUEST_METHOD"] == "GET"
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_who_always_has_data_does_not_starve_others(server: Serving, lane: str) -> None:
+    """One client sends requests without end and without listening to pauses; others are answered meanwhile."""
+    stop = threading.Event()
+
+    def flood() -> None:
+        with server.connect() as client:
+            client.settimeout(5)
+            client.sendall(FIRST[lane])
+            reader = threading.Thread(target=drain, args=(client,), daemon=True)
+            reader.start()
+            while not stop.is_set():
+                client.sendall(GET * 50)
+
+    def drain(client: socket.socket) -> None:
+        try:
+            while client.recv(1 << 20):
+                pass
+        except OSError:
+            pass
+
+    floods = [threading.Thread(target=flood, daemon=True) for _ in range(2)]
+    for thread in floods:
+        thread.start()
+    time.sleep(0.3)
+    slowest = 0.0
+    try:
+        with server.connect() as client:
+            for _ in range(30):
+                began = time.monotonic()
+                ask(client)
+                slowest = max(slowest, time.monotonic() - began)
+    finally:
+        stop.set()
+        for thread in floods:
+            thread.join(10)
+    assert slowest < 1.0, "the stock worker can let a client wait until the others pause"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("lane", LANES)
+def test_a_worker_that_ends_closes_idle_connections_and_finishes_requests(
+    tmp_path: Path, number: signal.Signals, lane: str
+) -> None:
+    """Idle ones at once, not when their keep-alive time is over; a request that is under way is answered."""
+    with (
+        serving(OURS, tmp_path, "keepalive = 30") as server,
+        server.connect() as idle,
+        server.connect() as busy,
+    ):
+        ask(idle, FIRST[lane])
+        ask(busy, FIRST[lane])
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+        busy.sendall(head + b"ab")
+        time.sleep(0.3)
+        server.process.send_signal(number)
+        closes_within(idle, 3)
+        busy.sendall(b"c")
+        said, body, _ = read_reply(busy)
+        assert said.startswith(b"HTTP/1.1 200")
+        assert lane == "stock" or b"Connection: close" in said
+        assert json.loads(body)["body"] == "abc"
+        closes_within(busy, 3)
+        if number == signal.SIGHUP:
+            with server.connect() as again:
+                ask(again, FIRST[lane])
+        else:
+            assert server.process.wait(timeout=10) == 0
+
+
+def test_a_client_that_leaves_in_the_middle_harms_nobody(server: Serving) -> None:
+    for sent in (b"", b"GE", GET, b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n123", GET * 200):
+        for _ in range(5):
+            with server.connect() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                client.sendall(sent)
+    with server.connect() as client:
+        ask(client)
+    assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        "accesslog = '-'",
+        "def pre_request(worker, req): pass",
+        "def post_request(worker, req, environ, resp): pass",
+        "raw_env = ['SCRIPT_NAME=/x']\nimport os; os.environ['SCRIPT_NAME'] = ''",
+        "proxy_protocol = 'auto'",
+        "keepalive = 0",
+    ],
+)
+def test_what_only_gunicorn_does_is_left_to_gunicorn(tmp_path: Path, conf: str) -> None:
+    with serving(OURS, tmp_path, conf) as server, server.connect() as client:
+        path = b"/x/" if "SCRIPT_NAME" in conf else b"/"
+        assert ask(client, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")[1]["lane"] == "stock"
+
+
+def test_a_worker_ends_after_its_number_of_requests(tmp_path: Path) -> None:
+    with serving(OURS, tmp_path, "max_requests = 5") as server:
+        for _ in range(30):
+            deadline = time.monotonic() + 10
+            while True:
+                try:
+                    with server.connect() as client:
+                        ask(client)
+                    break
+                except (OSError, AssertionError, ValueError):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+        assert "Autorestarting worker" in server.log
+
+
+def test_many_connections_at_once(server: Serving) -> None:
+    clients = [server.connect() for _ in range(300)]
+    try:
+        for client in clients:
+            client.sendall(GET)
+        for client in clients:
+            assert read_reply(client)[0].startswith(b"HTTP/1.1 200")
+    finally:
+        for client in clients:
+            client.close()

@@ -1,0 +1,132 @@
+"""Plumbline's worker and gunicorn's own are sent the same bytes: they must answer alike, and leave the connection alike."""
+
+from __future__ import annotations
+
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.app.worker.serving import OURS, STOCK, serving
+from tests.app.worker.streams import streams
+
+#: A client that has heard nothing for so long takes the connection for open. Less than the keep-alive time.
+SILENCE_SECONDS = 0.7
+PIECE_SECONDS = 0.003
+
+#: Where the worker may differ: it must then be the stricter or the one that closes sooner. None is known.
+ALLOWED: dict[str, str] = {}
+
+PLAIN = (
+    "plain-",
+    "answer-plain",
+    "target-61",
+    "value-20",
+    "value-e9",
+    "name-21",
+    "field-0",
+    "field-size-8190",
+    "pipeline-3",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All bytes that came back, with what differs between two servers taken out; and whether the connection stayed open."""
+
+    replies: bytes
+    stays_open: bool
+    lanes: tuple[str, ...]
+
+
+def exchange(port: int, pieces: list[bytes]) -> Outcome:
+    """Send the pieces, and listen until the connection is closed or silent."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stays_open = True
+        try:
+            for i, piece in enumerate(pieces):
+                if i:
+                    time.sleep(PIECE_SECONDS)
+                client.sendall(piece)
+        except OSError:
+            pass  # the server has closed already; what it said can still be read
+        client.settimeout(SILENCE_SECONDS)
+        try:
+            while True:
+                data = client.recv(1 << 20)
+                if not data:
+                    stays_open = False
+                    break
+                received += data
+        except TimeoutError:
+            pass
+        except ConnectionResetError:
+            stays_open = False
+    lanes = tuple(match.decode() for match in re.findall(rb'"lane": "(\w+)"', received))
+    for pattern, put in (
+        (rb"Date: [^\r]*", b"Date: -"),
+        (rb'"lane": "\w+"', b'"lane": "-"'),
+        (rb'"(REMOTE|SERVER)_PORT": "\d+"', rb'"\1_PORT": "-"'),
+        (rb'"gunicorn.socket": "\w+"', b'"gunicorn.socket": "-"'),
+        (rb"Content-Length: \d{3,}", b"Content-Length: -"),
+    ):
+        received = re.sub(pattern, put, received)
+    return Outcome(received, stays_open, lanes)
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Iterator[dict[str, tuple[Outcome, Outcome]]]:
+    """Every stream by name: what the stock worker did, and what ours did."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stock = stack.enter_context(serving(STOCK, directory)).port
+        ours = stack.enter_context(serving(OURS, directory)).port
+        pool = stack.enter_context(ThreadPoolExecutor(64))
+        cases = streams()
+        found = pool.map(lambda sent: (exchange(stock, sent), exchange(ours, sent)), cases.values())
+        yield dict(zip(cases, found, strict=True))
+
+
+def test_there_are_many_streams() -> None:
+    assert len(streams()) >= 300
+
+
+def test_both_workers_answer_alike(outcomes: dict[str, tuple[Outcome, Outcome]]) -> None:
+    different = {
+        name: f"stock {stock.stays_open} {stock.replies[:400]!r}\n  ours {ours.stays_open} {ours.replies[:400]!r}"
+        for name, (stock, ours) in outcomes.items()
+        if (stock.replies, stock.stays_open) != (ours.replies, ours.stays_open) and name not in ALLOWED
+    }
+    assert not different, f"{len(different)} differ:\n" + "\n".join(
+        f"{k}: {v}" for k, v in list(different.items())[:20]
+    )
+
+
+def test_what_the_strict_parser_refuses_is_never_accepted(
+    outcomes: dict[str, tuple[Outcome, Outcome]],
+) -> None:
+    """Also among the differences that are allowed."""
+    for name, (stock, ours) in outcomes.items():
+        assert ours.replies.count(b"HTTP/1.1 200") <= stock.replies.count(b"HTTP/1.1 200"), name
+        assert stock.stays_open or not ours.stays_open, name
+
+
+def test_plain_requests_take_the_fast_lane_and_others_do_not(
+    outcomes: dict[str, tuple[Outcome, Outcome]],
+) -> None:
+    """Otherwise the comparison above would compare gunicorn with itself."""
+    fast = {name for name, (_, ours) in outcomes.items() if ours.lanes and set(ours.lanes) == {"fast"}}
+    assert fast >= {name for name, (_, ours) in outcomes.items() if name.startswith(PLAIN) and ours.lanes}
+    assert len(fast) > 200
+    assert all(set(stock.lanes) <= {"stock"} for stock, _ in outcomes.values())
+    for name in ("chunked", "field-36", "method-'HEAD'", "version-'1.0'", "leading-crlf", "a-target-12"):
+        assert set(outcomes[name][1].lanes) <= {"stock"}, name
