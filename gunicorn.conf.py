@@ -25,7 +25,7 @@ except (_config.ConfigError, _slots.RunDirError) as _error:
 
 bind = _settings.bind
 workers = _settings.workers
-worker_class = "gevent"
+worker_class = {"plumbline": "app.worker.PlumblineWorker"}.get(_settings.worker_class, _settings.worker_class)
 worker_connections = _settings.worker_connections
 worker_tmp_dir = "/dev/shm" if _os.access("/dev/shm", _os.W_OK) else None
 backlog = _settings.backlog
@@ -49,22 +49,14 @@ logconfig_dict = {
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"},
-        "json": {
-            "()": "pythonjsonlogger.orjson.OrjsonFormatter",
-            "fmt": "%(levelname)s",
-            "timestamp": "time",
-            "rename_fields": {"levelname": "level"},
-        },
     },
     "handlers": {
         "errors": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"},
-        "access": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"},
     },
     "root": {"level": _settings.log_level.upper(), "handlers": ["errors"]},
     "loggers": {
         "gunicorn.error": {"level": _settings.log_level.upper(), "handlers": ["errors"], "propagate": False},
         "gunicorn.access": {"handlers": [], "propagate": False},
-        "plumbline.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
     },
 }
 

@@ -50,6 +50,7 @@ def _row(
     *,
     env: str = "",
     one_of: tuple[str, ...] = (),
+    pattern: str = "",
     at_least: float = 0,
     at_most: float = 2**31 - 1,
 ) -> Any:
@@ -58,6 +59,7 @@ def _row(
         "help": help,
         "env": env,
         "one_of": one_of,
+        "pattern": pattern,
         "at_least": at_least,
         "at_most": at_most,
     }
@@ -72,6 +74,12 @@ class Settings:
 
     host: str = _row("127.0.0.1", "address", "where to listen; 0.0.0.0 for every interface", env="HOST")
     port: int = _row(8000, "port", "where to listen", env="PORT", at_most=65535)
+    worker_class: str = _row(
+        "plumbline",
+        "",
+        "what serves connections: plumbline's own worker, or gunicorn's gevent worker as it is",
+        one_of=("plumbline", "gevent"),
+    )
     workers: int = _row(
         cpu_quota, "processes", "worker processes; by default the CPU quota", env="WORKERS", at_least=1
     )
@@ -89,7 +97,28 @@ class Settings:
         one_of=("startup", "lazy"),
     )
     model_loading: Mapping[str, str] = _row(
-        dict, "model=when, ..", "the same for single models, for example churn=lazy,prices=startup"
+        dict,
+        "model=when, ..",
+        "the same for single models, for example churn=lazy,prices=startup",
+        one_of=("startup", "lazy"),
+    )
+    batching: bool = _row(
+        True, "", "whether requests that are there at the same time share a call of the model"
+    )
+    batch_max_rows: int = _row(
+        256,
+        "rows",
+        "the most rows that requests share a call with; fewer where a call would be long",
+        at_least=1,
+    )
+    batch_wait_ms: float = _row(
+        0.0, "milliseconds", "how long a request waits for company when the model is free", at_most=1000
+    )
+    model_batching: Mapping[str, str] = _row(
+        dict,
+        "model=off, or model=rows:N, model=wait:MS or both joined by +; models separated by commas",
+        "the same for single models, for example churn=off,prices=rows:64+wait:2",
+        pattern=r"off|(rows:[1-9]\d{0,5}|wait:\d{1,3}(\.\d+)?)(\+(rows:[1-9]\d{0,5}|wait:\d{1,3}(\.\d+)?))?",
     )
     max_body_bytes: int = _row(
         1_048_576, "bytes", "the largest request body; a larger one is 413", at_least=1024
@@ -147,6 +176,7 @@ class Setting:
     unit: str
     help: str
     one_of: tuple[str, ...]
+    pattern: str
     at_least: float
     at_most: float
 
@@ -157,7 +187,7 @@ def _table() -> tuple[Setting, ...]:
         default = "" if f.default_factory is not dataclasses.MISSING else _shown(f.default)
         meta = f.metadata
         env = meta["env"] or PREFIX + f.name.upper()
-        limits = {key: meta[key] for key in ("unit", "help", "one_of", "at_least", "at_most")}
+        limits = {key: meta[key] for key in ("unit", "help", "one_of", "pattern", "at_least", "at_most")}
         rows.append(Setting(f.name, env, str(f.type), default, **limits))
     return tuple(rows)
 
@@ -239,9 +269,10 @@ def _unknown_names() -> list[str]:
 
 def _out_of_bounds(row: Setting, value: Any) -> list[str]:
     given = value.values() if isinstance(value, Mapping) else [value]
-    choices = ("startup", "lazy") if row.field == "model_loading" else row.one_of
-    if choices and any(v not in choices for v in given):
-        return [f"{row.env}={os.environ[row.env]!r}: use one of {', '.join(choices)}"]
+    if row.one_of and any(v not in row.one_of for v in given):
+        return [f"{row.env}={os.environ[row.env]!r}: use one of {', '.join(row.one_of)}"]
+    if row.pattern and not all(re.fullmatch(row.pattern, v) for v in given):
+        return [f"{row.env}={os.environ[row.env]!r}: use {row.unit}"]
     if row.type in ("int", "float") and not row.at_least <= value <= row.at_most:
         limit = f"at most {row.at_most:g}" if value > row.at_most else f"at least {row.at_least:g}"
         return [f"{row.env}={value}: use {limit} {row.unit}"]

@@ -6,17 +6,25 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from app.config import Settings, read_key
+from app.monitoring.access_log import AccessLog, JsonLines, NullAccessLog
 from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
 from app.serving.catalog import read_catalog
-from app.serving.concurrency import Threads
+from app.serving.concurrency import Concurrency, here
 from app.serving.engine import Engine
+from app.serving.lanes import BatchWish
 from app.serving.loader import Loader, LoadingRule
+from app.serving.served import Batched, open_served
+from models.manifest import Artifact
 from models.store import Store
 
 log = logging.getLogger("plumbline")
+
+#: How often metrics are counted and the access log is written.
+FLUSH_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -27,6 +35,8 @@ class Services:
     store: Store
     engine: Engine
     metrics: Metrics
+    access_log: AccessLog
+    concurrency: Concurrency
     _started: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -41,21 +51,50 @@ class Services:
                     log.error("nothing can be served: %s", self.engine.catalog.fault)
                 self.engine.start(when_ready)
                 self._started = True
+                for flush in (self.metrics.flush, self.access_log.flush):
+                    self.concurrency.spawn(partial(self._repeat, flush))
 
     def close(self) -> None:
         """Let go of models and metrics."""
         self.engine.close()
-        self.metrics.close()
+        if self._started:
+            self.metrics.flush()
+            self.access_log.flush()
         self._started = False
+        self.metrics.close()
+
+    def _repeat(self, flush: Callable[[], None]) -> None:
+        """What requests only noted is counted and written beside them."""
+        while self._started:
+            self.concurrency.pause(FLUSH_SECONDS)
+            if self._started:
+                flush()
 
 
 def wire(settings: Settings) -> Services:
     """Raises ConfigError when the store's key cannot be used; never fails for a model."""
     store = Store(settings.store, key=read_key(settings))
-    metrics: Metrics = PrometheusMetrics() if settings.metrics else NullMetrics()
-    concurrency = Threads()
+    concurrency = here()
+    metrics: Metrics = PrometheusMetrics(concurrency.pause) if settings.metrics else NullMetrics()
     observers = (metrics,)
     catalog = read_catalog(store, settings.default_model)
     rule = LoadingRule(settings.loading, settings.model_loading)
-    engine = Engine(Loader(catalog, rule, concurrency, observers), concurrency, observers)
-    return Services(settings, store, engine, metrics)
+
+    def open_version(artifact: Artifact) -> Batched:
+        return open_served(artifact, concurrency, batch_wish(settings, artifact.manifest.name))
+
+    engine = Engine(Loader(catalog, rule, concurrency, open_version, observers), observers)
+    access_log: AccessLog = (
+        JsonLines(beside=concurrency.on_thread) if settings.access_log else NullAccessLog()
+    )
+    return Services(settings, store, engine, metrics, access_log, concurrency)
+
+
+def batch_wish(settings: Settings, name: str) -> BatchWish:
+    """What the settings say about batching the model: ``off``, or any of ``rows:N`` and ``wait:MS``, joined by ``+``."""
+    said = dict(part.partition(":")[::2] for part in settings.model_batching.get(name, "").split("+"))
+    return BatchWish(
+        on=settings.batching and "off" not in said,
+        max_rows=int(said.get("rows", settings.batch_max_rows)),
+        wait_ms=float(said.get("wait", settings.batch_wait_ms)),
+    )

@@ -16,6 +16,8 @@
     │   ├── CodeMissing         a pickled class whose module or name cannot be found
     │   └── LibraryMismatch     other library versions than recorded, and other answers
     ├── NotReady                a version that exists cannot answer now
+    ├── Overloaded              too much waits for the version already
+    ├── DeadlinePassed          the answer did not come in the time that it may take
     └── PredictError            the model itself failed on rows that fit its signature
 
 Every message is one line, names the thing, and says how to put it right where there is a way.
@@ -136,6 +138,14 @@ class LibraryMismatch(LoadError):
 
 class NotReady(PlumblineError):
     """A version that exists cannot answer now, because loading it failed."""
+
+
+class Overloaded(PlumblineError):
+    """More rows wait for a version than may."""
+
+
+class DeadlinePassed(PlumblineError):
+    """A request was given up because its answer did not come in time."""
 
 
 class PredictError(PlumblineError):

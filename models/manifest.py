@@ -22,7 +22,7 @@ MANIFEST_SIGNATURE = "manifest.json.hmac"
 _TYPES: dict[type, tuple[str, ...]] = {
     str: ("name", "framework", "estimator", "trained_at", "published_at", "description"),
     int: ("version", "golden_rows"),
-    bool: ("golden_synthetic",),
+    bool: ("golden_synthetic", "exact"),
     dict: ("libraries", "metrics", "measured_ms", "example"),
 }
 #: Field -> what its values are.
@@ -62,7 +62,7 @@ class Manifest:
 
     ``frame`` is (column name, pandas dtype) for a model that is called with a DataFrame, else empty.
     ``measured_ms`` maps a number of rows, as text, to the median time of one call in milliseconds.
-    ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
+    ``exact`` : every answer has the bits of a call with its request alone. ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Manifest:
     example: Mapping[str, Any] = field(default_factory=dict)
     golden_rows: int = 0
     golden_synthetic: bool = False
+    exact: bool = False
 
     def to_bytes(self) -> bytes:
         """The manifest as indented JSON, with a digest of the rest of it as its last member."""

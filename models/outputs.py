@@ -34,6 +34,13 @@ class Outputs:
         return self.values.tolist(), None if self.probabilities is None else self.probabilities.tolist()
 
     @classmethod
+    def joined(cls, parts: Sequence[Outputs]) -> Outputs:
+        """The answers of several calls of the same model, one behind the other."""
+        probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+        values = np.concatenate([part.values for part in parts])
+        return cls(values, np.concatenate(probabilities) if probabilities else None)
+
+    @classmethod
     def of_records(cls, records: Sequence[Sequence[dict[str, Any]]]) -> Outputs:
         """records : one list of dicts for each row."""
         values = np.empty(len(records), dtype=object)

@@ -59,6 +59,7 @@ class Description:
     parameters: Mapping[str, Any] | None = None
     code: Path | None = None
     trained_at: datetime | None = None
+    exact: bool = False
 
 
 def draft_version(
@@ -93,6 +94,7 @@ def draft_version(
         published_at=_rfc3339(datetime.now(UTC)),
         description=said.description or "",
         metrics=_finite(said.metrics or {}),
+        exact=said.exact,
         files=_records(files),
     )
     on_step("reading the sample")
@@ -165,7 +167,7 @@ def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.
     manifest = draft.manifest
     if manifest.signature is not None:
         return draft, declared_rows(manifest.signature, X_sample)
-    from models.runtimes.sklearn_runtime import call  # only an estimator needs scikit-learn
+    from models.runtimes.sklearn_calls import plain  # only an estimator needs scikit-learn
 
     prepare_for_serving(
         model, keep_names=True
@@ -174,7 +176,7 @@ def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.
     manifest = replace(manifest, signature=infer_signature(model, sample))
     if not sample.frame:
         return replace(draft, manifest=manifest), sample.rows
-    expected = call(model, sample.X[:CHECKED_ROWS], manifest.signature.output.probability)
+    expected = plain(model, manifest.signature.output.probability)(sample.X[:CHECKED_ROWS])
     why = ""
     for frame in ((), sample.frame) if manifest.signature.numeric else (sample.frame,):
         draft = replace(draft, manifest=replace(manifest, frame=frame))

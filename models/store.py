@@ -137,12 +137,14 @@ class Store:
         parameters: Mapping[str, Any] | None = None,
         code: str | Path | None = None,
         trained_at: datetime | None = None,
+        exact: bool = False,
         on_step: Callable[[str], None] = lambda step: None,
     ) -> StoredVersion:
         """Measure, verify and add a version; the first of a name becomes ``stable``.
 
         estimator : a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows, **parameters)``,
             or the Path of a joblib or pickle file, which is unpickled.
+        exact : refuse batches whose answers differ from single ones in any bit.
         X_sample : DataFrame or array of shape (n_rows, n_columns); y_sample : its outcomes, of shape (n_rows,).
         Raises PublishError, LoadError, InvalidName or StoreUnavailable; the store is then as it was.
         """
@@ -158,6 +160,7 @@ class Store:
             parameters=parameters,
             code=Path(code) if code else None,
             trained_at=trained_at,
+            exact=exact,
         )
         draft = draft_version(name, estimator, X_sample, y_sample, said, on_step)
         on_step("writing it to the store")

@@ -26,8 +26,10 @@ def version_summary(
     return found
 
 
-def version_metadata(summary: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
-    """Everything about one version: M8 of the design, and what it was made with."""
+def version_metadata(
+    summary: Mapping[str, Any], manifest: Manifest, batching: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything about one version: M8 of the design, what it was made with, and how its requests are batched here."""
     return {
         "name": manifest.name,
         **summary,
@@ -36,6 +38,8 @@ def version_metadata(summary: Mapping[str, Any], manifest: Manifest) -> dict[str
         **signature_metadata(manifest.signature),
         "example": dict(manifest.example),
         "measured_ms": dict(manifest.measured_ms),
+        "exact": manifest.exact,
+        "batching": dict(batching),
         "golden_rows": {"rows": manifest.golden_rows, "synthetic": manifest.golden_synthetic},
         "libraries": dict(manifest.libraries),
         "files": {path: {"sha256": r.sha256, "bytes": r.size_bytes} for path, r in manifest.files.items()},

@@ -26,13 +26,18 @@ class PredictSchemas:
 
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self.signature = signature
-        rows = Rows(signature)
+        self._rows = rows = Rows(signature)
+        self._max_rows = max_rows
         parameters = self._parameters()
         self.single = Schema.from_dict({"features": RowField(rows, required=True), **parameters})()
         self.batch = Schema.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
 
     def read_single(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """A row as ndarray of shape (1, n_columns), and the parameters by name."""
+        if self._is_envelope_of("features", body):
+            matrix, _ = self._rows.read([body["features"]])
+            if matrix is not None:
+                return matrix, {}
         if not isinstance(body, dict):
             raise InputError([Fault((), "not an object", 'such as {"features": [..]}', shown(body))])
         if not self._is_bare(body):
@@ -55,6 +60,10 @@ class PredictSchemas:
 
     def read_batch(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name."""
+        if self._is_envelope_of("inputs", body) and 1 <= len(body["inputs"]) <= self._max_rows:
+            matrix, _ = self._rows.read(body["inputs"])
+            if matrix is not None:
+                return matrix, {}
         if not isinstance(body, dict):
             raise InputError([Fault((), "not an object", 'such as {"inputs": [[..], ..]}', shown(body))])
         loaded = self._load(self.batch, body)
@@ -106,6 +115,16 @@ class PredictSchemas:
             named = {c.name: given[f"parameter_{i}"] for i, c in enumerate(self.signature.parameters)}
             loaded["parameters"] = named
         return loaded
+
+    def _is_envelope_of(self, key: str, body: Any) -> bool:
+        """Whether the body is the envelope and nothing else: then the matrix is all that there is to check, and only if
+        that has a fault the schema is asked, which finds every other one too."""
+        return (
+            type(body) is dict
+            and len(body) == 1
+            and type(body.get(key)) is list
+            and not self.signature.parameters
+        )
 
     def _is_bare(self, body: Mapping[str, Any]) -> bool:
         """A value of a column is never a list or an object, so an envelope can be told even from a column of

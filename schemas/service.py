@@ -188,6 +188,29 @@ class VersionDetailSchema(VersionSummarySchema):
             "example": {"1": 0.2, "8": 0.2, "64": 0.3},
         },
     )
+    exact = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether every answer has the bits of a call with its request alone"},
+    )
+    batching = fields.Dict(
+        required=True,
+        metadata={
+            "description": "Whether requests share calls of the model in the worker that answers, what its calls cost "
+            "there, and how far shared answers are from single ones; empty until it is loaded",
+            "example": {
+                "on": True,
+                "lane": "hub",
+                "max_rows": 256,
+                "wait_ms": 0.0,
+                "base_ms": 0.17,
+                "row_ms": 0.0002,
+                "same_answers": True,
+                "bit_exact": False,
+                "max_abs_difference": 1.1e-16,
+                "stall_ms": None,
+            },
+        },
+    )
     golden_rows = fields.Dict(
         required=True, metadata={"description": "How many answers are kept to verify it by"}
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
-from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
-from app.api.context import context
+from app.api.request import PlainRequest
 from app.serving.deadline import TimedOut, time_limit
 from schemas.json_body import parse
 
@@ -15,14 +15,31 @@ HEADER = "'Content-Type: application/json'"
 CUT_SHORT = "the body did not arrive whole: it ended early, or its chunks are malformed"
 
 
-def read_json() -> Any:
+def read_json(request: PlainRequest) -> Any:
     """The JSON value of the body.
 
     Raises UnsupportedMediaType, RequestTimeout, RequestEntityTooLarge, BadRequest or MalformedBody.
     """
-    _check_media_type()
-    settings = context().settings
-    seconds = settings.body_timeout_seconds
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") != "application/json" or "HTTP_CONTENT_ENCODING" in environ:
+        _check_media_type(request)
+    most = request.here.settings.max_body_bytes
+    stream = environ["wsgi.input"]
+    if type(stream) is BytesIO and environ.get("CONTENT_LENGTH", "").isdecimal():
+        # It is here as a whole, or it will never be.
+        length = int(environ["CONTENT_LENGTH"])
+        if length > most:
+            raise RequestEntityTooLarge
+        body = stream.read(length)
+        if len(body) < length:
+            raise BadRequest(CUT_SHORT)
+        return parse(body)
+    return parse(_wait_for_body(request, most))
+
+
+def _wait_for_body(request: PlainRequest, most: int) -> bytes:
+    """A body that is read as it comes, of at most so many bytes."""
+    seconds = request.here.settings.body_timeout_seconds
     try:
         with time_limit(seconds):
             body = request.get_data(cache=False)
@@ -36,12 +53,12 @@ def read_json() -> Any:
         raise BadRequest(CUT_SHORT) from error
     if len(body) < (request.content_length or 0):
         raise BadRequest(CUT_SHORT)
-    if len(body) > settings.max_body_bytes:
+    if len(body) > most:
         raise RequestEntityTooLarge
-    return parse(body)
+    return body
 
 
-def _check_media_type() -> None:
+def _check_media_type(request: PlainRequest) -> None:
     kind = request.mimetype
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         came = f"not {kind!r}" if kind else "but no Content-Type came"

@@ -36,7 +36,8 @@ def version(name: str, version: str) -> Response:
     engine = context().engine
     target = engine.route(name, version)
     found = engine.catalog.model(name)
-    return json_reply(version_metadata(_summary(found, target.version), engine.catalog.manifest(target)))
+    summary, batching = _summary(found, target.version), engine.loader.about(target)
+    return json_reply(version_metadata(summary, engine.catalog.manifest(target), batching))
 
 
 @blueprint.get("/models/<name>/ready")

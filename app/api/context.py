@@ -9,6 +9,7 @@ from typing import cast
 from flask import Flask, current_app
 
 from app.config import Settings
+from app.monitoring.access_log import AccessLog
 from app.monitoring.metrics import Metrics
 from app.serving.engine import Engine
 from app.serving.messages import Target
@@ -19,7 +20,7 @@ KEY = "plumbline"
 
 @dataclass(slots=True)
 class Context:
-    """One application's engine, metrics and settings, and the request schemas of each version.
+    """One application's engine, metrics, access log and settings, and the request schemas of each version.
 
     ``start`` is called before the first request, ``draining`` tells whether the process is about to end.
     """
@@ -27,6 +28,7 @@ class Context:
     settings: Settings
     engine: Engine
     metrics: Metrics
+    access_log: AccessLog
     start: Callable[[], None]
     draining: Callable[[], bool] = lambda: False
     _schemas: dict[Target, PredictSchemas] = field(default_factory=dict)

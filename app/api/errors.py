@@ -7,18 +7,21 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.api.json_provider import json_reply
+from app.api.request import this_request
 from models.errors import (
     Conflict,
+    DeadlinePassed,
     Fault,
     InputError,
     InvalidName,
     LoadError,
     NotFound,
     NotReady,
+    Overloaded,
     PredictError,
     StoreUnavailable,
 )
@@ -37,6 +40,8 @@ STATUS: dict[type[BaseException], int] = {
     PredictError: 500,
     LoadError: 503,
     NotReady: 503,
+    Overloaded: 503,
+    DeadlinePassed: 504,
     StoreUnavailable: 503,
 }
 
@@ -59,7 +64,7 @@ def handle(error: Exception) -> Response | HTTPException:
     if status == 500:
         log.error(
             "request %s failed: %s",
-            g.get("request_id", "-"),
+            this_request().request_id,
             error,
             exc_info=not isinstance(error, PredictError),
         )
@@ -76,7 +81,7 @@ def problem_reply(status: int, detail: str, faults: Iterable[Fault] = (), **memb
     """A problem of this status; ``members`` are added to its body."""
     title = HTTPStatus(status).phrase
     return json_reply(
-        problem(status, title, detail, g.get("request_id", ""), faults, **members), status, CONTENT_TYPE
+        problem(status, title, detail, this_request().request_id, faults, **members), status, CONTENT_TYPE
     )
 
 

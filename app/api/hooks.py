@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
-import uuid
 from collections.abc import Iterable
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 from werkzeug.exceptions import SecurityError
 from werkzeug.sansio.utils import host_is_trusted
 
 from app.api.context import context
-
-access_log = logging.getLogger("plumbline.access")
+from app.api.json_provider import JsonReply
+from app.api.request import this_request
+from app.monitoring.access_log import Finished
+from app.serving.ids import new_id
 
 #: A client's own id is echoed if it is harmless in a log and a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
 #: After the REST security cheat sheet of OWASP; a page may set its own Content-Security-Policy.
-SECURITY_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
+SECURITY_PAIRS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+)
 
 #: Probes and scrapers come by address, whatever name the service has.
 PROBES = {"health.health", "health.ready", "health.metrics"}
@@ -34,19 +34,21 @@ PROBES = {"health.health", "health.ready", "health.metrics"}
 
 def init_hooks(app: Flask) -> None:
     """Hang the hooks on the application."""
-    app.before_request(_begin)
-    app.after_request(_end)
-    app.teardown_request(_leave)
+    app.before_request(begin)
+    app.after_request(end)
+    app.teardown_request(leave)
 
 
-def _begin() -> None:
-    g.began = time.perf_counter()
-    g.target = None
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    here = context()
+def begin() -> None:
+    """Give the request its id, start what is not started, and count it."""
+    request = this_request()
+    request.began = time.perf_counter()
+    request.here = here = context()
+    given = request.environ.get("HTTP_X_REQUEST_ID")
+    request.request_id = given if given is not None and REQUEST_ID.fullmatch(given) else new_id()
     here.start()
     here.metrics.request_started()
+    request.counted = True
     hosts = here.settings.trusted_hosts
     if hosts and request.endpoint not in PROBES and not _trusted(request.host, hosts):
         raise SecurityError(f"this server does not answer for the host {request.host[:100]!r}")
@@ -57,34 +59,39 @@ def _trusted(host: str, hosts: Iterable[str]) -> bool:
     return host_is_trusted(host.lower(), [name.lower() for name in hosts])
 
 
-def _end(response: Response) -> Response:
-    headers = response.headers
-    for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
-    headers["X-Request-Id"] = g.request_id
-    seconds = time.perf_counter() - g.began
-    here = context()
-    here.metrics.request_finished(g.target, response.status_code, seconds)
-    if here.settings.access_log:
-        target = g.target
-        access_log.info(
-            "request",
-            extra={
-                "request_id": g.request_id,
-                "method": request.method[:16],
-                "path": request.path[:256],
-                "status": response.status_code,
-                "model": target.name if target else None,
-                "version": str(target.version) if target else None,
-                "duration_ms": round(seconds * 1000, 3),
-                "timing_ms": g.get("timing_ms"),
-                "bytes": response.content_length,
-            },
+def end(response: Response) -> Response:
+    """Give the reply its headers, and note the request for the metrics and the log."""
+    request = this_request()
+    size: int | None
+    if type(response) is JsonReply and not response.is_opened:
+        response.pairs += SECURITY_PAIRS
+        response.pairs.append(("X-Request-Id", request.request_id))
+        size = len(response.response[0])
+    else:
+        for name, value in SECURITY_PAIRS:
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = request.request_id
+        size = response.content_length
+    target, status, seconds = request.target, response.status_code, time.perf_counter() - request.began
+    request.here.metrics.request_finished(target, status, seconds)
+    request.here.access_log.add(
+        Finished(
+            time.time(),
+            seconds,
+            request.request_id,
+            request.method,
+            request.path,
+            status,
+            target,
+            request.timing_ms,
+            size,
         )
+    )
     return response
 
 
-def _leave(error: BaseException | None) -> None:
+def leave(error: BaseException | None) -> None:
     """Also after what no error handler sees, such as a model that ends its greenlet."""
-    if "began" in g:
-        context().metrics.request_left()
+    request = this_request()
+    if request.counted:
+        request.here.metrics.request_left()

@@ -6,20 +6,25 @@ A version is chosen by path (a number or tag), else by the header ``X-Model-Vers
 from __future__ import annotations
 
 import time
+from functools import partial
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import BaseConverter
 
 from app.api.body import read_json
-from app.api.context import context
+from app.api.context import Context, context
 from app.api.json_provider import json_reply
+from app.api.request import PlainRequest, this_request
+from app.serving.batcher import never
 from app.serving.catalog import Catalog
+from app.serving.deadline import hung_up
 from app.serving.messages import Prediction, Target
 from models.errors import InputError, ModelNotFound, NotFound
-from schemas.predict import reply_body
+from schemas.predict import PredictSchemas, reply_body
 
-VERSION_HEADER = "X-Model-Version"
+VERSION_HEADER, VERSION_KEY = "X-Model-Version", "HTTP_X_MODEL_VERSION"
+SERVER_TIMING = "parse;dur=%(parse)s, queue;dur=%(queue)s, predict;dur=%(predict)s, encode;dur=%(encode)s"
 
 
 class NumberConverter(BaseConverter):
@@ -69,36 +74,39 @@ def predict_batch(**chosen: str) -> Response:
 
 def _answer(*, single: bool, name: str | None = None, version: str | None = None) -> Response:
     began = time.perf_counter()
-    here = context()
-    target = _choose(name, version)
+    request = this_request()
+    here = request.here
+    target = _choose(here, request, name, version)
     schemas = here.schemas(target)
-    body = read_json()
+    body = read_json(request)
     rows, parameters = schemas.read_single(body) if single else schemas.read_batch(body)
     parsed = time.perf_counter()
+    connection = request.environ.get("gunicorn.socket")
+    is_gone = never if connection is None else partial(hung_up, connection)
     try:
-        prediction = here.engine.predict(target, rows, parameters)
+        prediction = here.engine.predict(target, rows, parameters, is_gone)
     except InputError as error:
         raise schemas.located(error, body, single=single) from error
-    return _reply(prediction, began, parsed, single=single)
+    return _reply(request, schemas, prediction, began, parsed, single=single)
 
 
-def _choose(name: str | None, version: str | None) -> Target:
+def _choose(here: Context, request: PlainRequest, name: str | None, version: str | None) -> Target:
     """The version that path and header ask for; raises NotFound, or BadRequest when they contradict each other."""
-    here = context()
-    name = name or here.engine.catalog.default
+    engine = here.engine
+    name = name or engine.catalog.default
     if name is None:
-        here.engine.catalog.check()
-        raise ModelNotFound(here.settings.default_model, here.engine.catalog.models)
-    header = request.headers.get(VERSION_HEADER, "").strip() or None
+        engine.catalog.check()
+        raise ModelNotFound(here.settings.default_model, engine.catalog.models)
+    header = request.environ.get(VERSION_KEY, "").strip() or None
     if version is None:
-        g.target = target = here.engine.route(name, header)
+        request.target = target = engine.route(name, header)
         return target
-    target = here.engine.route(name, version)
+    target = engine.route(name, version)
     if header is not None and _routed_or_none(name, header) != target:
         raise BadRequest(
             f"the path asks for version {version}, the header {VERSION_HEADER} for {header[:64]!r}; leave one away"
         )
-    g.target = target
+    request.target = target
     return target
 
 
@@ -109,26 +117,35 @@ def _routed_or_none(name: str, selector: str) -> Target | None:
         return None
 
 
-def _reply(prediction: Prediction, began: float, parsed: float, *, single: bool) -> Response:
-    target = prediction.target
+def _reply(
+    request: PlainRequest,
+    schemas: PredictSchemas,
+    prediction: Prediction,
+    began: float,
+    parsed: float,
+    *,
+    single: bool,
+) -> Response:
+    target, answer = prediction.target, prediction.answer
     answered = time.perf_counter()
-    signature = context().schemas(target).signature
     body = reply_body(
-        signature,
-        prediction.outputs,
+        schemas.signature,
+        answer.outputs,
         target.name,
         target.version,
         single=single,
         prediction_id=prediction.prediction_id,
     )
     reply = json_reply(body)
-    g.timing_ms = timing = {
+    request.timing_ms = timing = {
         "parse": round((parsed - began) * 1000, 3),
-        "queue": round(prediction.queue_seconds * 1000, 3),
-        "predict": round(prediction.predict_seconds * 1000, 3),
+        "queue": round(answer.queue_seconds * 1000, 3),
+        "predict": round(answer.predict_seconds * 1000, 3),
         "encode": round((time.perf_counter() - answered) * 1000, 3),
     }
-    reply.headers[VERSION_HEADER] = str(target.version)
-    reply.headers["X-Prediction-Id"] = prediction.prediction_id
-    reply.headers["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in timing.items())
+    reply.pairs += [
+        (VERSION_HEADER, str(target.version)),
+        ("X-Prediction-Id", prediction.prediction_id),
+        ("Server-Timing", SERVER_TIMING % timing),
+    ]
     return reply

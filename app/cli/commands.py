@@ -72,6 +72,9 @@ def models_group() -> None:
 @tags_option
 @click.option("--description", help="What the model is for.")
 @click.option("--code", metavar="PATH", help="The module or package that defines the model's own classes.")
+@click.option(
+    "--exact", is_flag=True, help="Refuse batches whose answers differ in any bit from single ones."
+)
 @as_json_option
 def publish(
     name: str,
@@ -83,6 +86,7 @@ def publish(
     tags: tuple[str, ...],
     description: str | None,
     code: str | None,
+    exact: bool,
     as_json: bool,
 ) -> None:
     """Publish the joblib or pickle FILE as a new version of NAME."""
@@ -112,6 +116,7 @@ def publish(
             tags=tags,
             parameters=sample.parameters,
             code=code,
+            exact=exact,
             on_step=step,
         )
     print_added(settings, store, stored, as_json)

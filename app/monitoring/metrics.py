@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +21,9 @@ __all__ = ["CONTENT_TYPE", "Metrics", "NullMetrics", "PrometheusMetrics"]
 
 #: Seconds. The smallest is half a millisecond: that is what a request costs here.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+#: Between two slices of so many requests the hub gets its turn.
+SLICE, PAUSE_SECONDS = 500, 0.0005
 
 #: The model and version of a request that was not for one that exists: no client can make up labels.
 NO_TARGET = ("none", "none")
@@ -40,6 +46,9 @@ class Metrics(Protocol):
 
     def request_left(self) -> None:
         """It is gone, answered or not."""
+
+    def flush(self) -> None:
+        """Count what has finished since the last time. Requests themselves only note that they did."""
 
     def predicted(self, prediction: Prediction) -> None:
         """The engine answered."""
@@ -69,6 +78,9 @@ class NullMetrics:
     def request_left(self) -> None:
         """Nothing."""
 
+    def flush(self) -> None:
+        """Nothing."""
+
     def predicted(self, prediction: Prediction) -> None:
         """Nothing."""
 
@@ -88,6 +100,8 @@ class PrometheusMetrics:
 
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
+        self._finished: deque[tuple[Target | None, int, float]] = deque()
+        self._present: list[None] = []
         self._run_dir: Path | None = None
         self._slot: Slot | None = None
         self._started = False
@@ -144,17 +158,33 @@ class PrometheusMetrics:
 
     def request_started(self) -> None:
         """Count it as in flight."""
-        self._in_flight.inc()
+        self._present.append(None)
 
     def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
-        """Count it by model, version and status."""
-        labels = (*((target.name, str(target.version)) if target else NO_TARGET), str(status))
-        self._requests.labels(*labels).inc()
-        self._seconds.labels(*labels).observe(seconds)
+        """Note it, to be counted by model, version and status."""
+        self._finished.append((target, status, seconds))
 
     def request_left(self) -> None:
         """Count it as in flight no more."""
-        self._in_flight.dec()
+        self._present.pop()
+
+    def flush(self) -> None:
+        """Count what was noted, a slice at a time; many threads may call it."""
+        self._in_flight.set(len(self._present))
+        while self._finished:
+            groups: dict[tuple[Target | None, int], list[float]] = {}
+            for _ in range(SLICE):
+                try:
+                    target, status, seconds = self._finished.popleft()
+                except IndexError:
+                    break
+                groups.setdefault((target, status), []).append(seconds)
+            for (target, status), times in groups.items():
+                labels = (*((target.name, str(target.version)) if target else NO_TARGET), str(status))
+                self._requests.labels(*labels).inc(len(times))
+                _observe(self._seconds.labels(*labels), times)
+            if self._finished:
+                self._pause(PAUSE_SECONDS)
 
     def predicted(self, prediction: Prediction) -> None:
         """Nothing yet: requests are counted where their status is known."""
@@ -166,9 +196,18 @@ class PrometheusMetrics:
         self._ready.labels(*labels).set(1 if ready else 0)
 
     def page(self) -> str:
-        """The page of all workers; the hub gets its turn while it is made."""
+        """The page of all workers; the hub gets its turn while it is made. Other workers' last tenth of a second may
+        be missing."""
+        self.flush()
         if self._run_dir is None:
             return generate_latest(self._registry).decode()
         return exposition(
-            sorted(self._run_dir.glob("*.db")), held_slots(self._run_dir), lambda: self._pause(0.0005)
+            sorted(self._run_dir.glob("*.db")), held_slots(self._run_dir), lambda: self._pause(PAUSE_SECONDS)
         )
+
+
+def _observe(histogram: Histogram, times: Sequence[float]) -> None:
+    """Observe many values at the price of a few: each bucket that has any, and the sum, is written once."""
+    histogram._sum.inc(sum(times))
+    for bucket, count in Tally(bisect_left(histogram._upper_bounds, t) for t in times).items():
+        histogram._buckets[bucket].inc(count)

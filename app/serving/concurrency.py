@@ -1,14 +1,25 @@
-"""The one seam to greenlets and threads: under gevent's patches these are greenlets, elsewhere native threads."""
+"""The one seam to greenlets and threads: what serving needs of its surroundings, in a form for each.
+
+In gunicorn's workers everything runs in greenlets of one thread, so nothing happens between two waits. Elsewhere (the
+command line, other front ends) there are native threads.
+"""
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from gevent import monkey
+import gevent
+from gevent import get_hub, getcurrent, monkey
+
+T = TypeVar("T")
+
+_poll = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
 
 
 class Lock(Protocol):
@@ -23,6 +34,19 @@ class Lock(Protocol):
         """Give it back."""
 
 
+class Waiter(Protocol):
+    """One wait of the greenlet or thread that made it."""
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until ``wake``; False when that did not come in time."""
+
+    def settle(self, seconds: float) -> None:
+        """Until ``wake``, or until everything that is ready has had its turn, at most so long."""
+
+    def wake(self) -> None:
+        """End the wait, also one that has not begun. From any greenlet, or from any thread."""
+
+
 class Concurrency(Protocol):
     """What the engine needs from its surroundings; tests give it a clock and a schedule of their own."""
 
@@ -30,7 +54,13 @@ class Concurrency(Protocol):
         """Run it beside everything else; it dies with the process."""
 
     def lock(self) -> Lock:
-        """A new lock."""
+        """A new lock, which may be held while waiting."""
+
+    def mutex(self) -> AbstractContextManager[Any]:
+        """A lock for a few statements that do not wait."""
+
+    def waiter(self) -> Waiter:
+        """A wait of the caller."""
 
     def now(self) -> float:
         """Monotonic time in seconds."""
@@ -38,9 +68,12 @@ class Concurrency(Protocol):
     def pause(self, seconds: float) -> None:
         """Let everything else go on for so long."""
 
+    def on_thread(self, call: Callable[[], T]) -> T:
+        """Call it on a native thread, and wait for that; everything else goes on."""
+
 
 class Threads:
-    """Threads and the clock of this process, which gevent's monkey patching turns into greenlets in its workers."""
+    """Native threads. Under gevent's patches use Greenlets."""
 
     def spawn(self, run: Callable[[], None]) -> None:
         """A daemon thread."""
@@ -50,15 +83,126 @@ class Threads:
         """A threading.Lock."""
         return threading.Lock()
 
+    def mutex(self) -> AbstractContextManager[Any]:
+        """A threading.Lock."""
+        return threading.Lock()
+
+    def waiter(self) -> Waiter:
+        """A threading.Event."""
+        return _ThreadWaiter()
+
     def now(self) -> float:
         """time.perf_counter()."""
         return time.perf_counter()
 
     def pause(self, seconds: float) -> None:
-        """A timed sleep, which lets gevent's hub look at its sockets (a sleep of 0 would not)."""
+        """time.sleep()."""
         time.sleep(seconds)
+
+    def on_thread(self, call: Callable[[], T]) -> T:
+        """The caller is a native thread already."""
+        return call()
+
+
+class _ThreadWaiter:
+    """While one thread computes, the others queue by themselves: there is nothing to settle."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        return self._event.wait(seconds)
+
+    def settle(self, seconds: float) -> None:
+        pass
+
+    def wake(self) -> None:
+        self._event.set()
+
+
+class Greenlets(Threads):
+    """Greenlets of this thread, beside gevent's hub. Threads and locks are greenlets too, by gevent's patches."""
+
+    def spawn(self, run: Callable[[], None]) -> None:
+        """A greenlet."""
+        gevent.spawn(run)
+
+    def mutex(self) -> AbstractContextManager[Any]:
+        """Nothing: no other greenlet runs before the next wait."""
+        return nullcontext()
+
+    def waiter(self) -> Waiter:
+        """A switch to the hub."""
+        return _GreenletWaiter()
+
+    def on_thread(self, call: Callable[[], T]) -> T:
+        """On the hub's pool of native threads."""
+        result: T = get_hub().threadpool.apply(call)
+        return result
+
+
+class _GreenletWaiter:
+    """A switch to the hub, and a callback that switches back."""
+
+    __slots__ = ("_greenlet", "_hub", "_waiting", "_woken")
+
+    def __init__(self) -> None:
+        self._hub = get_hub()
+        self._greenlet = getcurrent()
+        self._waiting = self._woken = False
+
+    def wait(self, seconds: float | None = None) -> bool:
+        if self._woken:
+            return True
+        if seconds is None:
+            self._switch()
+        else:
+            with self._hub.loop.timer(seconds) as timer:
+                timer.start(self._resume)
+                self._switch()
+        return self._woken
+
+    def settle(self, seconds: float) -> None:
+        """libev calls an idle watcher when a turn of its loop has brought no event: then all sockets are read."""
+        loop = self._hub.loop
+        if self._woken or not _is_ready(loop.fileno()):
+            return
+        with loop.idle() as quiet, loop.timer(seconds) as timer:
+            quiet.start(self._resume)
+            timer.start(self._resume)
+            self._switch()
+
+    def wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._hub.loop.run_callback(self._resume)
+
+    def _switch(self) -> None:
+        self._waiting = True
+        try:
+            self._hub.switch()
+        finally:
+            self._waiting = False
+
+    def _resume(self) -> None:
+        if self._waiting:
+            self._greenlet.switch()
+
+
+def _is_ready(fd: int) -> bool:
+    """Whether the event loop's own descriptor has events: whether anybody else has something to do."""
+    if _poll is None or fd < 0:
+        return True
+    poll = _poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def on_the_hub() -> bool:
     """Whether this process runs greenlets, so that long work must be cut into slices."""
     return bool(monkey.is_module_patched("threading"))
+
+
+def here() -> Concurrency:
+    """The form that fits this process."""
+    return Greenlets() if on_the_hub() else Threads()

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from app.serving.batcher import never
 from app.serving.catalog import Catalog
-from app.serving.concurrency import Concurrency
+from app.serving.ids import new_id
 from app.serving.loader import Loader
 from app.serving.messages import Observer, Prediction, Target
-from models.conformity import finite, misfit
-from models.errors import PredictError
-from models.outputs import Outputs
-from models.signature import Output
 
 
 class Engine:
-    """Routes a request to a version and calls it. Batching, lanes, cache and deadlines take their places here."""
+    """Routes a request to a version and asks it. Cache, fallback and deadlines take their places here."""
 
-    def __init__(self, loader: Loader, concurrency: Concurrency, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, loader: Loader, observers: Sequence[Observer] = ()) -> None:
         self.loader = loader
-        self._now = concurrency.now
         self._observers = observers
 
     @property
@@ -43,34 +38,20 @@ class Engine:
         """The version that a request for the model is for; raises ModelNotFound or VersionNotFound."""
         return self.catalog.resolve(name, selector)
 
-    def predict(self, target: Target, rows: np.ndarray, parameters: Mapping[str, Any]) -> Prediction:
+    def predict(
+        self,
+        target: Target,
+        rows: np.ndarray,
+        parameters: Mapping[str, Any],
+        is_gone: Callable[[], bool] = never,
+    ) -> Prediction:
         """Answer rows of shape (n_rows, n_columns), dtype float64 or object as the signature says.
 
-        Raises NotReady when the version cannot be loaded, InputError for what only the model can judge, and
-        PredictError when the model fails.
+        ``is_gone`` tells whether nobody waits for the answer any more. Raises NotReady when the version cannot be
+        loaded, InputError for what only the model can judge, PredictError when the model fails, and Overloaded.
         """
-        arrived = self._now()
-        runtime = self.loader.runtime(target)
-        began = self._now()
-        outputs = runtime.predict(rows, parameters)
-        ended = self._now()
-        _check(self.catalog.manifest(target).signature.output, outputs, target, len(rows))
-        prediction = Prediction(
-            uuid.uuid4().hex, target, rows, parameters, outputs, began - arrived, ended - began
-        )
+        answer = self.loader.version(target).answer(rows, parameters, is_gone)
+        prediction = Prediction(new_id(), target, rows, parameters, answer)
         for observer in self._observers:
             observer.predicted(prediction)
         return prediction
-
-
-def _check(output: Output, outputs: Outputs, target: Target, n_rows: int) -> None:
-    """JSON has no NaN, so an answer that holds one is a fault of the model and not passed on as null."""
-    why = ""
-    if len(outputs) != n_rows:
-        why = f"answered {len(outputs)} rows where {n_rows} were asked"
-    elif output.kind == "records":
-        why = misfit(output, outputs)
-    elif not finite(outputs):
-        why = "answered NaN or Infinity"
-    if why:
-        raise PredictError(f"{target.name}:{target.version} {why}")

@@ -6,15 +6,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from app.serving.catalog import Catalog
 from app.serving.concurrency import Concurrency, Lock
 from app.serving.messages import Observer, Target
+from app.serving.served import Served
 from models.errors import LoadError, NotReady, PlumblineError
 from models.manifest import Artifact
-from models.opening import open_runtime
-from models.runtimes.base import Runtime
 
 log = logging.getLogger("plumbline.serving")
 
@@ -32,7 +31,7 @@ class Loaded:
     state: State = "lazy"
     reason: str = ""
     seconds: float = 0.0
-    runtime: Runtime | None = None
+    served: Served | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,8 @@ class Loader:
         catalog: Catalog,
         rule: LoadingRule,
         concurrency: Concurrency,
+        open_version: Callable[[Artifact], Served],
         observers: Sequence[Observer] = (),
-        open_version: Callable[[Artifact], Runtime] = open_runtime,
     ) -> None:
         self.catalog = catalog
         self._concurrency = concurrency
@@ -75,7 +74,7 @@ class Loader:
         def load_all() -> None:
             for target in self._eager:
                 with suppress(NotReady):  # it is recorded, and told to whoever asks for the version
-                    self.runtime(target)
+                    self.version(target)
                 self._concurrency.pause(PAUSE_SECONDS)
             when_done()
 
@@ -84,25 +83,30 @@ class Loader:
     def close(self) -> None:
         """Let go of every model."""
         for entry in self._versions.values():
-            if entry.runtime is not None:
-                entry.runtime.close()
-                entry.runtime, entry.state = None, "lazy"
+            if entry.served is not None:
+                entry.served.close()
+                entry.served, entry.state = None, "lazy"
 
-    def runtime(self, target: Target) -> Runtime:
+    def version(self, target: Target) -> Served:
         """The loaded version; the first caller loads it, the others wait for that. Raises NotReady."""
         entry = self._versions[target]
-        if entry.runtime is None:
+        if entry.served is None:
             with entry.lock:
-                if entry.runtime is None and entry.state != "failed":
+                if entry.served is None and entry.state != "failed":
                     self._load(target, entry)
-        if entry.runtime is None:
+        if entry.served is None:
             raise NotReady(f"{target.name}:{target.version} cannot be loaded; GET /ready says why")
-        return entry.runtime
+        return entry.served
 
     def status(self, target: Target) -> tuple[State, str]:
         """The state of a version, and why if it failed."""
         entry = self._versions[target]
         return entry.state, entry.reason
+
+    def about(self, target: Target) -> Mapping[str, Any]:
+        """How requests of the version are batched; empty as long as it is not loaded."""
+        served = self._versions[target].served
+        return {} if served is None else served.about()
 
     def model_status(self, name: str) -> tuple[State, str]:
         """The state of the version that routed requests of the model get; raises as ``Catalog.model``."""
@@ -121,7 +125,7 @@ class Loader:
         entry.state = "loading"
         began = self._concurrency.now()
         try:
-            entry.runtime = self._open(self.catalog.stored(target))
+            entry.served = self._open(self.catalog.stored(target))
             entry.state = "ready"
         except LoadError as error:
             entry.state, entry.reason = "failed", str(error)

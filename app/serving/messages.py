@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from models.outputs import Outputs
+from app.serving.batcher import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One answered request. ``rows`` : ndarray of shape (n_rows, n_columns). Times are in seconds."""
+    """One answered request. ``rows`` : ndarray of shape (n_rows, n_columns)."""
 
     prediction_id: str
     target: Target
     rows: np.ndarray
     parameters: Mapping[str, Any]
-    outputs: Outputs
-    queue_seconds: float
-    predict_seconds: float
+    answer: Answer
 
 
 class Observer(Protocol):

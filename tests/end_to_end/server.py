@@ -19,6 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
+#: After so long every worker has counted and logged what it answered.
+FLUSHED_SECONDS = 0.5
 
 
 def free_port() -> int:
@@ -113,7 +115,8 @@ class Server:
         return self.output
 
     def access_log(self) -> list[dict[str, Any]]:
-        """The JSON lines of the access log."""
+        """The JSON lines of the access log, the last ones included."""
+        time.sleep(FLUSHED_SECONDS)
         return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
 
     def workers(self) -> list[int]:

@@ -35,7 +35,9 @@ MANIFEST = Manifest(
 
 
 def test_everything_recorded_about_a_version_is_shown() -> None:
-    shown = version_metadata(version_summary(3, "ready", "", ["stable", "latest", "1.0"], MANIFEST), MANIFEST)
+    shown = version_metadata(
+        version_summary(3, "ready", "", ["stable", "latest", "1.0"], MANIFEST), MANIFEST, {"on": True}
+    )
     assert orjson.loads(orjson.dumps(shown)) == {
         "name": "toy",
         "version": "3",
@@ -58,6 +60,8 @@ def test_everything_recorded_about_a_version_is_shown() -> None:
         "output": {"kind": "class", "classes": ["no", "yes"], "probability": True},
         "example": {"request": {"features": [1.0]}, "response": {"prediction": "no"}},
         "measured_ms": {"1": 0.1, "8": 0.2, "64": 0.3},
+        "exact": False,
+        "batching": {"on": True},
         "golden_rows": {"rows": 32, "synthetic": True},
         "libraries": {"numpy": "2.0"},
         "files": {"model.joblib": {"sha256": "ab" * 32, "bytes": 12}},

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import re
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
-from pythonjsonlogger.orjson import OrjsonFormatter
 
+from app.api.context import context
+from app.monitoring.access_log import Finished, JsonLines
 from models.store import Store
 from tests.app.api.asking import FLOWER, JSON, answer, check_reply
 from tests.conftest import MakeApp
@@ -94,31 +95,33 @@ def test_the_headers_against_misuse_are_the_recommended_ones(client: FlaskClient
 # -- the access log ---------------------------------------------------------------------------------------------
 
 
+class Lines(JsonLines):
+    """The access log of an application, kept in memory."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+        super().__init__(self.stream)
+
+    def getvalue(self) -> str:
+        self.flush()
+        return self.stream.getvalue()
+
+
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """The access log as gunicorn.conf.py writes it: JSON lines."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        OrjsonFormatter("%(levelname)s", rename_fields={"levelname": "level"}, timestamp="time")
-    )
-    log = logging.getLogger("plumbline.access")
-    level, propagate = log.level, log.propagate
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    yield stream
-    log.removeHandler(handler)
-    log.setLevel(level)
-    log.propagate = propagate
+def lines(toy_app: Flask) -> Iterator[Lines]:
+    """What is logged while a test runs."""
+    here = context(toy_app)
+    here.access_log, kept = Lines(), here.access_log
+    yield here.access_log
+    here.access_log = kept
 
 
-def logged(stream: io.StringIO) -> list[dict[str, object]]:
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
+def logged(lines: Lines) -> list[dict[str, object]]:
+    return [json.loads(line) for line in lines.getvalue().splitlines()]
 
 
 def test_a_prediction_is_one_line_with_model_version_status_and_times(
-    client: FlaskClient, lines: io.StringIO
+    client: FlaskClient, lines: Lines
 ) -> None:
     reply = client.post("/v2/predict", json={"features": FLOWER}, headers={"X-Request-Id": "req-1"})
     answer(reply)
@@ -133,7 +136,7 @@ def test_a_prediction_is_one_line_with_model_version_status_and_times(
     assert "time" in line
 
 
-def test_what_was_refused_is_logged_with_its_status(client: FlaskClient, lines: io.StringIO) -> None:
+def test_what_was_refused_is_logged_with_its_status(client: FlaskClient, lines: Lines) -> None:
     client.post("/predict", json={"features": ["x"]})
     client.get("/nothing")
     client.post("/models/moody/predict", json={"mood": "raise"})
@@ -144,7 +147,7 @@ def test_what_was_refused_is_logged_with_its_status(client: FlaskClient, lines: 
     ]
 
 
-def test_no_value_of_a_request_is_in_the_access_log(client: FlaskClient, lines: io.StringIO) -> None:
+def test_no_value_of_a_request_is_in_the_access_log(client: FlaskClient, lines: Lines) -> None:
     number, text = 73195.4286, "marker-8c1f"
     for body in (
         {"features": [number] * 4},
@@ -162,7 +165,7 @@ def test_no_value_of_a_request_is_in_the_access_log(client: FlaskClient, lines: 
         assert secret not in lines.getvalue()
 
 
-def test_a_hostile_path_or_method_stays_within_its_line(client: FlaskClient, lines: io.StringIO) -> None:
+def test_a_hostile_path_or_method_stays_within_its_line(client: FlaskClient, lines: Lines) -> None:
     client.open("/x%0a%7b%22level%22:%22ERROR%22%7d%1b[31m" + "y" * 5000, method="M" * 500)
     (line,) = logged(lines)
     assert lines.getvalue().count("\n") == 1
@@ -171,9 +174,27 @@ def test_a_hostile_path_or_method_stays_within_its_line(client: FlaskClient, lin
     assert str(line["path"]).startswith("/x\n{")
 
 
-def test_the_access_log_can_be_switched_off(make_app: MakeApp, toy_store: Store, lines: io.StringIO) -> None:
-    answer(make_app(toy_store, access_log=False).test_client().get("/health"))
-    assert logged(lines) == []
+def test_the_access_log_can_be_switched_off(
+    make_app: MakeApp, toy_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for on in (True, False):
+        app = make_app(toy_store, access_log=on)
+        answer(app.test_client().get("/health", headers={"X-Request-Id": f"logged-{on}"}))
+        context(app).access_log.flush()
+    said = capsys.readouterr().out
+    assert "logged-True" in said
+    assert "logged-False" not in said
+
+
+def test_lines_that_nobody_takes_are_counted_instead_of_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.monitoring.access_log.MAX_WAITING", 3)
+    lines = Lines()
+    for i in range(5):
+        lines.add(Finished(0.0, 0.001, str(i), "GET", "/", 200, None, None, 0))
+    written = logged(lines)
+    assert [line.get("request_id") for line in written] == ["0", "1", "2", None]
+    assert written[-1]["message"] == "2 lines were dropped"
+    assert written[0]["time"] == "1970-01-01T00:00:00+00:00"
 
 
 # -- metrics ----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ for i in range({requests}):
     metrics.request_left()
 metrics.request_started()
 metrics.loaded(Target("m", 1), {load_seconds}, True)
+metrics.flush()
 print(metrics._slot.number, flush=True)
 if {wait}:
     sys.stdin.read()

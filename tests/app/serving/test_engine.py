@@ -12,9 +12,12 @@ import pytest
 from app.serving.catalog import read_catalog
 from app.serving.concurrency import Threads
 from app.serving.engine import Engine
+from app.serving.lanes import BatchWish
 from app.serving.loader import Loader, LoadingRule
 from app.serving.messages import NullObserver, Prediction, Target
+from app.serving.served import Batched, Served, open_served
 from models.errors import ModelNotFound, PredictError, VersionNotFound
+from models.manifest import Artifact
 from models.outputs import Outputs
 from models.runtimes.base import Runtime, ToyRuntime
 from models.store import Store
@@ -48,9 +51,15 @@ def engine(path: Path, runtime: Runtime | None = None, observer: NullObserver | 
     draft = summing_draft("toy")
     for _ in range(2):
         store.add(draft.manifest, draft.files)
-    opened = {} if runtime is None else {"open_version": lambda artifact: runtime}
-    loader = Loader(read_catalog(store, "toy"), LoadingRule("lazy"), Threads(), **opened)
-    return Engine(loader, Threads(), [observer or NullObserver()])
+    threads = Threads()
+
+    def opened(artifact: Artifact) -> Served:
+        if runtime is None:
+            return open_served(artifact, threads, BatchWish())
+        return Batched(runtime, artifact.manifest, threads)
+
+    loader = Loader(read_catalog(store, "toy"), LoadingRule("lazy"), threads, opened)
+    return Engine(loader, [observer or NullObserver()])
 
 
 def test_a_request_is_answered_by_the_version_it_was_routed_to(tmp_path: Path) -> None:
@@ -59,9 +68,9 @@ def test_a_request_is_answered_by_the_version_it_was_routed_to(tmp_path: Path) -
     target = serving.route("toy", "2")
     prediction = serving.predict(target, np.array([[1.0, 2.0], [3.0, 4.0]]), {"factor": 2.0})
     assert prediction.target == Target("toy", 2)
-    assert prediction.outputs.values.tolist() == [6.0, 14.0]
-    assert prediction.predict_seconds >= 0
-    assert prediction.queue_seconds >= 0
+    assert prediction.answer.outputs.values.tolist() == [6.0, 14.0]
+    assert prediction.answer.predict_seconds >= 0
+    assert prediction.answer.queue_seconds >= 0
     assert keeper.predictions == [prediction]
 
 

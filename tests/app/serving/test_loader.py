@@ -10,11 +10,13 @@ import pytest
 
 from app.serving.catalog import Catalog, read_catalog
 from app.serving.concurrency import Threads
+from app.serving.lanes import BatchWish
 from app.serving.loader import Loader, LoadingRule
 from app.serving.messages import Target
+from app.serving.served import Batched, Served, open_served
 from models.errors import LoadError, ModelNotFound, NotReady, StoreUnavailable
 from models.manifest import Artifact
-from models.runtimes.base import Runtime, ToyRuntime
+from models.runtimes.base import ToyRuntime
 from models.store import Store
 from tests.toys import summing_draft
 
@@ -61,33 +63,38 @@ def opened() -> Iterator[list[Target]]:
     yield []
 
 
-def opener(opened: list[Target], failing: Target | None = None) -> Callable[[Artifact], Runtime]:
+def opener(opened: list[Target], failing: Target | None = None) -> Callable[[Artifact], Served]:
     """Opens toys, and fails for one version."""
 
-    def open_version(artifact: Artifact) -> Runtime:
+    def open_version(artifact: Artifact) -> Served:
         target = Target(artifact.manifest.name, artifact.manifest.version)
         opened.append(target)
         if target == failing:
             raise LoadError("broken on purpose")
-        return ToyRuntime(artifact)
+        return Batched(ToyRuntime(artifact), artifact.manifest, AtOnce())
 
     return open_version
 
 
+def opened_for_real(artifact: Artifact) -> Served:
+    """As a worker opens a version."""
+    return open_served(artifact, AtOnce(), BatchWish())
+
+
 def test_start_up_loads_named_versions_and_the_latest(catalog: Catalog, opened: list[Target]) -> None:
     """Version 3 has no tag and no alias and is not the latest: it waits for its first request."""
-    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version=opener(opened))
+    loader = Loader(catalog, LoadingRule(), AtOnce(), opener(opened))
     assert not loader.tried
     loader.start()
     assert loader.tried
     assert set(opened) == {Target("one", 1), Target("one", 2), Target("one", 4), Target("two", 1)}
     assert loader.status(Target("one", 3)) == ("lazy", "")
-    loader.runtime(Target("one", 3))
+    loader.version(Target("one", 3))
     assert loader.status(Target("one", 3)) == ("ready", "")
 
 
 def test_lazy_is_chosen_for_all_or_for_one_model(catalog: Catalog, opened: list[Target]) -> None:
-    loader = Loader(catalog, LoadingRule("lazy", {"two": "startup"}), AtOnce(), open_version=opener(opened))
+    loader = Loader(catalog, LoadingRule("lazy", {"two": "startup"}), AtOnce(), opener(opened))
     loader.start()
     assert opened == [Target("two", 1)]
     assert loader.tried
@@ -97,14 +104,14 @@ def test_lazy_is_chosen_for_all_or_for_one_model(catalog: Catalog, opened: list[
 def test_a_failing_version_is_reported_and_the_others_load(catalog: Catalog, opened: list[Target]) -> None:
     watcher, done = Watcher(), []
     bad = Target("one", 1)
-    loader = Loader(catalog, LoadingRule(), AtOnce(), [watcher], opener(opened, failing=bad))
+    loader = Loader(catalog, LoadingRule(), AtOnce(), opener(opened, failing=bad), [watcher])
     loader.start(lambda: done.append(True))
     assert done == [True]
     assert loader.tried
     assert loader.model_status("one") == ("failed", "broken on purpose")
     assert loader.model_status("two") == ("ready", "")
     with pytest.raises(NotReady, match="one:1 cannot be loaded"):
-        loader.runtime(bad)
+        loader.version(bad)
     assert opened.count(bad) == 1, "a version that failed is not tried again by every request"
     assert (bad, False) in watcher.loads
     assert (Target("two", 1), True) in watcher.loads
@@ -113,10 +120,10 @@ def test_a_failing_version_is_reported_and_the_others_load(catalog: Catalog, ope
 def test_a_model_that_raises_anything_while_loading_only_fails_itself(catalog: Catalog) -> None:
     """Not even a RecursionError or MemoryError of foreign code leaves the loader."""
 
-    def open_version(artifact: Artifact) -> Runtime:
+    def open_version(artifact: Artifact) -> Served:
         raise MemoryError
 
-    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version=open_version)
+    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version)
     loader.start()
     assert loader.status(Target("two", 1)) == ("failed", "MemoryError while loading")
 
@@ -126,14 +133,14 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
     release = threading.Event()
     fast = opener(opened)
 
-    def slow(artifact: Artifact) -> Runtime:
+    def slow(artifact: Artifact) -> Served:
         release.wait(5)
         return fast(artifact)
 
-    loader = Loader(catalog, LoadingRule("lazy"), Threads(), open_version=slow)
-    got: list[Runtime] = []
+    loader = Loader(catalog, LoadingRule("lazy"), Threads(), slow)
+    got: list[Served] = []
     threads = [
-        threading.Thread(target=lambda: got.append(loader.runtime(Target("two", 1)))) for _ in range(20)
+        threading.Thread(target=lambda: got.append(loader.version(Target("two", 1)))) for _ in range(20)
     ]
     for thread in threads:
         thread.start()
@@ -145,17 +152,21 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
     assert len(set(map(id, got))) == 1
 
 
-def test_close_lets_go_of_every_model(catalog: Catalog, opened: list[Target]) -> None:
-    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version=opener(opened))
+def test_close_lets_go_of_every_model(catalog: Catalog) -> None:
+    runtimes: list[ToyRuntime] = []
+
+    def open_version(artifact: Artifact) -> Served:
+        runtimes.append(ToyRuntime(artifact))
+        return Batched(runtimes[-1], artifact.manifest, AtOnce())
+
+    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version)
     loader.start()
-    runtime = loader.runtime(Target("two", 1))
-    assert isinstance(runtime, ToyRuntime)
     loader.close()
-    assert runtime.closes == 1
+    assert [runtime.closes for runtime in runtimes] == [1] * 4
 
 
 def test_the_state_of_an_unknown_model_is_an_error_that_lists_the_models(catalog: Catalog) -> None:
-    loader = Loader(catalog, LoadingRule(), AtOnce())
+    loader = Loader(catalog, LoadingRule(), AtOnce(), opened_for_real)
     with pytest.raises(ModelNotFound, match="one, two"):
         loader.model_status("three")
 
@@ -167,7 +178,7 @@ def test_a_version_with_a_damaged_manifest_is_listed_and_fails(tmp_path: Path) -
         store.add(draft.manifest, draft.files)
     (tmp_path / "toy" / "1" / "manifest.json").write_text("{")
     catalog = read_catalog(store, "toy")
-    loader = Loader(catalog, LoadingRule(), AtOnce())
+    loader = Loader(catalog, LoadingRule(), AtOnce(), opened_for_real)
     loader.start()
     state, reason = loader.model_status("toy")
     assert state == "failed"
@@ -177,6 +188,6 @@ def test_a_version_with_a_damaged_manifest_is_listed_and_fails(tmp_path: Path) -
 
 def test_nothing_is_said_to_be_missing_from_a_store_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    loader = Loader(read_catalog(Store(tmp_path / "file"), "toy"), LoadingRule(), AtOnce())
+    loader = Loader(read_catalog(Store(tmp_path / "file"), "toy"), LoadingRule(), AtOnce(), opened_for_real)
     with pytest.raises(StoreUnavailable):
         loader.model_status("toy")

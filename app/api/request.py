@@ -1,0 +1,59 @@
+"""The request as the views and hooks of this project see it: what is rarely used is worked out when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flask import Request
+from flask import request as proxy
+
+from app.api.context import Context
+from app.serving.messages import Target
+
+#: What the constructor of Flask's own request works out although a prediction does not need it.
+_LATER = frozenset({"scheme", "server", "root_path", "query_string", "headers", "remote_addr"})
+
+
+class PlainRequest(Request):
+    """``here`` is set by the first hook, and so is ``began``, when its answer was begun (time.perf_counter); ``target``
+    is None for what asks no model."""
+
+    here: Context
+    request_id: str = ""
+    began: float = 0.0
+    counted: bool = False
+    target: Target | None = None
+    timing_ms: Mapping[str, float] | None = None
+
+    def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:
+        self.environ = environ
+        self.shallow = shallow
+        self.method = environ.get("REQUEST_METHOD", "GET").upper()
+        self.path = "/" + _text(environ, "PATH_INFO").lstrip("/")
+        if populate_request and not shallow:
+            environ["werkzeug.request"] = self
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(name)
+        full = Request(self.environ, populate_request=False)
+        for later in _LATER:
+            vars(self).setdefault(later, getattr(full, later))
+        return vars(self)[name]
+
+    def close(self) -> None:
+        """Close uploaded files, if the request has any."""
+        if "files" in vars(self):
+            super().close()
+
+
+def this_request() -> PlainRequest:
+    """The request that is answered. Flask's proxy looks for it anew at every use; this looks once."""
+    return cast(PlainRequest, proxy._get_current_object())  # type: ignore[attr-defined]
+
+
+def _text(environ: Mapping[str, Any], key: str) -> str:
+    """PEP 3333 keeps bytes in text: they are UTF-8."""
+    text: str = environ.get(key) or ""
+    return text if text.isascii() else text.encode("latin-1").decode(errors="replace")

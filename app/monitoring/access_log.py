@@ -1,0 +1,122 @@
+"""The access log: one JSON line for each request, written a few times a second, never while a request waits for it."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol, TextIO
+
+import orjson
+
+from app.serving.messages import Target
+
+#: So many lines may wait for an output that takes none; what comes then is counted instead.
+MAX_WAITING = 100_000
+SLICE = 200
+
+
+class Finished(NamedTuple):
+    """A request that was answered. ``moment`` is seconds since the epoch, ``seconds`` how long it took."""
+
+    moment: float
+    seconds: float
+    request_id: str
+    method: str
+    path: str
+    status: int
+    target: Target | None
+    timing_ms: Mapping[str, float] | None
+    size_bytes: int | None
+
+
+class AccessLog(Protocol):
+    """Where finished requests are written."""
+
+    def add(self, finished: Finished) -> None:
+        """Keep it until the next ``flush``; does not wait."""
+
+    def flush(self) -> None:
+        """Write what was kept."""
+
+
+class NullAccessLog:
+    """Keeps nothing."""
+
+    def add(self, finished: Finished) -> None:
+        """Nothing."""
+
+    def flush(self) -> None:
+        """Nothing."""
+
+
+class JsonLines:
+    """Lines on ``stream``; without one on what is standard output at the time."""
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        beside: Callable[[Callable[[], None]], None] = lambda write: write(),
+    ) -> None:
+        """``beside`` runs a write that may block, and waits for it without holding up anybody else."""
+        self._stream = stream
+        self._beside = beside
+        self._waiting: deque[Finished] = deque()
+        self._dropped = 0
+        self._writing = False
+
+    def add(self, finished: Finished) -> None:
+        """As ``AccessLog`` says."""
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(finished)
+        else:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """As ``AccessLog`` says; a second call while one writes leaves it to that one."""
+        if self._writing:
+            return
+        self._writing = True
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), SLICE)
+                lines = b"".join([_line(self._waiting.popleft()) for _ in range(count)])
+                self._write(lines)
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                self._write(
+                    orjson.dumps({"level": "WARNING", "message": f"{dropped} lines were dropped"}) + b"\n"
+                )
+        finally:
+            self._writing = False
+
+    def _write(self, lines: bytes) -> None:
+        stream = self._stream or sys.stdout
+
+        def write() -> None:
+            stream.write(lines.decode())
+            stream.flush()
+
+        self._beside(write)
+
+
+def _line(request: Finished) -> bytes:
+    target = request.target
+    return orjson.dumps(
+        {
+            "level": "INFO",
+            "message": "request",
+            "time": datetime.fromtimestamp(request.moment, UTC),
+            "request_id": request.request_id,
+            "method": request.method[:16],
+            "path": request.path[:256],
+            "status": request.status,
+            "model": target.name if target else None,
+            "version": str(target.version) if target else None,
+            "duration_ms": round(request.seconds * 1000, 3),
+            "timing_ms": request.timing_ms,
+            "bytes": request.size_bytes,
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
+    )

@@ -1,0 +1,149 @@
+"""What a version's calls cost, measured when it is loaded, and the lane that follows from it.
+
+A call that is short runs on the hub: a thread would compute nothing sooner. A longer one runs on a native thread, so that
+the hub can go on, and takes only as many rows as keep it short: most models hold the interpreter's lock while they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from app.serving.batcher import BatchRule
+from app.serving.concurrency import Concurrency
+from models.compare import same_answers
+from models.golden import GoldenRows
+from models.outputs import Outputs
+
+#: The longest call on the hub, and the longest that a cap on its rows leaves on a thread.
+HUB_MS = 2.0
+THREAD_MS = 10.0
+#: How many golden rows are asked one by one, and how many together.
+SINGLE_ROWS = 16
+BATCH_ROWS = 64
+REPEATS = 3
+#: Between two calls others have their turn.
+PAUSE_SECONDS = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A call of n rows takes about ``base_ms + n * row_ms``. ``same_answers`` : batched ones are, as ``models.compare``
+    means it; ``stall_ms`` : how long the hub waited at most while 64 rows were answered on a thread, if that was tried.
+    """
+
+    base_ms: float
+    row_ms: float
+    same_answers: bool
+    bit_exact: bool
+    max_abs_difference: float
+    stall_ms: float | None = None
+
+    def call_ms(self, n_rows: int) -> float:
+        """How long a call takes."""
+        return self.base_ms + n_rows * self.row_ms
+
+    def rows_within(self, ms: float) -> int:
+        """The most rows whose call stays below so many milliseconds; at least 1."""
+        return max(1, int((ms - self.base_ms) / max(self.row_ms, 1e-6)))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWish:
+    """What the settings say about a version: batching at all, the row cap, and a wait for company (milliseconds)."""
+
+    on: bool = True
+    max_rows: int = 256
+    wait_ms: float = 0.0
+
+
+def calibrate(
+    call: Callable[[np.ndarray], Outputs], golden: GoldenRows, concurrency: Concurrency
+) -> Calibration:
+    """Ask golden rows singly and together; raises what the model raises."""
+    rows = golden.rows[:SINGLE_ROWS]
+
+    def timed(asked: np.ndarray) -> tuple[float, Outputs]:
+        began = concurrency.now()
+        outputs = call(asked)
+        seconds = concurrency.now() - began
+        concurrency.pause(PAUSE_SECONDS)
+        return seconds * 1000, outputs
+
+    singles = [timed(rows[i : i + 1]) for i in range(len(rows))]
+    together = timed(rows)[1]
+    apart = Outputs.joined([outputs for _, outputs in singles])
+    many = golden.rows[np.resize(np.arange(len(golden.rows)), BATCH_ROWS)]
+    single_ms = float(np.median([ms for ms, _ in singles]))
+    batch_ms = min(timed(many)[0] for _ in range(REPEATS))
+    row_ms = max(0.0, (batch_ms - single_ms) / (BATCH_ROWS - 1))
+    difference = _difference(apart, together)
+    found = Calibration(
+        base_ms=round(max(0.0, single_ms - row_ms), 4),
+        row_ms=round(row_ms, 6),
+        same_answers=same_answers(apart, together),
+        bit_exact=difference == 0.0,
+        max_abs_difference=difference,
+    )
+    if found.call_ms(BATCH_ROWS) <= HUB_MS:
+        return found
+    return replace(found, stall_ms=round(_stall_ms(lambda: call(many), concurrency), 3))
+
+
+def rule_for(found: Calibration, wish: BatchWish, *, exact: bool) -> BatchRule:
+    """The lane of a version. ``exact`` : its publisher wants the bits of a single call in every answer."""
+    merge = wish.on and found.same_answers and (found.bit_exact or not exact)
+    threaded = found.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
+    most = found.rows_within(THREAD_MS if threaded else HUB_MS)
+    return BatchRule(
+        merge=merge, max_rows=min(wish.max_rows, most), wait_seconds=wish.wait_ms / 1000, threaded=threaded
+    )
+
+
+def described(found: Calibration | None, rule: BatchRule) -> dict[str, Any]:
+    """What the catalog says about a version's batching."""
+    return {
+        "on": rule.merge,
+        "lane": "thread" if rule.threaded else "hub",
+        "max_rows": rule.max_rows if rule.merge else 1,
+        "wait_ms": rule.wait_seconds * 1000,
+        **(asdict(found) if found else {}),
+    }
+
+
+def _stall_ms(call: Callable[[], Outputs], concurrency: Concurrency) -> float:
+    """How late a millisecond's sleep is at most while the call runs on a native thread."""
+    running = True
+    late = [0.0]
+
+    def echo() -> None:
+        while running:
+            began = concurrency.now()
+            concurrency.pause(0.001)
+            late.append(concurrency.now() - began - 0.001)
+
+    concurrency.spawn(echo)
+    concurrency.pause(0.002)
+    try:
+        concurrency.on_thread(call)
+        concurrency.pause(0.002)
+    finally:
+        running = False
+    return max(late) * 1000
+
+
+def _difference(expected: Outputs, actual: Outputs) -> float:
+    """The largest difference between two floats of the answers; infinite where anything else differs."""
+    found = 0.0
+    pairs = ((expected.values, actual.values), (expected.probabilities, actual.probabilities))
+    for one, other in pairs:
+        if one is None or other is None:
+            found = found if one is other else float("inf")
+        elif one.dtype.kind == "f" and other.dtype.kind == "f" and one.shape == other.shape:
+            found = max(found, float(np.max(np.abs(one - other), initial=0.0)))
+        elif one.tolist() != other.tolist():
+            found = float("inf")
+    return found

@@ -1,0 +1,92 @@
+"""One loaded version as the engine sees it: it answers rows, and says how it batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from app.serving.batcher import DEFAULT_RULE, Answer, Batcher, BatchRule, never
+from app.serving.concurrency import Concurrency
+from app.serving.lanes import BatchWish, Calibration, calibrate, described, rule_for
+from models.conformity import finite, misfit
+from models.errors import PredictError
+from models.golden import GoldenRows
+from models.manifest import Artifact, Manifest
+from models.opening import open_runtime
+from models.outputs import Outputs
+from models.runtimes.base import Runtime
+
+
+class Served(Protocol):
+    """A version in memory."""
+
+    def answer(
+        self,
+        rows: np.ndarray,
+        parameters: Mapping[str, Any],
+        is_gone: Callable[[], bool] = never,
+        deadline: float | None = None,
+    ) -> Answer:
+        """As ``Batcher.answer``."""
+
+    def about(self) -> dict[str, Any]:
+        """How its requests are batched, as JSON data."""
+
+    def close(self) -> None:
+        """Let go of the model."""
+
+
+class Batched:
+    """A runtime behind a batcher, whose answers are checked."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        manifest: Manifest,
+        concurrency: Concurrency,
+        rule: BatchRule = DEFAULT_RULE,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._rule = rule
+        self._calibration = calibration
+        self.answer = Batcher(checked(runtime, manifest), concurrency, rule).answer
+
+    def about(self) -> dict[str, Any]:
+        """As ``Served`` says."""
+        return described(self._calibration, self._rule)
+
+    def close(self) -> None:
+        """As ``Served`` says."""
+        self._runtime.close()
+
+
+def open_served(artifact: Artifact, concurrency: Concurrency, wish: BatchWish) -> Batched:
+    """Load a version and measure how it is best called; raises LoadError."""
+    runtime = open_runtime(artifact)
+    golden = GoldenRows.of(artifact)
+    manifest = artifact.manifest
+    found = calibrate(lambda rows: runtime.predict(rows, golden.parameters), golden, concurrency)
+    return Batched(runtime, manifest, concurrency, rule_for(found, wish, exact=manifest.exact), found)
+
+
+def checked(runtime: Runtime, manifest: Manifest) -> Callable[[np.ndarray, Mapping[str, Any]], Outputs]:
+    """The runtime's predict. JSON has no NaN, so an answer that holds one is a fault of the model and not passed on."""
+    output = manifest.signature.output
+
+    def call(rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
+        outputs = runtime.predict(rows, parameters)
+        why = ""
+        if len(outputs) != len(rows):
+            why = f"answered {len(outputs)} rows where {len(rows)} were asked"
+        elif output.kind == "records":
+            why = misfit(output, outputs)
+        elif not finite(outputs):
+            why = "answered NaN or Infinity"
+        if why:
+            raise PredictError(f"{manifest.name}:{manifest.version} {why}")
+        return outputs
+
+    return call
