@@ -6,13 +6,12 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import catalog, health, index
-from app.api.application import Application
 from app.api.context import KEY, Context
 from app.api.docs import init_docs
 from app.api.errors import init_errors
 from app.api.hooks import init_hooks
-from app.api.json_provider import OrjsonProvider
-from app.api.predict import NumberConverter, predict, predict_batch, routed_blueprint, version_blueprints
+from app.api.lean_flask import LeanFlask
+from app.api.predict import NumberConverter, routed_blueprint, version_blueprints
 from app.cli.commands import COMMANDS
 from app.config import Settings, load_settings
 from app.wiring import Services, wire
@@ -25,8 +24,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     """
     services = services or wire(settings or load_settings())
     settings = services.settings
-    app = Application("app", static_folder=None, template_folder="api/templates")
-    app.json = OrjsonProvider(app)
+    app = LeanFlask("app", static_folder=None, template_folder="api/templates")
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False
     app.url_map.converters["number"] = NumberConverter
@@ -47,7 +45,6 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.register_blueprint(routed_blueprint())
     for blueprint in version_blueprints(services.engine.catalog):
         app.register_blueprint(blueprint)
-    app.shorten(predict, predict_batch)
     if settings.docs:
         init_docs(app)
     for command in COMMANDS:

@@ -1,0 +1,137 @@
+"""Flask with the detours of a request that nothing uses left out.
+
+Everything is an override that Flask documents: its request and session classes, ``create_url_adapter``,
+``full_dispatch_request`` and ``do_teardown_*``. Hooks of the application, error handlers and view functions work as
+ever; a blueprint with hooks of its own, or a receiver of a signal, gets Flask's own way with all of its steps.
+docs/performance.md has what each detour costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.globals import request_ctx
+from flask.sessions import NullSession, SessionInterface
+from flask.signals import appcontext_tearing_down, request_finished, request_started, request_tearing_down
+from werkzeug.routing import MapAdapter
+
+from app.api.json_provider import OrjsonProvider
+from app.api.request import PlainRequest
+
+#: So many paths are looked up in the URL map once only.
+KEPT_MATCHES = 1024
+
+
+class NoSession(SessionInterface):
+    """There are no sessions: nothing is read from a cookie, nothing is written to one."""
+
+    _none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        """The same empty one for everybody."""
+        return self._none
+
+
+class Matches:
+    """The URL adapter of a request: it remembers what the map found for a method and path, and is made only if need be."""
+
+    def __init__(self, app: LeanFlask, request: Request) -> None:
+        self._app = app
+        self._request = request
+
+    def match(self, **kwargs: Any) -> Any:
+        """As ``MapAdapter.match``; what it raises is not remembered."""
+        known = self._app.known_matches
+        key = (self._request.method, self._request.path)
+        found = known.get(key)
+        if found is None:
+            found = self.adapter.match(**kwargs)
+            if len(known) < KEPT_MATCHES:
+                known[key] = found
+        return found
+
+    @cached_property
+    def adapter(self) -> MapAdapter:
+        """Flask's own."""
+        made = Flask.create_url_adapter(self._app, self._request)
+        assert made is not None
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.adapter, name)
+
+
+class LeanFlask(Flask):
+    """An ordinary Flask application, with orjson and without sessions."""
+
+    request_class = PlainRequest
+    session_interface = NoSession()
+    json_provider_class = OrjsonProvider
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.known_matches: dict[tuple[str, str], Any] = {}
+        self._short: dict[str, Callable[..., Any] | None] = {}
+
+    def create_url_adapter(self, request: Request | None) -> Any:
+        """As Flask's; with TRUSTED_HOSTS the host is looked at in every request, so nothing is remembered."""
+        if request is None or self.config["TRUSTED_HOSTS"] is not None:
+            return super().create_url_adapter(request)
+        return Matches(self, request)
+
+    def full_dispatch_request(self) -> Response:
+        """Flask's steps: the hooks, the view, the error handlers, the hooks again."""
+        request = request_ctx.request
+        view = None
+        if request.url_rule is not None and request.method != "OPTIONS":
+            endpoint = request.url_rule.endpoint
+            view = self._short[endpoint] if endpoint in self._short else self._shorten(endpoint)
+        if view is None or request_started.receivers or request_finished.receivers:
+            return super().full_dispatch_request()
+        self._got_first_request = True
+        try:
+            for hook in self.before_request_funcs.get(None, ()):
+                answer: Any = hook()
+                if answer is not None:
+                    break
+            else:
+                answer = view(**(request.view_args or {}))
+        except Exception as error:
+            answer = self.handle_user_exception(error)
+        response = answer if isinstance(answer, Response) else self.make_response(answer)
+        for after in request_ctx._after_request_functions:
+            response = self.ensure_sync(after)(response)
+        for after in reversed(self.after_request_funcs.get(None, ())):
+            response = after(response)
+        return response
+
+    def do_teardown_request(self, exc: Any = None) -> None:
+        """As Flask's."""
+        if request_tearing_down.receivers or self.teardown_request_funcs.keys() - {None}:
+            super().do_teardown_request(exc)
+        else:
+            for hook in reversed(self.teardown_request_funcs.get(None, ())):
+                hook(exc)
+
+    def do_teardown_appcontext(self, exc: Any = None) -> None:
+        """As Flask's."""
+        if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
+            super().do_teardown_appcontext(exc)
+
+    def _shorten(self, endpoint: str) -> Callable[..., Any] | None:
+        """The view of an endpoint that takes the short way, looked up once: hooks cannot be added after a request."""
+        hooked = {*self.before_request_funcs, *self.after_request_funcs, *self.url_value_preprocessors}
+        parts = endpoint.split(".")[:-1]
+        blueprints = {".".join(parts[: i + 1]) for i in range(len(parts))}
+        usual = not blueprints & hooked and not self.url_value_preprocessors.get(None)
+        asynchronous = any(
+            self.ensure_sync(hook) is not hook
+            for hooks in (self.before_request_funcs, self.after_request_funcs, self.teardown_request_funcs)
+            for hook in hooks.get(None, ())
+        )
+        view = self.ensure_sync(self.view_functions[endpoint]) if usual and not asynchronous else None
+        self._short[endpoint] = view
+        return view
