@@ -9,7 +9,7 @@ A command is one line, cut at blanks before its placeholders are filled:
     {workers}                     worker processes, 1 when the arm is pinned to one core
     {processes_beside}            the same for servers where 0 means "in the main process": 0, 2, 3 ..
 
-Placeholders stand in ``env`` too. Access logs and telemetry are off in every arm, and every native thread pool has
+Placeholders stand in ``env`` too. Telemetry is off in every arm and access logs are off in the peers, and every native thread pool has
 one thread.
 """
 
@@ -59,6 +59,10 @@ class Arm:
 
 
 _GUNICORN = "{bin}/gunicorn %s --bind 127.0.0.1:{port} --workers {workers} --chdir {peer} --log-level warning"
+_OWN_WORKER = (
+    "{bin}/gunicorn %s --worker-class app.worker.PlumblineWorker --pythonpath {root}"
+    " --bind 127.0.0.1:{port} --workers {workers} --log-level warning"
+)
 _UVICORN = (
     "{bin}/uvicorn %s --app-dir {peer} --host 127.0.0.1 --port {port} --workers {workers}"
     " --loop uvloop --http httptools --no-access-log --log-level warning"
@@ -276,6 +280,28 @@ _TABLE = (
         note="a bare ASGI callable on uvicorn: what every FastAPI server pays",
         argv=_UVICORN % "server_asgi:app" + _LEAN,
         peer="floor",
+        processes=1,
+    ),
+    Arm(
+        name="floor-fast-lane",
+        form="floor",
+        note="the same bare WSGI callable on this project's worker",
+        argv=_OWN_WORKER % "server_wsgi:app" + " --chdir {root}/benchmarks/peers/floor",
+        processes=2,
+    ),
+    Arm(
+        name="floor-flask",
+        form="floor",
+        note="a Flask view that returns a constant, on this project's worker",
+        argv=_OWN_WORKER % "benchmarks.floors.flask_constant:app",
+        processes=2,
+    ),
+    Arm(
+        name="floor-fastapi",
+        form="floor",
+        note="a FastAPI async def endpoint that returns a constant, on uvicorn with uvloop and httptools",
+        argv=_UVICORN.replace("{peer}", "{root}/benchmarks/floors") % "fastapi_constant:app",
+        peer="fastapi",
         processes=1,
     ),
 )

@@ -184,9 +184,11 @@ def lines(results: Results, model: str, connections: int = 64, kind: str = "main
     return sorted(made, key=lambda line: (line.standing == "floor", -line.speed))
 
 
-def goal_lines(results: Results, model: str) -> list[Line]:
-    """The service goal's load: its rate, over its connections."""
-    return lines(results, model, GOAL_CONNECTIONS, "open", rate=GOAL_RATE)
+def goal_lines(
+    results: Results, model: str, rate: float = GOAL_RATE, connections: int = GOAL_CONNECTIONS
+) -> list[Line]:
+    """A fixed rate over so many connections; by default the service goal's."""
+    return lines(results, model, connections, "open", rate=rate)
 
 
 def models(results: Results) -> list[str]:

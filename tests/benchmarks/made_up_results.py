@@ -38,6 +38,9 @@ SPEED = {
     "kserve": 1900.0,
     "floor-wsgi": 12900.0,
     "floor-asgi": 49300.0,
+    "floor-fast-lane": 81500.0,
+    "floor-flask": 24000.0,
+    "floor-fastapi": 15000.0,
 }
 #: The arms of a run with faults: some that are made to fail, some that are not.
 FLAWED = (
@@ -163,7 +166,10 @@ def _speed(cell: Cell) -> float:
 
 def _repeat(cell: Cell, drawn: random.Random, speed: float, seconds: float) -> dict[str, Any]:
     maximum = (
-        speed * {1: 0.35, 64: 1.0, 1000: 0.88}[cell.connections] / (1 + cell.rows / 60) * drawn.gauss(1, 0.02)
+        speed
+        * {1: 0.35, 64: 1.0, 256: 0.95, 1000: 0.88}[cell.connections]
+        / (1 + cell.rows / 60)
+        * drawn.gauss(1, 0.02)
     )
     maximum *= 1.6 if cell.workers == 2 else 1.0
     offered = cell.share * speed if cell.share else cell.rate

@@ -107,7 +107,8 @@ def test_plumbline_alone_is_highlighted_and_floors_are_dashed(page: str) -> None
     plots = section(page, "throughput")
     own = re.findall(r'<g class="row own".*?class="name"[^>]*>([^<]+)<', plots, re.DOTALL)
     floors = re.findall(r'<g class="row floor".*?class="name"[^>]*>([^<]+)<', plots, re.DOTALL)
-    assert own == ["plumbline"] * 3 and floors == ["floor-asgi", "floor-wsgi"]
+    assert own == ["plumbline"] * 3
+    assert floors == ["floor-fast-lane", "floor-asgi", "floor-flask", "floor-fastapi", "floor-wsgi"]
 
 
 def test_failures_are_shown(flawed: str) -> None:

@@ -1,0 +1,1 @@
+"""Endpoints that answer without any model, beside the bare callables in ``peers/floor``."""
