@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import date
 from itertools import chain, islice
+from operator import ge, le
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ class Rows:
         self._low = np.array([_low(c) for c in self.columns])
         self._high = np.array([_high(c) for c in self.columns])
         self._ints = np.array([c.dtype == "int" for c in self.columns])
+        self._has_ints = bool(self._ints.any())
+        self._lows, self._highs = self._low.tolist(), self._high.tolist()
 
     def read(self, rows: Sequence[Any]) -> tuple[np.ndarray | None, list[Fault]]:
         """rows : lists of values, or objects by name. Faults have locations below the list: (row, column name).
@@ -94,10 +97,16 @@ class Rows:
         """float64 of shape (n_rows, n_columns), or None when any cell needs a closer look."""
         if not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
             return None
-        matrix = np.array(rows, dtype=np.float64)
-        if not ((matrix >= self._low) & (matrix <= self._high)).all():
-            return None
-        if self._ints.any():
+        if len(rows) == 1:
+            # NumPy's comparisons cost more than those of a few numbers do.
+            if not (all(map(le, self._lows, rows[0])) and all(map(ge, self._highs, rows[0]))):
+                return None
+            matrix = np.array(rows, dtype=np.float64)
+        else:
+            matrix = np.array(rows, dtype=np.float64)
+            if not ((matrix >= self._low) & (matrix <= self._high)).all():
+                return None
+        if self._has_ints:
             integers = matrix[:, self._ints]
             if not (integers == np.floor(integers)).all():
                 return None

@@ -6,10 +6,10 @@ import os
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
@@ -17,10 +17,14 @@ from app.monitoring.exposition import CONTENT_TYPE, exposition
 from app.monitoring.slots import Slot, claim_slot, held_slots, make_run_dir
 from app.serving.messages import Prediction, Target
 
+T = TypeVar("T")
+
 __all__ = ["CONTENT_TYPE", "Metrics", "NullMetrics", "PrometheusMetrics"]
 
 #: Seconds. The smallest is half a millisecond: that is what a request costs here.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 #: Between two slices of so many requests the hub gets its turn.
 SLICE, PAUSE_SECONDS = 500, 0.0005
@@ -101,6 +105,7 @@ class PrometheusMetrics:
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
         self._finished: deque[tuple[Target | None, int, float]] = deque()
+        self._answered: deque[tuple[Target, int, float]] = deque()
         self._present: list[None] = []
         self._run_dir: Path | None = None
         self._slot: Slot | None = None
@@ -125,6 +130,20 @@ class PrometheusMetrics:
             "plumbline_request_duration_seconds",
             "Time from the request's arrival in the application to its reply.",
             by_status,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._batch_rows = Histogram(
+            "plumbline_batch_rows",
+            "Rows of the call of the model that answered a request.",
+            by_version,
+            buckets=ROWS_BUCKETS,
+            registry=registry,
+        )
+        self._queue_seconds = Histogram(
+            "plumbline_queue_duration_seconds",
+            "Time that a request waited for the model to be free.",
+            by_version,
             buckets=BUCKETS,
             registry=registry,
         )
@@ -168,26 +187,32 @@ class PrometheusMetrics:
         """Count it as in flight no more."""
         self._present.pop()
 
+    def predicted(self, prediction: Prediction) -> None:
+        """Note how it was answered."""
+        answer = prediction.answer
+        self._answered.append((prediction.target, answer.batch_rows, answer.queue_seconds))
+
     def flush(self) -> None:
         """Count what was noted, a slice at a time; many threads may call it."""
         self._in_flight.set(len(self._present))
-        while self._finished:
-            groups: dict[tuple[Target | None, int], list[float]] = {}
-            for _ in range(SLICE):
-                try:
-                    target, status, seconds = self._finished.popleft()
-                except IndexError:
-                    break
-                groups.setdefault((target, status), []).append(seconds)
-            for (target, status), times in groups.items():
-                labels = (*((target.name, str(target.version)) if target else NO_TARGET), str(status))
-                self._requests.labels(*labels).inc(len(times))
-                _observe(self._seconds.labels(*labels), times)
-            if self._finished:
+        while self._finished or self._answered:
+            times: dict[tuple[str, ...], list[float]] = defaultdict(list)
+            for target, status, seconds in _taken(self._finished):
+                named = (target.name, str(target.version)) if target else NO_TARGET
+                times[*named, str(status)].append(seconds)
+            for labels, seconds_each in times.items():
+                self._requests.labels(*labels).inc(len(seconds_each))
+                _observe(self._seconds.labels(*labels), seconds_each)
+            batches: dict[tuple[str, str], list[float]] = defaultdict(list)
+            queues: dict[tuple[str, str], list[float]] = defaultdict(list)
+            for target, rows, seconds in _taken(self._answered):
+                batches[target.name, str(target.version)].append(rows)
+                queues[target.name, str(target.version)].append(seconds)
+            for version, rows_each in batches.items():
+                _observe(self._batch_rows.labels(*version), rows_each)
+                _observe(self._queue_seconds.labels(*version), queues[version])
+            if self._finished or self._answered:
                 self._pause(PAUSE_SECONDS)
-
-    def predicted(self, prediction: Prediction) -> None:
-        """Nothing yet: requests are counted where their status is known."""
 
     def loaded(self, target: Target, seconds: float, ready: bool) -> None:
         """Record how long loading took and whether the version can answer."""
@@ -206,8 +231,17 @@ class PrometheusMetrics:
         )
 
 
-def _observe(histogram: Histogram, times: Sequence[float]) -> None:
+def _taken(notes: deque[T]) -> Iterator[T]:
+    """A slice of what was noted, taken away."""
+    for _ in range(SLICE):
+        try:
+            yield notes.popleft()
+        except IndexError:
+            return
+
+
+def _observe(histogram: Histogram, values: Sequence[float]) -> None:
     """Observe many values at the price of a few: each bucket that has any, and the sum, is written once."""
-    histogram._sum.inc(sum(times))
-    for bucket, count in Tally(bisect_left(histogram._upper_bounds, t) for t in times).items():
+    histogram._sum.inc(sum(values))
+    for bucket, count in Tally(bisect_left(histogram._upper_bounds, value) for value in values).items():
         histogram._buckets[bucket].inc(count)

@@ -52,7 +52,7 @@ class BatchRule:
 DEFAULT_RULE = BatchRule()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Answer:
     """``batch_rows`` is how many rows the call had that answered. Times are in seconds."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from app.serving.messages import Target
 from models.errors import LoadError, ModelNotFound, PlumblineError, StoreUnavailable, VersionNotFound
@@ -44,7 +45,7 @@ class CatalogModel:
         return [selector for selector, number in self.selectors.items() if number == version]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalog:
     """Every model of the store at one generation. ``default`` is the model behind the short routes, if there is one."""
 
@@ -71,6 +72,8 @@ class Catalog:
 
         Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot be read.
         """
+        if selector is None and name in self._routed:
+            return self._routed[name]
         model = self.model(name)
         if model.fault:
             raise LoadError(model.fault)
@@ -80,6 +83,16 @@ class Catalog:
         if found is None or (found not in model.whole and found not in model.faulty):
             raise VersionNotFound(name, wanted[:100], [*map(str, model.versions), *model.selectors])
         return Target(name, found)
+
+    @cached_property
+    def _routed(self) -> Mapping[str, Target]:
+        """The ``stable`` version of every model that has one: what nearly every request is for."""
+        found = {name: (model, model.selectors.get("stable")) for name, model in self.models.items()}
+        return {
+            name: Target(name, number)
+            for name, (model, number) in found.items()
+            if number in model.versions and not model.fault and not self.fault
+        }
 
     def stored(self, target: Target) -> StoredVersion:
         """The version itself; raises LoadError when its manifest cannot be trusted."""

@@ -19,7 +19,7 @@ class Target:
     version: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Prediction:
     """One answered request. ``rows`` : ndarray of shape (n_rows, n_columns)."""
 

@@ -47,6 +47,10 @@ class PlainResponse(Response):
             else:
                 super().process_headers([pair])
 
+    def is_chunked(self) -> bool:
+        """As gunicorn says, for HTTP/1.1."""
+        return self.response_length is None and not self._omits_body
+
     def send_whole(self, answer: Any) -> bool:
         """Send the reply of an application that returned a list of one body; whether that could be done."""
         if (

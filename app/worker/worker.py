@@ -108,6 +108,7 @@ class PlumblineWorker(GeventWorker):
         """Answer requests as long as they are plain. Returns the bytes of the first that is not, or None at the end."""
         server = listener.getsockname()
         heads = self._heads.get(server) or self._heads.setdefault(server, Heads(self.cfg, server))
+        keepalive_seconds = self.cfg.keepalive
         own = {
             "REMOTE_ADDR": addr[0],
             "REMOTE_PORT": str(addr[1]),
@@ -115,7 +116,7 @@ class PlumblineWorker(GeventWorker):
         }
         data = b""
         try:
-            while data or (data := connection.next_request(self.cfg.keepalive)):
+            while data or (data := connection.next_request(keepalive_seconds)):
                 head = heads.find(data)
                 if head is None:
                     return data

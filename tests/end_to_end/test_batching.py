@@ -1,0 +1,151 @@
+"""Requests of many clients share calls of the model, and nobody notices but by the time that it takes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+
+from models.store import Store
+from tests.end_to_end.server import Server
+
+X, Y = load_iris(return_X_y=True)
+MODELS = {
+    "forest": RandomForestClassifier(n_estimators=20, random_state=0).fit(X, Y),
+    "linear": LogisticRegression(max_iter=500).fit(X, Y),
+}
+CLIENTS, REQUESTS = 32, 30
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One worker over two models."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    for name, model in MODELS.items():
+        store.publish(name, model, X)
+    store.publish("strict", MODELS["linear"], X, exact=True)
+    with Server(store.path, PLUMBLINE_MODEL_BATCHING="forest=rows:16") as started:
+        yield started
+
+
+def ask(client: http.client.HTTPConnection, path: str, body: Any) -> tuple[int, Any]:
+    client.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    reply = client.getresponse()
+    return reply.status, json.loads(reply.read())
+
+
+def check_one(server: Server, name: str, seed: int) -> None:
+    """A client's requests, of one and of many rows: each answer is the estimator's for exactly those rows."""
+    rng = np.random.default_rng(seed)
+    model = MODELS["linear" if name == "strict" else name]
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    for i in range(REQUESTS):
+        rows = (X[rng.integers(len(X), size=1 + i % 3)] * rng.uniform(0.9, 1.1)).round(3)
+        if len(rows) == 1:
+            status, reply = ask(client, f"/models/{name}/predict", {"features": rows[0].tolist()})
+            labels, probabilities = [reply["prediction"]], [reply["probability"]]
+        else:
+            status, reply = ask(client, f"/models/{name}/predict/batch", {"inputs": rows.tolist()})
+            labels, probabilities = reply["predictions"], reply["probabilities"]
+        assert status == 200
+        assert labels == model.predict(rows).tolist()
+        np.testing.assert_allclose(probabilities, model.predict_proba(rows), rtol=1e-9, atol=1e-9)
+    client.close()
+
+
+@pytest.mark.parametrize("name", [*MODELS, "strict"])
+def test_everybody_gets_their_own_answers(server: Server, name: str) -> None:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for done in [pool.submit(check_one, server, name, seed) for seed in range(CLIENTS)]:
+            done.result(timeout=60)
+
+
+def test_calls_were_shared_and_stayed_within_their_cap(server: Server) -> None:
+    def ask_many(name: str) -> None:
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        for _ in range(50):
+            assert ask(client, f"/models/{name}/predict", {"features": X[0].tolist()})[0] == 200
+        client.close()
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(ask_many, ["forest", "linear"] * (CLIENTS // 2)))
+    time.sleep(0.5)
+    page = server.get("/metrics").body.decode()
+
+    def requests(name: str, rows: str) -> float:
+        found = re.search(
+            rf'plumbline_batch_rows_bucket{{model="{name}",version="1",le="{re.escape(rows)}"}} (\S+)', page
+        )
+        assert found
+        return float(found[1])
+
+    for name in MODELS:
+        assert requests(name, "+Inf") > requests(name, "1.0"), "some calls answered more than one request"
+    assert requests("forest", "16.0") == requests("forest", "+Inf")
+
+
+def test_the_catalog_says_how_a_version_is_batched(server: Server) -> None:
+    forest = server.get("/models/forest/versions/1").json()["batching"]
+    assert forest["on"] and forest["bit_exact"] and forest["max_rows"] == 16
+    assert forest["base_ms"] > 0 and forest["max_abs_difference"] == 0
+    linear = server.get("/models/linear/versions/1").json()
+    assert linear["batching"]["on"] and linear["batching"]["same_answers"] and not linear["exact"]
+    strict = server.get("/models/strict/versions/1").json()
+    assert strict["exact"] and strict["batching"]["on"] == strict["batching"]["bit_exact"]
+
+
+def test_one_request_alone_has_the_bits_of_the_estimator(server: Server) -> None:
+    for name, model in MODELS.items():
+        for row in X[::10]:
+            reply = server.post(f"/models/{name}/predict", {"features": row.tolist()}).json()
+            assert reply["probability"] == model.predict_proba([row])[0].tolist()
+
+
+def test_clients_that_leave_do_not_disturb_the_others(server: Server) -> None:
+    """Half of them reset their connection while their requests wait."""
+    stop = threading.Event()
+
+    def leave() -> None:
+        body = json.dumps({"features": X[0].tolist()}).encode()
+        head = f"POST /models/forest/predict HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        while not stop.is_set():
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(head.encode() + body)
+
+    leavers = [threading.Thread(target=leave, daemon=True) for _ in range(8)]
+    for thread in leavers:
+        thread.start()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(check_one, server, "forest", seed) for seed in range(8)]:
+                done.result(timeout=60)
+    finally:
+        stop.set()
+        for thread in leavers:
+            thread.join(10)
+    assert "Traceback" not in server.errors
+
+
+def test_gunicorns_own_worker_batches_too(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.publish("linear", MODELS["linear"], X)
+    with Server(store.path, PLUMBLINE_WORKER_CLASS="gevent") as stock:
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(check_one, stock, "linear", seed) for seed in range(8)]:
+                done.result(timeout=60)
+        assert stock.get("/models/linear/versions/1").json()["batching"]["on"]
