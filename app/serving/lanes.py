@@ -47,8 +47,8 @@ class Calibration:
         return self.base_ms + n_rows * self.row_ms
 
     def rows_within(self, ms: float) -> int:
-        """The most rows whose call stays below so many milliseconds; at least 1."""
-        return max(1, int((ms - self.base_ms) / max(self.row_ms, 1e-6)))
+        """About how many rows a call of so many milliseconds answers; at least 1."""
+        return max(1, round((ms - self.base_ms) / max(self.row_ms, 1e-6)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def rule_for(found: Calibration, wish: BatchWish, *, exact: bool) -> BatchRule:
     """The lane of a version. ``exact`` : its publisher wants the bits of a single call in every answer."""
     merge = wish.on and found.same_answers and (found.bit_exact or not exact)
     threaded = found.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
-    most = found.rows_within(THREAD_MS if threaded else HUB_MS)
+    # Where one row takes long already, a batch may take twice that: it is where batching saves most.
+    most = found.rows_within(max(THREAD_MS if threaded else HUB_MS, 2 * found.call_ms(1)))
     return BatchRule(
         merge=merge, max_rows=min(wish.max_rows, most), wait_seconds=wish.wait_ms / 1000, threaded=threaded
     )

@@ -1,0 +1,137 @@
+"""What is measured of a version when it is loaded, and the lane that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.config import Settings
+from app.serving.batcher import BatchRule
+from app.serving.concurrency import Threads
+from app.serving.lanes import BatchWish, Calibration, calibrate, described, rule_for
+from app.serving.served import open_served
+from app.wiring import batch_wish
+from models.golden import GoldenRows
+from models.outputs import Outputs
+from models.store import Store
+from tests.app.serving.greenlets import Schedule
+from tests.toys import summing_draft
+
+ROWS = np.arange(80.0).reshape(40, 2)
+
+
+def golden(call: Callable[[np.ndarray], Outputs]) -> GoldenRows:
+    return GoldenRows(ROWS, {}, call(ROWS))
+
+
+def measured(call: Callable[[np.ndarray], Outputs], base: float = 0.001, row: float = 0.0001) -> Calibration:
+    """Calibrated on a clock on which a call takes ``base`` seconds and ``row`` for each row."""
+    schedule = Schedule()
+    found: list[Calibration] = []
+
+    def timed(rows: np.ndarray) -> Outputs:
+        schedule.time += base + row * len(rows)
+        return call(rows)
+
+    schedule.spawn(lambda: found.append(calibrate(timed, golden(call), schedule)))
+    schedule.run()
+    return found[0]
+
+
+def sums(rows: np.ndarray) -> Outputs:
+    return Outputs(rows.sum(axis=1))
+
+
+def test_the_cost_of_a_call_is_found() -> None:
+    found = measured(sums, base=0.0005, row=0.00001)
+    assert found.base_ms == pytest.approx(0.5, abs=1e-3)
+    assert found.row_ms == pytest.approx(0.01, abs=1e-4)
+    assert found.call_ms(10) == pytest.approx(0.6, abs=1e-2)
+    assert found.rows_within(2.0) == pytest.approx(150, abs=2)
+    assert found.stall_ms is None
+
+
+def test_a_long_call_is_tried_on_a_thread() -> None:
+    found = measured(sums, base=0.003, row=0.0)
+    assert found.stall_ms is not None
+    assert rule_for(found, BatchWish(), exact=False).threaded
+
+
+def drifting(rows: np.ndarray) -> Outputs:
+    """The last bit depends on the batch, as with BLAS."""
+    return Outputs(rows.sum(axis=1) + (1e-13 if len(rows) > 1 else 0.0))
+
+
+def mixing(rows: np.ndarray) -> Outputs:
+    """An answer depends on its neighbours."""
+    return Outputs(rows.sum(axis=1) - rows.mean())
+
+
+def relabelling(rows: np.ndarray) -> Outputs:
+    """The label depends on the batch; the floats do not."""
+    return Outputs(np.full(len(rows), len(rows) > 1), np.ones((len(rows), 1)))
+
+
+@pytest.mark.parametrize(
+    ("call", "same", "exact"),
+    [(sums, True, True), (drifting, True, False), (mixing, False, False), (relabelling, False, False)],
+)
+def test_batched_answers_are_compared_with_single_ones(call: Any, same: bool, exact: bool) -> None:
+    found = measured(call)
+    assert (found.same_answers, found.bit_exact) == (same, exact)
+    assert (found.max_abs_difference == 0) == exact
+    assert rule_for(found, BatchWish(), exact=False).merge is same
+    assert rule_for(found, BatchWish(), exact=True).merge is exact
+
+
+CHEAP = Calibration(0.1, 0.001, True, True, 0.0)
+DEAR = Calibration(3.0, 0.05, True, True, 0.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "wish", "rule"),
+    [
+        (CHEAP, BatchWish(), BatchRule(True, 256, 0.0)),
+        (CHEAP, BatchWish(max_rows=10_000), BatchRule(True, 1900, 0.0)),
+        (CHEAP, BatchWish(max_rows=32, wait_ms=1.5), BatchRule(True, 32, 0.0015)),
+        (CHEAP, BatchWish(on=False), BatchRule(False, 256, 0.0)),
+        (DEAR, BatchWish(), BatchRule(True, 140, 0.0, threaded=True)),
+        (DEAR, BatchWish(on=False), BatchRule(False, 140, 0.0, threaded=True)),
+        (Calibration(50.0, 1.0, True, True, 0.0, 60.0), BatchWish(), BatchRule(True, 52, 0.0, threaded=True)),
+    ],
+)
+def test_lane_and_cap_follow_from_the_cost_and_the_settings(
+    found: Calibration, wish: BatchWish, rule: BatchRule
+) -> None:
+    assert rule_for(found, wish, exact=False) == rule
+
+
+@pytest.mark.parametrize(
+    ("settings", "wish"),
+    [
+        ({}, BatchWish(True, 256, 0.0)),
+        ({"batching": False}, BatchWish(False, 256, 0.0)),
+        ({"batch_max_rows": 8, "batch_wait_ms": 2.0}, BatchWish(True, 8, 2.0)),
+        ({"model_batching": {"toy": "off"}}, BatchWish(False, 256, 0.0)),
+        ({"model_batching": {"toy": "rows:64+wait:0.5"}}, BatchWish(True, 64, 0.5)),
+        ({"model_batching": {"other": "off"}, "batch_max_rows": 7}, BatchWish(True, 7, 0.0)),
+    ],
+)
+def test_settings_say_what_is_wished_for_a_model(settings: dict[str, Any], wish: BatchWish) -> None:
+    assert batch_wish(Settings(**settings), "toy") == wish
+
+
+def test_an_opened_version_says_what_was_measured(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    draft = summing_draft("toy")
+    stored = store.add(draft.manifest, draft.files)
+    served = open_served(stored, Threads(), BatchWish())
+    about = served.about()
+    assert about["on"] and about["lane"] == "hub" and about["bit_exact"]
+    assert about == described(Calibration(**{k: about[k] for k in Calibration.__slots__}), BatchRule())
+    assert served.answer(np.array([[1.0, 2.0]]), {"factor": 3.0}).outputs.values.tolist() == [9.0]
+    served.close()
