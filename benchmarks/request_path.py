@@ -1,0 +1,140 @@
+"""What does a request cost inside one process, step by step? CPU time without server, network and client.
+
+``python -m benchmarks.request_path`` calls WSGI applications directly, in turns, and prints the median microseconds:
+Flask and this project's Flask with a view that returns a constant, and predictions with and without the model's part.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import orjson
+import pandas as pd
+from flask import Flask
+from rich.console import Console
+from rich.table import Table
+
+from app.api.lean_flask import LeanFlask
+from app.config import Settings
+from app.factory import create_app
+from app.wiring import wire
+from benchmarks import workload
+from models.store import Store
+
+CALLS, TURNS = 2000, 7
+CONSTANT = {"prediction": 0, "probability": [0.9815, 0.0185, 0.0]}
+
+Call = Callable[[], Any]
+
+
+def asking(app: Any, body: bytes) -> Call:
+    """A request to ``/predict`` as a server hands it over, and the whole reply."""
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/predict",
+        "QUERY_STRING": "",
+        "SCRIPT_NAME": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "127.0.0.1:8000",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+    }
+
+    def start_response(status: str, headers: Any, error: Any = None) -> None:
+        assert status == "200 OK", status
+
+    def ask() -> bytes:
+        answer = app({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
+        try:
+            return b"".join(answer)
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+
+    return ask
+
+
+def constant(kind: type[Flask]) -> Flask:
+    """A view without any model."""
+    app = kind("constant")
+    app.add_url_rule("/predict", "predict", lambda: CONSTANT, methods=["POST"])
+    return app
+
+
+def microseconds(calls: dict[str, Call]) -> dict[str, float]:
+    """Median CPU time of one call of each, taken in turns."""
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(TURNS):
+        for name, call in calls.items():
+            call()
+            began = time.process_time()
+            for _ in range(CALLS):
+                call()
+            found[name].append((time.process_time() - began) / CALLS * 1e6)
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
+@click.command(help=__doc__)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(as_json: bool) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory) / "store")
+        store.publish("bench", workload.artifact("lr"), pd.read_csv(workload.sample("lr")))
+        services = wire(Settings(store=store.path, default_model="bench", access_log=False))
+        app = create_app(services=services)
+        services.start()
+        row = workload.parity("lr").rows[0]
+        body = orjson.dumps({"features": row})
+        target = services.engine.route("bench")
+        served = services.engine.loader.version(target)
+        rows = np.array([row])
+        answered = served.answer(rows, {})
+        predict = asking(app, body)
+        calls = {
+            "Flask, constant view": asking(constant(Flask), body),
+            "LeanFlask, constant view": asking(constant(LeanFlask), body),
+            "prediction, the model's answer given": predict,
+            "prediction, one row of the logistic regression": asking(app, body),
+            "the model's call alone": lambda: served.answer(rows, {}),
+        }
+        whole = calls["prediction, one row of the logistic regression"]
+        real = served.answer
+
+        def given() -> Any:
+            served.answer = lambda *asked, **more: answered
+            try:
+                return predict()
+            finally:
+                served.answer = real
+
+        calls["prediction, the model's answer given"] = given
+        calls["prediction, one row of the logistic regression"] = whole
+        found = microseconds(calls)
+        services.close()
+    if as_json:
+        print(orjson.dumps(found).decode())
+        return
+    table = Table("in one process", "us a request", title=f"median of {TURNS} x {CALLS}")
+    for name, us in found.items():
+        table.add_row(name, f"{us:.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
