@@ -82,9 +82,11 @@ def post_worker_init(worker):
             worker.alive = False
 
     def ready():
-        # What is loaded now stays; the garbage collector would look at all of it again and again.
+        # What is loaded now stays; the garbage collector would look at all of it again and again. Requests leave few
+        # cycles, so it may look rarely at them too.
         _gc.collect()
         _gc.freeze()
+        _gc.set_threshold(50_000, 20, 50)
         if _settings.banner and worker.age == 1:
             print(_banner(), flush=True)
 

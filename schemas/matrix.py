@@ -62,6 +62,12 @@ class Rows:
         self._has_ints = bool(self._ints.any())
         self._lows, self._highs = self._low.tolist(), self._high.tolist()
 
+    def read_one(self, row: Any) -> np.ndarray | None:
+        """A row of shape (1, n_columns) if it is a list of numbers as it should be; None for all that needs a closer look."""
+        if not (self._plain and type(row) is list and len(row) == len(self.columns)):
+            return None
+        return self._numbers((row,))
+
     def read(self, rows: Sequence[Any]) -> tuple[np.ndarray | None, list[Fault]]:
         """rows : lists of values, or objects by name. Faults have locations below the list: (row, column name).
 
@@ -95,7 +101,7 @@ class Rows:
 
     def _numbers(self, rows: Sequence[list[Any]]) -> np.ndarray | None:
         """float64 of shape (n_rows, n_columns), or None when any cell needs a closer look."""
-        if not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
+        if not _NUMBERS.issuperset(map(type, chain.from_iterable(rows))):
             return None
         if len(rows) == 1:
             # NumPy's comparisons cost more than those of a few numbers do.

@@ -35,7 +35,7 @@ class PredictSchemas:
     def read_single(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """A row as ndarray of shape (1, n_columns), and the parameters by name."""
         if self._is_envelope_of("features", body):
-            matrix, _ = self._rows.read([body["features"]])
+            matrix = self._rows.read_one(body["features"])
             if matrix is not None:
                 return matrix, {}
         if not isinstance(body, dict):

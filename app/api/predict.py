@@ -16,6 +16,7 @@ from app.api.body import read_json
 from app.api.context import Context, context
 from app.api.json_provider import json_reply
 from app.api.request import PlainRequest, this_request
+from app.monitoring.access_log import STAGES
 from app.serving.batcher import never
 from app.serving.catalog import Catalog
 from app.serving.deadline import hung_up
@@ -24,7 +25,7 @@ from models.errors import InputError, ModelNotFound, NotFound
 from schemas.predict import PredictSchemas, reply_body
 
 VERSION_HEADER, VERSION_KEY = "X-Model-Version", "HTTP_X_MODEL_VERSION"
-SERVER_TIMING = "parse;dur=%(parse)s, queue;dur=%(queue)s, predict;dur=%(predict)s, encode;dur=%(encode)s"
+SERVER_TIMING = ", ".join(f"{stage};dur=%.3f" for stage in STAGES)
 
 
 class NumberConverter(BaseConverter):
@@ -137,15 +138,16 @@ def _reply(
         prediction_id=prediction.prediction_id,
     )
     reply = json_reply(body)
-    request.timing_ms = timing = {
-        "parse": round((parsed - began) * 1000, 3),
-        "queue": round(answer.queue_seconds * 1000, 3),
-        "predict": round(answer.predict_seconds * 1000, 3),
-        "encode": round((time.perf_counter() - answered) * 1000, 3),
-    }
+    request.timing_seconds = timing = (
+        parsed - began,
+        answer.queue_seconds,
+        answer.predict_seconds,
+        time.perf_counter() - answered,
+    )
+    parse, queue, predict, encode = timing
     reply.pairs += [
         (VERSION_HEADER, str(target.version)),
         ("X-Prediction-Id", prediction.prediction_id),
-        ("Server-Timing", SERVER_TIMING % timing),
+        ("Server-Timing", SERVER_TIMING % (parse * 1e3, queue * 1e3, predict * 1e3, encode * 1e3)),
     ]
     return reply

@@ -24,7 +24,7 @@ class PlainRequest(Request):
     began: float = 0.0
     counted: bool = False
     target: Target | None = None
-    timing_ms: Mapping[str, float] | None = None
+    timing_seconds: tuple[float, ...] | None = None
 
     def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:
         self.environ = environ

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TextIO
 
@@ -14,11 +14,18 @@ from app.serving.messages import Target
 
 #: So many lines may wait for an output that takes none; what comes then is counted instead.
 MAX_WAITING = 100_000
-SLICE = 200
+SLICE = 500
+
+
+#: What a prediction's time is spent on.
+STAGES = ("parse", "queue", "predict", "encode")
 
 
 class Finished(NamedTuple):
-    """A request that was answered. ``moment`` is seconds since the epoch, ``seconds`` how long it took."""
+    """A request that was answered. ``moment`` is seconds since the epoch, ``seconds`` how long it took.
+
+    ``timing_seconds`` has the time of each of ``STAGES``.
+    """
 
     moment: float
     seconds: float
@@ -27,7 +34,7 @@ class Finished(NamedTuple):
     path: str
     status: int
     target: Target | None
-    timing_ms: Mapping[str, float] | None
+    timing_seconds: tuple[float, ...] | None
     size_bytes: int | None
 
 
@@ -103,6 +110,15 @@ class JsonLines:
 
 def _line(request: Finished) -> bytes:
     target = request.target
+    timing_ms = None
+    if request.timing_seconds is not None:
+        parse, queue, predict, encode = request.timing_seconds
+        timing_ms = {
+            "parse": round(parse * 1000, 3),
+            "queue": round(queue * 1000, 3),
+            "predict": round(predict * 1000, 3),
+            "encode": round(encode * 1000, 3),
+        }
     return orjson.dumps(
         {
             "level": "INFO",
@@ -115,7 +131,7 @@ def _line(request: Finished) -> bytes:
             "model": target.name if target else None,
             "version": str(target.version) if target else None,
             "duration_ms": round(request.seconds * 1000, 3),
-            "timing_ms": request.timing_ms,
+            "timing_ms": timing_ms,
             "bytes": request.size_bytes,
         },
         option=orjson.OPT_APPEND_NEWLINE,

@@ -166,10 +166,10 @@ class Batcher:
         with self._mutex:
             taken: list[_Entry] = []
             kept: list[_Entry] = []
-            rows = 0
+            rows, now = 0, self._concurrency.now()
             while self._queue:
                 entry = self._queue.popleft()
-                if self._is_dropped(entry):
+                if self._is_dropped(entry, now):
                     self._queued_rows -= len(entry.rows)
                     continue
                 if taken and not self._fits(taken[0], entry, rows):
@@ -188,11 +188,10 @@ class Batcher:
             return False
         return entry.parameters == first.parameters
 
-    def _is_dropped(self, entry: _Entry) -> bool:
+    def _is_dropped(self, entry: _Entry, now: float) -> bool:
         """Whether nobody waits for the entry any more: then it is not computed."""
         if entry.left:
             return True
-        now = self._concurrency.now()
         if entry.deadline is not None and now >= entry.deadline:
             entry.error = DeadlinePassed("the deadline passed before the model was free")
         elif now - entry.arrived > STALE_SECONDS and entry.is_gone():

@@ -9,11 +9,12 @@ from typing import Any
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date
 
-#: Names that need no look at their characters and that no connection keeps for itself. Others take gunicorn's way.
+#: Names that no connection keeps for itself and that need no look at their characters. Others take gunicorn's way.
 USUAL_NAMES = frozenset(
     {
         "Allow",
         "Cache-Control",
+        "Content-Length",
         "Content-Security-Policy",
         "Content-Type",
         "Referrer-Policy",
@@ -26,6 +27,10 @@ USUAL_NAMES = frozenset(
         "X-Request-Id",
     }
 )
+#: Most headers of most replies are the same each time: so many are remembered as having been looked at.
+KEPT_PAIRS = 256
+
+_known: set[tuple[str, str]] = set()
 
 
 class PlainResponse(Response):
@@ -37,15 +42,28 @@ class PlainResponse(Response):
         """Check names and values as gunicorn does; raises what it raises."""
         for pair in headers:
             name, value = pair
-            # Printable ASCII is what every value may be made of, and two looks that cost nearly nothing.
-            plain = type(value) is str and value.isascii() and value.isprintable()
-            if plain and name in USUAL_NAMES:
-                self.headers.append((name, value.strip(" ")))
-            elif plain and name == "Content-Length" and value.isdecimal():
-                self.response_length = int(value)
+            if type(pair) is tuple and pair in _known:
                 self.headers.append(pair)
-            else:
+            # Printable ASCII is what every value may be made of; blanks around it are cut off elsewhere.
+            elif (
+                name not in USUAL_NAMES
+                or type(value) is not str
+                or not value.isascii()
+                or not value.isprintable()
+                or value[:1] == " "
+                or value[-1:] == " "
+            ):
                 super().process_headers([pair])
+            elif name == "Content-Length":
+                if not value.isdecimal():
+                    super().process_headers([pair])
+                else:
+                    self.response_length = int(value)
+                    self.headers.append(pair)
+            else:
+                self.headers.append(pair)
+                if len(_known) < KEPT_PAIRS and type(pair) is tuple:
+                    _known.add(pair)
 
     def is_chunked(self) -> bool:
         """As gunicorn says, for HTTP/1.1."""

@@ -12,20 +12,29 @@ from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from models.outputs import Outputs
+from models.runtimes.sklearn_bodies import body_of
 from models.runtimes.sklearn_calls import plain, same_bits, shorter
 from models.store import Store
 from tests.toys import remember
@@ -67,13 +76,46 @@ def test_a_classifier_answers_the_same_bits(model: Any, y: np.ndarray) -> None:
         assert same_bits(long(rows), short(rows))
 
 
-@pytest.mark.parametrize("kind", [RandomForestRegressor, ExtraTreesRegressor])
-def test_a_regression_forest_answers_the_same_bits(kind: Any) -> None:
-    model = few(kind).fit(NUMBERS, TARGET)
+REGRESSORS = [
+    few(RandomForestRegressor),
+    few(ExtraTreesRegressor),
+    HistGradientBoostingRegressor(max_iter=12, random_state=0),
+    HistGradientBoostingRegressor(max_iter=12, random_state=0, loss="poisson"),
+    LinearRegression(),
+    Ridge(),
+    Lasso(0.1),
+    ElasticNet(0.01),
+    make_pipeline(StandardScaler(), Ridge()),
+    make_pipeline(MinMaxScaler(), LinearRegression()),
+]
+
+
+@pytest.mark.parametrize("model", REGRESSORS, ids=lambda m: type(m).__name__)
+def test_a_regressor_answers_the_same_bits(model: Any) -> None:
+    model.fit(NUMBERS, TARGET)
     short = shorter(model, False)
     assert short is not None
-    for rows in (NUMBERS, NUMBERS[:1]):
+    for rows in (NUMBERS, NUMBERS[:1], NUMBERS[::-3]):
         assert same_bits(plain(model, False)(rows), short(rows))
+
+
+@pytest.mark.parametrize("model", [*CLASSIFIERS[:7], CLASSIFIERS[-2]], ids=lambda m: type(m).__name__)
+def test_frames_and_other_types_are_left_to_the_estimator(model: Any) -> None:
+    model.fit(X, Y)
+    short, long = shorter(model, True), plain(model, True)
+    assert short is not None
+    for rows in (X.astype(np.float32), X.tolist()):
+        assert same_bits(long(rows), short(rows))
+
+
+def test_a_boosting_with_categories_is_asked_plainly_and_missing_values_are_not() -> None:
+    holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    plainly = HistGradientBoostingClassifier(max_iter=5, random_state=0).fit(holes, Y)
+    assert same_bits(plain(plainly, True)(holes), shorter(plainly, True)(holes))  # type: ignore[misc]
+    coded = np.column_stack([Y, X[:, 0]])
+    model = HistGradientBoostingClassifier(max_iter=5, random_state=0, categorical_features=[0]).fit(coded, Y)
+    assert body_of(model, "predict_proba") is None
+    assert same_bits(plain(model, True)(coded), shorter(model, True)(coded))  # type: ignore[misc]
 
 
 def test_a_tie_is_decided_by_the_estimator_itself() -> None:

@@ -1,0 +1,165 @@
+"""What some of scikit-learn's estimators compute, without the checks and jobs that surround it.
+
+For one row these take ten times as long as the computation itself. Each function gives what the estimator's own method
+gives, from its fitted attributes and with its own trees; rows that the estimator may refuse are left to it.
+``sklearn_calls`` compares the two bit for bit before one is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils.extmath import softmax
+
+#: X of shape (n_rows, n_features), float64, to what the estimator's method gives.
+Body = Callable[[np.ndarray], np.ndarray]
+
+
+def body_of(model: Any, method: str) -> Body | None:
+    """What ``method`` (predict_proba, predict or transform) of the estimator computes; None where that is not known.
+
+    Only the types in the tables themselves: a subclass may compute something else.
+    """
+    make = _BODIES[method].get(type(model))
+    try:
+        return make(model) if make else None
+    except AttributeError:  # of another release, or fitted in another way
+        return None
+
+
+def _usual(X: Any) -> bool:
+    """Whether X is what nearly every request brings, and nothing that an estimator may want to refuse or convert."""
+    return type(X) is np.ndarray and X.dtype == np.float64 and bool(np.isfinite(X).all())
+
+
+def _forest(model: Any) -> Body | None:
+    """The mean over the trees of a forest with one output, added up in their order."""
+    if model.n_outputs_ != 1:
+        return None
+    trees = [estimator.tree_ for estimator in model.estimators_]
+    is_classifier = hasattr(model, "classes_")
+    width = int(model.n_classes_) if is_classifier else 1
+    whole = model.predict_proba if is_classifier else model.predict
+
+    def mean(X: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            rows = np.ascontiguousarray(X, dtype=np.float32) if _usual(X) else None
+        if rows is None or not np.isfinite(rows).all():
+            return np.asarray(whole(X))
+        total = np.zeros((len(rows), width), dtype=np.float64)
+        for tree in trees:
+            total += tree.predict(rows)
+        total /= len(trees)
+        return total if is_classifier else total[:, 0]
+
+    return mean
+
+
+def _boosting(model: Any, whole: Body, finish: Body) -> Body | None:
+    """The sum over the trees of a histogram boosting without categories, and what its link makes of it."""
+    if model._preprocessor is not None:
+        return None
+    bitsets, positions = model._bin_mapper.make_known_categories_bitsets()
+    baseline, width = model._baseline_prediction, model.n_trees_per_iteration_
+    trees = [(k, tree) for iteration in model._predictors for k, tree in enumerate(iteration)]
+
+    def total(X: np.ndarray) -> np.ndarray:
+        if type(X) is not np.ndarray or X.dtype != np.float64:
+            return np.asarray(whole(X))
+        rows = np.ascontiguousarray(X)
+        found = np.zeros((len(rows), width), dtype=baseline.dtype, order="F")
+        found += baseline
+        for k, tree in trees:
+            found[:, k] += tree.predict(rows, bitsets, positions, 1)
+        return np.asarray(finish(found))
+
+    return total
+
+
+def _boosting_classifier(model: Any) -> Body | None:
+    return _boosting(model, model.predict_proba, model._loss.predict_proba)
+
+
+def _boosting_regressor(model: Any) -> Body | None:
+    inverse = model._loss.link.inverse
+    return _boosting(model, model.predict, lambda raw: inverse(raw.ravel()))
+
+
+def _logistic(model: Any) -> Body:
+    weights, intercept = model.coef_.T, model.intercept_
+
+    def two_classes(scores: np.ndarray) -> np.ndarray:
+        probability = expit(scores[:, 0])
+        return np.vstack([1 - probability, probability]).T
+
+    def many_classes(scores: np.ndarray) -> np.ndarray:
+        return np.asarray(softmax(scores, copy=False))
+
+    finish = two_classes if len(model.classes_) <= 2 else many_classes
+
+    def probabilities(X: np.ndarray) -> np.ndarray:
+        if not _usual(X):
+            return np.asarray(model.predict_proba(X))
+        return finish(X @ weights + intercept)
+
+    return probabilities
+
+
+def _linear(model: Any) -> Body | None:
+    if model.coef_.ndim != 1:
+        return None
+    weights, intercept = model.coef_, model.intercept_
+
+    def predict(X: np.ndarray) -> np.ndarray:
+        if not _usual(X):
+            return np.asarray(model.predict(X))
+        return np.asarray(X @ weights + intercept)
+
+    return predict
+
+
+def _standard_scaler(model: Any) -> Body | None:
+    if not (model.with_mean and model.with_std):
+        return None
+    mean, scale = model.mean_, model.scale_
+    return lambda X: (X - mean) / scale if _usual(X) else np.asarray(model.transform(X))
+
+
+def _min_max_scaler(model: Any) -> Body | None:
+    if model.clip:
+        return None
+    scale, shift = model.scale_, model.min_
+    return lambda X: X * scale + shift if _usual(X) else np.asarray(model.transform(X))
+
+
+_BODIES: Mapping[str, Mapping[type, Callable[[Any], Body | None]]] = {
+    "predict_proba": {
+        ExtraTreesClassifier: _forest,
+        HistGradientBoostingClassifier: _boosting_classifier,
+        LogisticRegression: _logistic,
+        RandomForestClassifier: _forest,
+    },
+    "predict": {
+        ElasticNet: _linear,
+        ExtraTreesRegressor: _forest,
+        HistGradientBoostingRegressor: _boosting_regressor,
+        Lasso: _linear,
+        LinearRegression: _linear,
+        RandomForestRegressor: _forest,
+        Ridge: _linear,
+    },
+    "transform": {MinMaxScaler: _min_max_scaler, StandardScaler: _standard_scaler},
+}
