@@ -28,6 +28,8 @@ from app.config import Settings
 from app.factory import create_app
 from app.wiring import wire
 from benchmarks import workload
+from benchmarks.blocks import replace_block
+from benchmarks.machine import commit
 from models.store import Store
 
 CALLS, TURNS = 2000, 7
@@ -91,7 +93,8 @@ def microseconds(calls: dict[str, Call]) -> dict[str, float]:
 
 @click.command(help=__doc__)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(as_json: bool) -> None:
+@click.option("--write", is_flag=True, help="Put the table into docs/performance.md.")
+def main(as_json: bool, write: bool) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as directory:
         store = Store(Path(directory) / "store")
@@ -130,6 +133,10 @@ def main(as_json: bool) -> None:
     if as_json:
         print(orjson.dumps(found).decode())
         return
+    if write:
+        lines = [f"| {name} | {us:.1f} |" for name, us in found.items()]
+        about = f"Median of {TURNS} x {CALLS}, commit `{commit()['commit']}`: `python -m benchmarks.request_path --write`."
+        replace_block("request path", "\n".join(["| in one process | us |", "|---|---:|", *lines, "", about]))
     table = Table("in one process", "us a request", title=f"median of {TURNS} x {CALLS}")
     for name, us in found.items():
         table.add_row(name, f"{us:.1f}")
