@@ -106,7 +106,7 @@ class Settings:
         True, "", "whether requests that are there at the same time share a call of the model"
     )
     batch_max_rows: int = _row(
-        256,
+        1024,
         "rows",
         "the most rows that requests share a call with; fewer where a call would be long",
         at_least=1,
@@ -119,6 +119,12 @@ class Settings:
         "model=off, or model=rows:N, model=wait:MS or both joined by +; models separated by commas",
         "the same for single models, for example churn=off,prices=rows:64+wait:2",
         pattern=r"off|(rows:[1-9]\d{0,5}|wait:\d{1,3}(\.\d+)?)(\+(rows:[1-9]\d{0,5}|wait:\d{1,3}(\.\d+)?))?",
+    )
+    queue_max_rows: int = _row(
+        65_536,
+        "rows",
+        "how many rows may wait for a version in a worker; further requests are 503",
+        at_least=1,
     )
     max_body_bytes: int = _row(
         1_048_576, "bytes", "the largest request body; a larger one is 413", at_least=1024

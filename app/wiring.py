@@ -97,4 +97,5 @@ def batch_wish(settings: Settings, name: str) -> BatchWish:
         on=settings.batching and "off" not in said,
         max_rows=int(said.get("rows", settings.batch_max_rows)),
         wait_ms=float(said.get("wait", settings.batch_wait_ms)),
+        queue_rows=settings.queue_max_rows,
     )

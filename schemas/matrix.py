@@ -109,7 +109,8 @@ class Rows:
                 return None
             matrix = np.array(rows, dtype=np.float64)
         else:
-            matrix = np.array(rows, dtype=np.float64)
+            cells = np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * len(self.columns))
+            matrix = cells.reshape(len(rows), len(self.columns))
             if not ((matrix >= self._low) & (matrix <= self._high)).all():
                 return None
         if self._has_ints:

@@ -37,15 +37,16 @@ def never() -> bool:
 class BatchRule:
     """How a version is batched.
 
-    ``max_rows`` a call takes, if it is not one request alone; ``wait_seconds`` for company on purpose; ``queue_rows``
-    wait at most. ``merge`` is off for a model whose batched answers are not the same answers; ``threaded`` calls run on
+    ``max_rows`` of several requests share a call, and ``call_rows`` of one large request; ``wait_seconds`` for company on
+    purpose; ``queue_rows`` wait at most. ``merge`` is off for a model whose batched answers are not the same answers; ``threaded`` calls run on
     a native thread, so that the hub goes on.
     """
 
     merge: bool = True
-    max_rows: int = 256
+    max_rows: int = 1024
+    call_rows: int = 4096
     wait_seconds: float = 0.0
-    queue_rows: int = 4096
+    queue_rows: int = 65_536
     threaded: bool = False
 
 
@@ -228,7 +229,7 @@ class Batcher:
 
     def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         """One request may have more rows than a call takes: then others have their turn between its calls."""
-        step = self.rule.max_rows if self.rule.merge else len(rows)
+        step = self.rule.call_rows if self.rule.merge else len(rows)
         parts = []
         for start in range(0, len(rows), step or 1):
             if start:

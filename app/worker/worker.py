@@ -39,6 +39,8 @@ from app.worker.response import PlainResponse
 SWEEP_SECONDS = 0.1
 #: A client that sends requests faster than they are answered lets others go first. A sleep of 0 would not look at sockets.
 TURN_SECONDS = 1e-6
+#: A body up to this size (bytes, with its head) is read before the application is called; a larger one as it is asked for.
+MOST_AT_ONCE = 1 << 20
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
 
@@ -136,12 +138,15 @@ class PlumblineWorker(GeventWorker):
     ) -> bytes | None:
         """Answer the request that ``data`` begins with. Returns what came behind it, or None when it was the last."""
         end = head.size + head.content_length
+        if len(data) < end <= MOST_AT_ONCE:
+            data = self._complete(connection, data, end)
         rest = None
         body: Any
         if len(data) >= end:
             body, left = io.BytesIO(data[head.size : end]), data[end:]
         else:
-            rest = Rest(connection, data[head.size :], head.content_length, self.body_seconds)
+            seconds = self.body_seconds if end > MOST_AT_ONCE else 0.0
+            rest = Rest(connection, data[head.size :], head.content_length, seconds)
             body, left = rest.body, b""
         client = connection.sock
         response = PlainResponse(head, client, self.cfg)
@@ -172,6 +177,16 @@ class PlumblineWorker(GeventWorker):
         if response.should_close():
             return None
         return left if rest is None else rest.skip()
+
+    def _complete(self, connection: Connection, data: bytes, end: int) -> bytes:
+        """The request up to ``end``, or as much of it as comes in time."""
+        connection.deadline = connection.limit(self.body_seconds)
+        parts, missing = [data], end - len(data)
+        with suppress(TimedOut):
+            while missing > 0 and (part := connection.read()):
+                parts.append(part)
+                missing -= len(part)
+        return b"".join(parts)
 
     def _respond(self, environ: dict[str, Any], response: PlainResponse) -> None:
         answer = self.wsgi(environ, response.start_response)

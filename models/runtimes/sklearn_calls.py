@@ -29,21 +29,22 @@ from models.runtimes.sklearn_bodies import body_of
 #: X of n_rows rows, array or DataFrame, to the answers.
 Call = Callable[[Any], Outputs]
 
-#: Their label is the class of the largest probability. Only these types themselves: a subclass may define another.
-LARGEST_IS_LABEL = frozenset(
+#: Their label is the class of the largest probability, by the same comparison in the same numbers (ties included). Only
+#: these types themselves: a subclass may define another.
+LARGEST_IS_LABEL = frozenset({DecisionTreeClassifier, ExtraTreesClassifier, RandomForestClassifier})
+#: Theirs is too, but compared before the probabilities were rounded.
+LARGEST_BUT_FOR_TIES = frozenset(
     {
-        DecisionTreeClassifier,
-        ExtraTreesClassifier,
         GaussianNB,
         GradientBoostingClassifier,
         HistGradientBoostingClassifier,
         LogisticRegression,
         MLPClassifier,
-        RandomForestClassifier,
     }
 )
 
-#: Two probabilities this close may be in the other order before they are rounded: then the estimator is asked itself.
+#: Two probabilities this close may be in the other order before they are rounded: then the estimator is
+#: asked itself.
 TIE = 1e-9
 
 
@@ -71,17 +72,21 @@ def shorter(model: Any, probability: bool) -> Call | None:
 
 def _classifier(model: Any) -> Call | None:
     """Labels from the largest probabilities."""
-    if type(model) not in LARGEST_IS_LABEL or not isinstance(model.classes_, np.ndarray):
+    exact = type(model) in LARGEST_IS_LABEL
+    if not (exact or type(model) in LARGEST_BUT_FOR_TIES) or not isinstance(model.classes_, np.ndarray):
         return None
     probabilities = body_of(model, "predict_proba") or model.predict_proba
     classes = model.classes_
 
     def call(X: Any) -> Outputs:
         found = np.asarray(probabilities(X), dtype=np.float64)
-        ordered = np.sort(found, axis=1)
-        if found.shape[1] > 1 and (ordered[:, -1] - ordered[:, -2] <= TIE).any():
-            return Outputs(np.asarray(model.predict(X)), found)
-        return Outputs(classes[found.argmax(axis=1)], found)
+        labels = classes[found.argmax(axis=1)]
+        if not exact and found.shape[1] > 1:
+            ordered = np.sort(found, axis=1)
+            tied = ordered[:, -1] - ordered[:, -2] <= TIE
+            if tied.any():
+                labels[tied] = np.asarray(model.predict(X))[tied]
+        return Outputs(labels, found)
 
     return call
 

@@ -133,11 +133,21 @@ def test_a_tie_is_decided_by_the_estimator_itself() -> None:
     from models.runtimes import sklearn_calls
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sklearn_calls, "LARGEST_IS_LABEL", frozenset({Torn}))
+        patch.setattr(sklearn_calls, "LARGEST_BUT_FOR_TIES", frozenset({Torn}))
         short = shorter(Torn(), True)
     assert short is not None
     assert short(np.zeros((2, 1))).values.tolist() == [1, 1]
     assert short(np.ones((2, 1))).values.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_a_forest_decides_ties_as_it_always_does(kind: Any) -> None:
+    """With two trees nearly every doubtful row is a tie."""
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(400, 3)), rng.integers(3, size=400)
+    model = kind(n_estimators=2, max_depth=3, random_state=0).fit(rows, labels)
+    asked = rng.normal(size=(2000, 3))
+    assert same_bits(plain(model, True)(asked), shorter(model, True)(asked))  # type: ignore[misc]
 
 
 def test_many_classes_and_many_rows() -> None:

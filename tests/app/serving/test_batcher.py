@@ -110,7 +110,7 @@ def test_a_batch_has_no_more_rows_than_its_cap() -> None:
 
 def test_a_request_larger_than_the_cap_is_answered_in_several_calls() -> None:
     schedule, model = Schedule(), Model()
-    client = Client(schedule, Batcher(model, schedule, BatchRule(max_rows=8)), rows_of(*range(20)))
+    client = Client(schedule, Batcher(model, schedule, BatchRule(call_rows=8)), rows_of(*range(20)))
     schedule.run()
     client.check()
     assert model.calls == [8, 8, 4]
@@ -248,7 +248,7 @@ def test_everybody_gets_exactly_their_own_answer_once(
     schedule = Schedule(seed)
     # On the hub nothing happens while a model computes; its time passes, but nobody else's turn comes.
     model = Model(seconds if threaded else 0.0, schedule.pause)
-    batcher = Batcher(model, schedule, BatchRule(merge, max_rows, wait, 10_000, threaded))
+    batcher = Batcher(model, schedule, BatchRule(merge, max_rows, 7, wait, 10_000, threaded))
     clients: list[tuple[Client, str, int]] = []
 
     def ask(rows: list[float], fate: str, later: int, factor: int) -> None:

@@ -90,18 +90,27 @@ def test_batched_answers_are_compared_with_single_ones(call: Any, same: bool, ex
 
 CHEAP = Calibration(0.1, 0.001, True, True, 0.0)
 DEAR = Calibration(3.0, 0.05, True, True, 0.0, 4.0)
+VERY_DEAR = Calibration(50.0, 1.0, True, True, 0.0, 60.0)
 
 
 @pytest.mark.parametrize(
     ("found", "wish", "rule"),
     [
-        (CHEAP, BatchWish(), BatchRule(True, 256, 0.0)),
-        (CHEAP, BatchWish(max_rows=10_000), BatchRule(True, 1900, 0.0)),
-        (CHEAP, BatchWish(max_rows=32, wait_ms=1.5), BatchRule(True, 32, 0.0015)),
-        (CHEAP, BatchWish(on=False), BatchRule(False, 256, 0.0)),
-        (DEAR, BatchWish(), BatchRule(True, 140, 0.0, threaded=True)),
-        (DEAR, BatchWish(on=False), BatchRule(False, 140, 0.0, threaded=True)),
-        (Calibration(50.0, 1.0, True, True, 0.0, 60.0), BatchWish(), BatchRule(True, 52, 0.0, threaded=True)),
+        (CHEAP, BatchWish(), BatchRule(max_rows=1024, call_rows=9900)),
+        (CHEAP, BatchWish(max_rows=10_000), BatchRule(max_rows=3900, call_rows=9900)),
+        (
+            CHEAP,
+            BatchWish(max_rows=32, wait_ms=1.5),
+            BatchRule(max_rows=32, call_rows=9900, wait_seconds=0.0015),
+        ),
+        (
+            CHEAP,
+            BatchWish(on=False, queue_rows=9),
+            BatchRule(merge=False, max_rows=1024, call_rows=9900, queue_rows=9),
+        ),
+        (DEAR, BatchWish(), BatchRule(max_rows=140, call_rows=140, threaded=True)),
+        (DEAR, BatchWish(on=False), BatchRule(merge=False, max_rows=140, call_rows=140, threaded=True)),
+        (VERY_DEAR, BatchWish(), BatchRule(max_rows=52, call_rows=52, threaded=True)),
     ],
 )
 def test_lane_and_cap_follow_from_the_cost_and_the_settings(
@@ -113,10 +122,10 @@ def test_lane_and_cap_follow_from_the_cost_and_the_settings(
 @pytest.mark.parametrize(
     ("settings", "wish"),
     [
-        ({}, BatchWish(True, 256, 0.0)),
-        ({"batching": False}, BatchWish(False, 256, 0.0)),
+        ({}, BatchWish()),
+        ({"batching": False}, BatchWish(on=False)),
         ({"batch_max_rows": 8, "batch_wait_ms": 2.0}, BatchWish(True, 8, 2.0)),
-        ({"model_batching": {"toy": "off"}}, BatchWish(False, 256, 0.0)),
+        ({"model_batching": {"toy": "off"}}, BatchWish(on=False)),
         ({"model_batching": {"toy": "rows:64+wait:0.5"}}, BatchWish(True, 64, 0.5)),
         ({"model_batching": {"other": "off"}, "batch_max_rows": 7}, BatchWish(True, 7, 0.0)),
     ],
@@ -132,6 +141,7 @@ def test_an_opened_version_says_what_was_measured(tmp_path: Path) -> None:
     served = open_served(stored, Threads(), BatchWish())
     about = served.about()
     assert about["on"] and about["lane"] == "hub" and about["bit_exact"]
-    assert about == described(Calibration(**{k: about[k] for k in Calibration.__slots__}), BatchRule())
+    found = Calibration(**{k: about[k] for k in Calibration.__slots__})
+    assert about == described(found, rule_for(found, BatchWish(), exact=False))
     assert served.answer(np.array([[1.0, 2.0]]), {"factor": 3.0}).outputs.values.tolist() == [9.0]
     served.close()
