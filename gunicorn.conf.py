@@ -86,7 +86,7 @@ def post_worker_init(worker):
         # cycles, so it may look rarely at them too.
         _gc.collect()
         _gc.freeze()
-        _gc.set_threshold(50_000, 20, 50)
+        _gc.set_threshold(10_000, 20, 50)
         if _settings.banner and worker.age == 1:
             print(_banner(), flush=True)
 

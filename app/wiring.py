@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ log = logging.getLogger("plumbline")
 
 #: How often metrics are counted and the access log is written.
 FLUSH_SECONDS = 0.1
+#: How long a worker that ends waits for somebody to take its last lines.
+LAST_LINES_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -58,17 +61,28 @@ class Services:
         """Let go of models and metrics."""
         self.engine.close()
         if self._started:
+            self._started = False
             self.metrics.flush()
-            self.access_log.flush()
+            self._write_last_lines()
         self._started = False
         self.metrics.close()
 
-    def _repeat(self, flush: Callable[[], None]) -> None:
+    def _write_last_lines(self) -> None:
+        """Also when a write is under way at this moment."""
+        until = self.concurrency.now() + LAST_LINES_SECONDS
+        with suppress(OSError, ValueError):
+            while not self.access_log.flush() and self.concurrency.now() < until:
+                self.concurrency.pause(0.01)
+
+    def _repeat(self, flush: Callable[[], object]) -> None:
         """What requests only noted is counted and written beside them."""
         while self._started:
             self.concurrency.pause(FLUSH_SECONDS)
-            if self._started:
-                flush()
+            try:
+                if self._started:
+                    flush()
+            except Exception:  # a full disk, a closed pipe: the next round may succeed
+                log.exception("metrics or access log could not be written")
 
 
 def wire(settings: Settings) -> Services:

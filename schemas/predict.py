@@ -55,7 +55,7 @@ class PredictSchemas:
         try:
             loaded = self._load(self.single, split)
         except InputError as error:
-            raise InputError(map(self._as_bare, error.faults)) from error
+            raise InputError(map(self._as_bare, error.faults)) from None
         return loaded["features"], loaded.get("parameters", {})
 
     def read_batch(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
@@ -109,7 +109,10 @@ class PredictSchemas:
         try:
             loaded: dict[str, Any] = schema.load(body)
         except ValidationError as error:
-            raise InputError(faults_of(error.messages, schema, body)) from error
+            faults = faults_of(error.messages, schema, body)
+            # marshmallow keeps the error in a frame that the error's traceback keeps: a cycle that holds the whole body.
+            error.__traceback__ = None
+            raise InputError(faults) from None
         if self.signature.parameters:
             given = loaded["parameters"]
             named = {c.name: given[f"parameter_{i}"] for i, c in enumerate(self.signature.parameters)}

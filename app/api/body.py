@@ -25,7 +25,11 @@ def read_json(request: PlainRequest) -> Any:
         _check_media_type(request)
     most = request.here.settings.max_body_bytes
     stream = environ["wsgi.input"]
-    if type(stream) is BytesIO and environ.get("CONTENT_LENGTH", "").isdecimal():
+    if (
+        type(stream) is BytesIO
+        and "stream" not in vars(request)
+        and environ.get("CONTENT_LENGTH", "").isdecimal()
+    ):
         # It is here as a whole, or it will never be.
         length = int(environ["CONTENT_LENGTH"])
         if length > most:

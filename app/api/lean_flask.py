@@ -23,6 +23,7 @@ from app.api.request import PlainRequest
 
 #: So many paths are looked up in the URL map once only.
 KEPT_MATCHES = 1024
+RULE_OF_THE_REQUEST = {"return_rule": True}
 
 
 class NoSession(SessionInterface):
@@ -42,16 +43,20 @@ class Matches:
         self._app = app
         self._request = request
 
-    def match(self, **kwargs: Any) -> Any:
-        """As ``MapAdapter.match``; what it raises is not remembered."""
+    def match(self, *args: Any, **kwargs: Any) -> Any:
+        """As ``MapAdapter.match``; what Flask asks for is remembered, unless it raises."""
+        if args or kwargs != RULE_OF_THE_REQUEST:
+            return self.adapter.match(*args, **kwargs)
         known = self._app.known_matches
         key = (self._request.method, self._request.path)
         found = known.get(key)
         if found is None:
             found = self.adapter.match(**kwargs)
-            if len(known) < KEPT_MATCHES:
-                known[key] = found
-        return found
+            if len(known) >= KEPT_MATCHES:
+                known.clear()
+            known[key] = found
+        rule, values = found
+        return rule, dict(values)
 
     @cached_property
     def adapter(self) -> MapAdapter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TextIO
 
@@ -15,6 +15,8 @@ from app.serving.messages import Target
 #: So many lines may wait for an output that takes none; what comes then is counted instead.
 MAX_WAITING = 100_000
 SLICE = 500
+#: PIPE_BUF of Linux: a write up to this size is never mixed with another process's (pipe(7)).
+ATOMIC_BYTES = 4096
 
 
 #: What a prediction's time is spent on.
@@ -44,8 +46,8 @@ class AccessLog(Protocol):
     def add(self, finished: Finished) -> None:
         """Keep it until the next ``flush``; does not wait."""
 
-    def flush(self) -> None:
-        """Write what was kept."""
+    def flush(self) -> bool:
+        """Write what was kept; False when another call is writing."""
 
 
 class NullAccessLog:
@@ -54,8 +56,9 @@ class NullAccessLog:
     def add(self, finished: Finished) -> None:
         """Nothing."""
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Nothing."""
+        return True
 
 
 class JsonLines:
@@ -80,32 +83,46 @@ class JsonLines:
         else:
             self._dropped += 1
 
-    def flush(self) -> None:
-        """As ``AccessLog`` says; a second call while one writes leaves it to that one."""
+    def flush(self) -> bool:
+        """As ``AccessLog`` says."""
         if self._writing:
-            return
+            return False
         self._writing = True
         try:
             while self._waiting:
                 count = min(len(self._waiting), SLICE)
-                lines = b"".join([_line(self._waiting.popleft()) for _ in range(count)])
-                self._write(lines)
+                self._write([_line(self._waiting.popleft()) for _ in range(count)])
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
-                self._write(
-                    orjson.dumps({"level": "WARNING", "message": f"{dropped} lines were dropped"}) + b"\n"
-                )
+                told = {"level": "WARNING", "message": f"{dropped} lines were dropped"}
+                self._write([orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)])
         finally:
             self._writing = False
+        return True
 
-    def _write(self, lines: bytes) -> None:
+    def _write(self, lines: Sequence[bytes]) -> None:
         stream = self._stream or sys.stdout
 
         def write() -> None:
-            stream.write(lines.decode())
-            stream.flush()
+            for text in _together(lines):
+                stream.write(text.decode())
+                stream.flush()
 
         self._beside(write)
+
+
+def _together(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Whole lines in pieces that a pipe takes at once: other workers write to the same one."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) > ATOMIC_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line)
+    if piece:
+        yield b"".join(piece)
 
 
 def _line(request: Finished) -> bytes:

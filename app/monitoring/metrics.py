@@ -26,6 +26,9 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
+#: So many notes wait to be counted; that more come in between means that counting fails.
+MAX_WAITING = 1_000_000
+
 #: Between two slices of so many requests the hub gets its turn.
 SLICE, PAUSE_SECONDS = 500, 0.0005
 
@@ -104,8 +107,8 @@ class PrometheusMetrics:
 
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
-        self._finished: deque[tuple[Target | None, int, float]] = deque()
-        self._answered: deque[tuple[Target, int, float]] = deque()
+        self._finished: deque[tuple[Target | None, int, float]] = deque(maxlen=MAX_WAITING)
+        self._answered: deque[tuple[Target, int, float]] = deque(maxlen=MAX_WAITING)
         self._present: list[None] = []
         self._run_dir: Path | None = None
         self._slot: Slot | None = None

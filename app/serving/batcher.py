@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from app.serving.concurrency import Concurrency, Waiter
-from models.errors import DeadlinePassed, Overloaded
+from models.errors import DeadlinePassed, Fault, InputError, Overloaded
 from models.outputs import Outputs
 
 #: A request that waited longer than this is looked after before it is computed: its client may have left.
@@ -38,8 +38,8 @@ class BatchRule:
     """How a version is batched.
 
     ``max_rows`` of several requests share a call, and ``call_rows`` of one large request; ``wait_seconds`` for company on
-    purpose; ``queue_rows`` wait at most. ``merge`` is off for a model whose batched answers are not the same answers; ``threaded`` calls run on
-    a native thread, so that the hub goes on.
+    purpose; ``queue_rows`` wait at most. ``merge`` is off for a model whose batched answers are not the same answers: its
+    calls are made when they come, and those of more than ``call_rows`` on a native thread. With ``threaded`` every call is.
     """
 
     merge: bool = True
@@ -105,6 +105,12 @@ class Batcher:
         Raises what the model raises, Overloaded when too much waits already, or DeadlinePassed.
         """
         concurrency = self._concurrency
+        rule = self.rule
+        if not rule.merge and not self._beside_hub(len(rows)):
+            # There is nothing to share: a model that waits for something may be asked again meanwhile.
+            began = concurrency.now()
+            outputs = self._call(rows, parameters)
+            return Answer(outputs, 0.0, concurrency.now() - began, len(rows))
         entry = _Entry(rows, parameters, concurrency.waiter(), concurrency.now(), is_gone, deadline)
         with self._mutex:
             if self._queued_rows + len(rows) > self.rule.queue_rows and self._queue:
@@ -128,6 +134,11 @@ class Batcher:
         assert entry.answer is not None
         return entry.answer
 
+    def _beside_hub(self, n_rows: int) -> bool:
+        """Whether a request of so many rows is called on a native thread. Merged ones are cut at ``call_rows`` instead."""
+        rule = self.rule
+        return rule.threaded or (not rule.merge and n_rows > rule.call_rows)
+
     def _wait(self, entry: _Entry) -> None:
         """Until the entry is answered or leads."""
         seconds = None if entry.deadline is None else max(0.0, entry.deadline - self._concurrency.now())
@@ -136,7 +147,7 @@ class Batcher:
 
     def _lead(self, entry: _Entry) -> None:
         """Compute the batch that begins with the entry, and pass the lane on."""
-        if self.rule.threaded:
+        if self._beside_hub(len(entry.rows)):
             # The batch is not the leader's own: it goes on when the leader gives up.
             entry.leads, entry.waiter = False, self._concurrency.waiter()
             self._concurrency.spawn(self._compute)
@@ -205,9 +216,9 @@ class Batcher:
     def _run(self, entries: Sequence[_Entry]) -> None:
         """Call the model for the entries. When that fails each half is tried alone, down to the one that is to blame."""
         first = entries[0]
-        rows = first.rows if len(entries) == 1 else np.concatenate([entry.rows for entry in entries])
         began = self._concurrency.now()
         try:
+            rows = first.rows if len(entries) == 1 else np.concatenate([entry.rows for entry in entries])
             outputs = self._outputs(rows, first.parameters)
         except BaseException as error:
             if len(entries) == 1:
@@ -234,19 +245,23 @@ class Batcher:
         for start in range(0, len(rows), step or 1):
             if start:
                 self._concurrency.pause(PAUSE_SECONDS)
-            parts.append(self._one_call(rows[start : start + step], parameters))
+            try:
+                parts.append(self._one_call(rows[start : start + step], parameters))
+            except InputError as error:
+                raise InputError([_moved(fault, start) for fault in error.faults]) from error
         return parts[0] if len(parts) == 1 else Outputs.joined(parts)
 
     def _one_call(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
-        if self.rule.threaded:
+        if self._beside_hub(len(rows)):
             return self._concurrency.on_thread(lambda: self._call(rows, parameters))
         return self._call(rows, parameters)
 
     def _leave(self, entry: _Entry) -> None:
         """The caller has stopped waiting. A lane that was its own, or was just passed to it, goes on."""
-        entry.left = True
-        if entry.leads:
-            entry.leads = False
+        with self._mutex:
+            entry.left = True
+            leads, entry.leads = entry.leads, False
+        if leads:
             self._pass_on()
 
     def _pass_on(self) -> None:
@@ -261,3 +276,10 @@ class Batcher:
                 successor.leads = True
         if successor is not None:
             successor.waiter.wake()
+
+
+def _moved(fault: Fault, rows: int) -> Fault:
+    """A fault of a part of the rows, as it is in all of them."""
+    if not rows or not fault.loc or not isinstance(fault.loc[0], int):
+        return fault
+    return replace(fault, loc=(fault.loc[0] + rows, *fault.loc[1:]))

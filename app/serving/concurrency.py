@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import gevent
 from gevent import get_hub, getcurrent, monkey
@@ -137,8 +137,19 @@ class Greenlets(Threads):
 
     def on_thread(self, call: Callable[[], T]) -> T:
         """On the hub's pool of native threads."""
-        result: T = get_hub().threadpool.apply(call)
-        return result
+        outcome: tuple[T | None, BaseException | None] = get_hub().threadpool.apply(_outcome, (call,))
+        result, error = outcome
+        if error is not None:
+            raise error
+        return cast(T, result)
+
+
+def _outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """What came of a call: gevent's pool prints every exception that leaves one, also those that are answers."""
+    try:
+        return call(), None
+    except BaseException as error:
+        return None, error
 
 
 class _GreenletWaiter:

@@ -25,6 +25,8 @@ LONGEST_HUB_MS, LONGEST_THREAD_MS = 4.0, 10.0
 SINGLE_ROWS = 16
 BATCH_ROWS = 64
 REPEATS = 3
+#: About how long each of the series of calls may take.
+BUDGET_MS = 200.0
 #: Between two calls others have their turn.
 PAUSE_SECONDS = 0.0005
 
@@ -66,22 +68,27 @@ def calibrate(
     call: Callable[[np.ndarray], Outputs], golden: GoldenRows, concurrency: Concurrency
 ) -> Calibration:
     """Ask golden rows singly and together; raises what the model raises."""
-    rows = golden.rows[:SINGLE_ROWS]
 
-    def timed(asked: np.ndarray) -> tuple[float, Outputs]:
+    def timed(asked: np.ndarray, beside: bool) -> tuple[float, Outputs]:
         began = concurrency.now()
-        outputs = call(asked)
+        outputs = concurrency.on_thread(lambda: call(asked)) if beside else call(asked)
         seconds = concurrency.now() - began
         concurrency.pause(PAUSE_SECONDS)
         return seconds * 1000, outputs
 
-    singles = [timed(rows[i : i + 1]) for i in range(len(rows))]
-    together = timed(rows)[1]
+    first_ms, first = timed(golden.rows[:1], False)
+    # A slow model is asked less, and beside the hub: nobody may be held up, and no worker given up, by being measured.
+    slow = first_ms > HUB_MS
+    affordable = int(BUDGET_MS / max(first_ms, 1e-3))
+    rows = golden.rows[: max(2, min(SINGLE_ROWS, affordable))]
+    many_rows = max(2, min(BATCH_ROWS, affordable))
+    singles = [(first_ms, first), *(timed(rows[i : i + 1], slow) for i in range(1, len(rows)))]
+    together = timed(rows, slow)[1]
     apart = Outputs.joined([outputs for _, outputs in singles])
-    many = golden.rows[np.resize(np.arange(len(golden.rows)), BATCH_ROWS)]
+    many = golden.rows[np.resize(np.arange(len(golden.rows)), many_rows)]
     single_ms = float(np.median([ms for ms, _ in singles]))
-    batch_ms = min(timed(many)[0] for _ in range(REPEATS))
-    row_ms = max(0.0, (batch_ms - single_ms) / (BATCH_ROWS - 1))
+    batch_ms = min(timed(many, slow)[0] for _ in range(1 if slow else REPEATS))
+    row_ms = max(0.0, (batch_ms - single_ms) / (many_rows - 1))
     difference = _difference(apart, together)
     found = Calibration(
         base_ms=round(max(0.0, single_ms - row_ms), 4),

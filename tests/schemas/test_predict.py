@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -267,3 +270,25 @@ def test_a_misspelt_parameter_beside_the_columns_is_recognised() -> None:
         read.read_single({"ticker": "AAPL", "Days_ahead": 2})
     (fault,) = raised.value.faults
     assert (fault.loc, fault.expected) == (("Days_ahead",), "did you mean 'days_ahead'?")
+
+
+def test_a_refused_body_is_not_kept_until_the_garbage_collector_comes() -> None:
+    """It may have a megabyte, and the collector comes rarely."""
+
+    class Body(dict[str, Any]):
+        """A dict that can be watched."""
+
+    one = PredictSchemas(Signature(columns=(Column("a"),), output=Output("number")), max_rows=10)
+    gc.collect()
+    gc.disable()
+    try:
+        for given in ({"q": "x" * 1000}, {"features": ["x"]}, {"a": "x"}, {"inputs": "x"}):
+            body = Body(given)
+            watched = weakref.ref(body)
+            for read in (one.read_single, one.read_batch):
+                with contextlib.suppress(InputError):
+                    read(body)
+            del body
+            assert watched() is None
+    finally:
+        gc.enable()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from app.serving.batcher import STALE_SECONDS, Answer, Batcher, BatchRule
 from app.serving.concurrency import Concurrency, Threads
-from models.errors import DeadlinePassed, InputError, Overloaded
+from models.errors import DeadlinePassed, Fault, InputError, Overloaded
 from models.outputs import Outputs
 from tests.app.serving.greenlets import Killed, Schedule
 
@@ -124,6 +124,41 @@ def test_a_model_that_may_not_batch_is_asked_request_by_request() -> None:
     for client in clients:
         client.check()
     assert sorted(model.calls) == [1, 2, 3, 20]
+    assert schedule.on_threads == 0
+
+
+def test_calls_that_may_not_be_merged_may_overlap() -> None:
+    """A model that waits for something else is asked again meanwhile."""
+    schedule = Schedule()
+    model = Model(0.05, schedule.pause)
+    batcher = Batcher(model, schedule, BatchRule(merge=False, call_rows=4))
+    clients = [Client(schedule, batcher, rows_of(i)) for i in range(20)]
+    schedule.run()
+    for client in clients:
+        client.check()
+    assert schedule.time == pytest.approx(0.05)
+    assert schedule.on_threads == 0
+    large = Client(schedule, batcher, rows_of(*range(5)))
+    schedule.run()
+    large.check()
+    assert schedule.on_threads == 1, "a long call is none for the hub"
+
+
+def test_a_fault_in_a_later_part_of_a_large_request_is_at_its_own_row() -> None:
+    def refuse(rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
+        bad = [Fault((i, "a"), "bad") for i, row in enumerate(rows) if row[0] == POISON]
+        if bad:
+            raise InputError([*bad, Fault(("parameters", "k"), "bad too")])
+        return Outputs(rows.sum(axis=1))
+
+    schedule = Schedule()
+    rows = rows_of(*range(20))
+    rows[13, 0] = POISON
+    client = Client(schedule, Batcher(refuse, schedule, BatchRule(call_rows=8)), rows)
+    schedule.run()
+    (error,) = client.errors
+    assert isinstance(error, InputError)
+    assert [fault.loc for fault in error.faults] == [(13, "a"), ("parameters", "k")]
 
 
 def test_requests_with_other_parameters_do_not_share_a_call() -> None:
@@ -340,9 +375,16 @@ for threaded in (False, True):
     gevent.sleep(0.01)
     for _, other in pairs:
         other.send(b"x")
+    def poisoned():
+        try:
+            batcher.answer(rows_of(-1.0), {{}})
+        except Exception as error:
+            return type(error).__name__
+    assert poisoned() == "InputError"
     victims = [gevent.spawn(batcher.answer, rows_of(float(i)), {{}}) for i in range(20)]
     gevent.sleep(0); [victim.kill(block=False) for victim in victims]
     gevent.joinall(jobs + victims, timeout=20, raise_error=False)
+    [end.close() for pair in pairs for end in pair]
     assert [job.value.outputs.values.tolist() for job in jobs] == [[i + 100.0] for i in range(300)]
     assert sum(model.calls) >= 300 and len(model.calls) < 150, model.calls
     try:
@@ -366,7 +408,7 @@ def test_greenlets_share_calls_too() -> None:
         text=True,
         timeout=60,
     )
-    assert done.stdout == "fine\n", done.stderr
+    assert (done.stdout, done.stderr) == ("fine\n", "")
 
 
 def test_the_forms_of_the_seam_are_interchangeable() -> None:

@@ -61,6 +61,24 @@ def test_a_long_call_is_tried_on_a_thread() -> None:
     assert rule_for(found, BatchWish(), exact=False).threaded
 
 
+def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
+    """Being measured must not hold up the others, nor get the worker killed."""
+    schedule, asked = Schedule(), []
+
+    def slow(rows: np.ndarray) -> Outputs:
+        asked.append((len(rows), schedule.on_threads))
+        schedule.time += 0.3 * len(rows)
+        return sums(rows)
+
+    found: list[Calibration] = []
+    schedule.spawn(lambda: found.append(calibrate(slow, golden(sums), schedule)))
+    schedule.run()
+    assert sum(n for n, _ in asked) <= 8
+    assert all(threads > 0 for _, threads in asked[1:])
+    assert found[0].call_ms(10) == pytest.approx(3000, rel=0.05)
+    assert rule_for(found[0], BatchWish(), exact=False).threaded
+
+
 def drifting(rows: np.ndarray) -> Outputs:
     """The last bit depends on the batch, as with BLAS."""
     return Outputs(rows.sum(axis=1) + (1e-13 if len(rows) > 1 else 0.0))

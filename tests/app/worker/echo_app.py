@@ -18,6 +18,11 @@ def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[byte
         return ANSWERS[kind](environ, start_response)
     if environ["PATH_INFO"] == "/unread":
         return whole(start_response, b"not read")
+    if environ["PATH_INFO"] == "/spin":
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            pass
+        return whole(start_response, b"spun")
     given = {key: shown(value) for key, value in environ.items() if key != "wsgi.input"}
     given["body"] = environ["wsgi.input"].read().decode("latin-1")
     given["lane"] = "fast" if type(environ["wsgi.input"]).__module__ == "_io" else "stock"

@@ -153,6 +153,26 @@ def test_who_always_has_data_does_not_starve_others(server: Serving, lane: str) 
     assert slowest < 1.0, "the stock worker can let a client wait until the others pause"
 
 
+@pytest.mark.parametrize("lane", LANES)
+def test_what_came_while_the_worker_was_held_up_is_answered(server: Serving, lane: str) -> None:
+    """One request computes for longer than the keep-alive time; those of idle clients come meanwhile."""
+    idle = [server.connect() for _ in range(10)]
+    try:
+        for client in idle:
+            ask(client, FIRST[lane])
+        with server.connect() as busy:
+            busy.sendall(b"GET /spin HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.5)
+            for client in idle:
+                client.sendall(GET)
+            assert read_reply(busy)[1] == b"spun"
+        for client in idle:
+            assert read_reply(client)[0].startswith(b"HTTP/1.1 200")
+    finally:
+        for client in idle:
+            client.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("lane", LANES)
 def test_a_worker_that_ends_closes_idle_connections_and_finishes_requests(
