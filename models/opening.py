@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from importlib import metadata
+from typing import Any
 
 from models.errors import ArtifactDamaged, LibraryMismatch, LoadError, PlumblineError
 from models.golden import GoldenRows
@@ -15,8 +16,10 @@ from models.runtimes.base import Runtime
 log = logging.getLogger("plumbline.models")
 
 
-def open_runtime(artifact: Artifact) -> Runtime:
+def open_runtime(artifact: Artifact, model: Any = None) -> Runtime:
     """A loaded, warmed runtime. Raises LoadError; nothing is unpickled unless its digest matches.
+
+    ``model`` : what was unpickled of this artifact already (``models.runtimes.shareable``), if anything.
 
     With other library versions than recorded the golden rows are replayed, and the version is served only if they
     still give the recorded answers. Otherwise one row is answered, so that the first client does not pay for it.
@@ -32,7 +35,7 @@ def open_runtime(artifact: Artifact) -> Runtime:
     what = f"{manifest.name}:{manifest.version} was published with {', '.join(changed)}"
     fix = "install the recorded versions, or train and publish it again"
     try:
-        runtime = runtime_for(artifact)
+        runtime = runtime_for(artifact, model)
         runtime.load()
         if changed and not golden.holds(runtime):
             raise LibraryMismatch(f"{what} and its golden rows no longer give the recorded answers; {fix}")

@@ -63,9 +63,9 @@ class Batched:
         self._runtime.close()
 
 
-def open_served(artifact: Artifact, concurrency: Concurrency, wish: BatchWish) -> Batched:
-    """Load a version and measure how it is best called; raises LoadError."""
-    runtime = open_runtime(artifact)
+def open_served(artifact: Artifact, concurrency: Concurrency, wish: BatchWish, model: Any = None) -> Batched:
+    """Load a version and measure how it is best called; raises LoadError. ``model`` : as in ``open_runtime``."""
+    runtime = open_runtime(artifact, model)
     golden = GoldenRows.of(artifact)
     manifest = artifact.manifest
     found = calibrate(lambda rows: runtime.predict(rows, golden.parameters), golden, concurrency)

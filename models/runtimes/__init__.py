@@ -17,14 +17,22 @@ RUNTIMES = {
 }
 
 
-def runtime_for(artifact: Artifact) -> Runtime:
-    """The runtime that the artifact's manifest names, not loaded yet; raises LoadError for an unknown one."""
-    framework = artifact.manifest.framework
+def runtime_for(artifact: Artifact, model: Any = None) -> Runtime:
+    """The runtime that the artifact's manifest names, not loaded yet; raises LoadError for an unknown one.
+
+    ``model`` : what ``models.runtimes.shareable`` unpickled of this artifact already, if it did.
+    """
+    kind = runtime_class(artifact.manifest.framework)
+    runtime: Runtime = kind(artifact) if model is None else kind(artifact, model)
+    return runtime
+
+
+def runtime_class(framework: str) -> Any:
+    """The class itself, its libraries imported; raises LoadError for an unknown framework."""
     if framework not in RUNTIMES:
         raise LoadError(f"unknown framework {framework!r}; this release serves: {', '.join(RUNTIMES)}")
     module, name = RUNTIMES[framework]
-    runtime: Runtime = getattr(importlib.import_module(module), name)(artifact)
-    return runtime
+    return getattr(importlib.import_module(module), name)
 
 
 def framework_of(model: Any, said: Signature | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 from joblib.numpy_pickle import NumpyUnpickler
@@ -15,13 +16,18 @@ from models.user_code import UserCode
 
 ARTIFACT = "model.joblib"
 
+#: Told the package of everything that a pickle names, before it is imported; may raise LoadError.
+Visit = Callable[[str], None]
+
 
 class _Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
     """joblib's own unpickler, looking for classes in the version's code before anywhere else."""
 
     code: UserCode
+    visit: Visit
 
     def find_class(self, module: str, name: str) -> Any:
+        self.visit(module.split(".")[0])
         try:
             found: Any = self._module(module, name)
             for part in name.split("."):
@@ -46,7 +52,7 @@ class _Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
         return importlib.import_module(module)
 
 
-def unpickle(data: bytes, code_files: dict[str, bytes]) -> Any:
+def unpickle(data: bytes, code_files: dict[str, bytes], visit: Visit = lambda package: None) -> Any:
     """The object in a joblib file or plain pickle.
 
     Raises CodeMissing when a class cannot be found, LoadError for anything else that goes wrong on the way.
@@ -56,7 +62,7 @@ def unpickle(data: bytes, code_files: dict[str, bytes]) -> Any:
     try:
         with _validate_fileobject_and_memmap(io.BytesIO(data), "", None) as (file, _):
             unpickler = _Unpickler("", file, ensure_native_byte_order=True)
-            unpickler.code = code
+            unpickler.code, unpickler.visit = code, visit
             return unpickler.load()
     except LoadError:
         raise
@@ -64,7 +70,7 @@ def unpickle(data: bytes, code_files: dict[str, bytes]) -> Any:
         raise LoadError(f"the artifact cannot be unpickled: {type(error).__name__}", str(error)) from error
 
 
-def load_object(artifact: Artifact) -> Any:
+def load_object(artifact: Artifact, visit: Visit = lambda package: None) -> Any:
     """The pickled object of a version, from bytes that match their digests."""
     code = {path: artifact.read(path) for path in artifact.manifest.files if path.startswith("code/")}
-    return unpickle(artifact.read(ARTIFACT), code)
+    return unpickle(artifact.read(ARTIFACT), code, visit)

@@ -15,7 +15,7 @@ from models.manifest import Artifact, Manifest
 from models.outputs import Outputs
 from models.runtimes.calls import model_call
 from models.runtimes.estimator_parts import prepare_for_serving
-from models.runtimes.pickled import load_object
+from models.runtimes.pickled import Visit, load_object
 from models.runtimes.sklearn_calls import Call, plain, same_bits, shorter
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib")
@@ -28,21 +28,28 @@ class SklearnRuntime:
     with the feature names taken off the loaded copy: they were checked already when the request was read.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, model: Any = None) -> None:
         self.artifact = artifact
-        self.model: Any = None
+        self.model: Any = model
         self._call: Call | None = None
 
-    def load(self) -> None:
-        """Unpickle the estimator from verified bytes and fit it for serving; raises LoadError."""
+    @staticmethod
+    def read(artifact: Artifact, visit: Visit = lambda package: None) -> Any:
+        """Unpickle the estimator from verified bytes and fit it for serving; raises LoadError. It is not called."""
         with warnings.catch_warnings():
             # The manifest's library versions are compared by the loader, which can say more than this warning.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            self.model = load_object(self.artifact)
-        if not callable(getattr(self.model, "predict", None)):
+            model = load_object(artifact, visit)
+        if not callable(getattr(model, "predict", None)):
             raise LoadError("the unpickled object has no predict()")
+        prepare_for_serving(model, keep_names=bool(artifact.manifest.frame))
+        return model
+
+    def load(self) -> None:
+        """Read the estimator, unless it was given, and find out how it is called; raises LoadError."""
+        if self.model is None:
+            self.model = self.read(self.artifact)
         manifest = self.artifact.manifest
-        prepare_for_serving(self.model, keep_names=bool(manifest.frame))
         probability = manifest.signature.output.probability
         self._call = plain(self.model, probability)
         short = shorter(self.model, probability) if GOLDEN in manifest.files else None
