@@ -62,13 +62,67 @@ logconfig_dict = {
 
 
 def on_starting(server):
-    """Forget the metrics of an earlier server."""
+    """Forget the metrics of an earlier server, and load what workers are to share."""
     _slots.sweep(_run_dir)
+    _share(server)
+
+
+def on_reload(server):
+    """Bring what workers share up to date: the old ones go on serving meanwhile."""
+    shared = getattr(server, "shared", None)
+    if shared is not None and (changed := shared.changed_code(_Path(__file__).parent)):
+        server.log.error(
+            "%s changed since the server started, and a reload does not bring new code while models are shared: "
+            "restart it, or send SIGUSR2",
+            ", ".join(changed),
+        )
+    _share(server)
+
+
+def _share(server):
+    if not _settings.share_models:
+        return
+    # Heavy, and only for this: without sharing the parent knows neither NumPy nor any model.
+    from app.serving.catalog import read_catalog
+    from app.serving.loader import LoadingRule
+    from app.serving.shared import Shared
+    from models.store import Store
+
+    # A reload runs this file anew; what is kept over it is kept by the server.
+    server.shared = getattr(server, "shared", None) or Shared()
+    store = Store(_settings.store, key=_config.read_key(_settings))
+    rule = LoadingRule(_settings.loading, _settings.model_loading)
+    try:
+        server.shared.refresh(
+            store,
+            read_catalog(store, _settings.default_model),
+            rule,
+            _settings.share_trial_seconds,
+            lambda: _ends(server),
+        )
+    except KeyboardInterrupt:
+        raise SystemExit(1) from None
+    except Exception:
+        server.log.exception("no model is shared")
+        server.shared = Shared()
+
+
+def _ends(server):
+    """Whether a signal to end waits: then it is not worth loading more."""
+    waiting = []
+    while not server.SIG_QUEUE.empty():
+        waiting.append(server.SIG_QUEUE.get_nowait())
+    for number in waiting:
+        server.SIG_QUEUE.put(number)
+    return not {_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT}.isdisjoint(waiting)
 
 
 def post_fork(server, worker):
-    """Keep the queue into which signals go until the worker has handlers of its own."""
+    """Keep the queue into which signals go until the worker has handlers of its own, and what workers share."""
     worker.early_signals = server.SIG_QUEUE
+    worker.shared = getattr(server, "shared", None)
+    if worker.shared is not None:
+        worker.shared.begin_worker()
 
 
 def post_worker_init(worker):
@@ -90,7 +144,7 @@ def post_worker_init(worker):
         if _settings.banner and worker.age == 1:
             print(_banner(), flush=True)
 
-    worker.wsgi.start(_run_dir, ready, lambda: not worker.alive)
+    worker.wsgi.start(_run_dir, ready, lambda: not worker.alive, worker.shared)
 
 
 def on_exit(server):

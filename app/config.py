@@ -102,6 +102,18 @@ class Settings:
         "the same for single models, for example churn=lazy,prices=startup",
         one_of=("startup", "lazy"),
     )
+    share_models: bool = _row(
+        False,
+        "",
+        "whether the parent process loads the models that are loaded at start-up, once for all workers",
+    )
+    share_trial_seconds: float = _row(
+        60.0,
+        "seconds",
+        "how long a model may take to load in the process that tries it before it is shared",
+        at_least=0.1,
+        at_most=3600,
+    )
     batching: bool = _row(
         True, "", "whether requests that are there at the same time share a call of the model"
     )

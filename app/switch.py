@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.api.context import context
 from app.config import load_settings
 from app.factory import create_app
+from app.serving.shared import Shared
 from app.wiring import Services, wire
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ class Switch:
         run_dir: Path | None = None,
         when_ready: Callable[[], None] = lambda: None,
         draining: Callable[[], bool] = lambda: False,
+        shared: Shared | None = None,
     ) -> None:
         """Make the application and begin to load models; raises ConfigError."""
-        services = wire(load_settings())
+        services = wire(load_settings(), shared)
         app = create_app(services=services)
         context(app).draining = draining
         services.start(run_dir, when_ready)

@@ -19,6 +19,7 @@ from app.serving.engine import Engine
 from app.serving.lanes import BatchWish
 from app.serving.loader import Loader, LoadingRule
 from app.serving.served import Batched, open_served
+from app.serving.shared import Shared
 from models.manifest import Artifact
 from models.store import Store
 
@@ -85,8 +86,11 @@ class Services:
                 log.exception("metrics or access log could not be written")
 
 
-def wire(settings: Settings) -> Services:
-    """Raises ConfigError when the store's key cannot be used; never fails for a model."""
+def wire(settings: Settings, shared: Shared | None = None) -> Services:
+    """Raises ConfigError when the store's key cannot be used; never fails for a model.
+
+    ``shared`` : models that the parent process loaded, if it did.
+    """
     store = Store(settings.store, key=read_key(settings))
     concurrency = here()
     metrics: Metrics = PrometheusMetrics(concurrency.pause) if settings.metrics else NullMetrics()
@@ -95,7 +99,8 @@ def wire(settings: Settings) -> Services:
     rule = LoadingRule(settings.loading, settings.model_loading)
 
     def open_version(artifact: Artifact) -> Batched:
-        return open_served(artifact, concurrency, batch_wish(settings, artifact.manifest.name))
+        model = None if shared is None else shared.find(artifact)
+        return open_served(artifact, concurrency, batch_wish(settings, artifact.manifest.name), model)
 
     engine = Engine(Loader(catalog, rule, concurrency, open_version, observers), observers)
     access_log: AccessLog = (

@@ -51,6 +51,7 @@ class Server:
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.store = store
         self._cwd = cwd
         self._wait = wait
         self._files = tempfile.TemporaryDirectory(prefix="plumbline-test-")

@@ -1,0 +1,189 @@
+"""Whether a version can be loaded without harm: found out in a process of its own, which may crash or hang.
+
+The process (``python -m app.serving.trial``) loads one version after the other, replays its golden rows and says a line
+about each. If it ends or falls silent, the version at hand is to blame, and another process goes on with the next.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from app.serving.messages import Target
+from models.errors import LoadError, PlumblineError
+from models.golden import GoldenRows
+from models.manifest import Artifact
+from models.opening import open_runtime
+from models.runtimes import runtime_class
+from models.runtimes.shareable import PACKAGES, foreign_packages, native_threads
+from models.store import Store
+
+log = logging.getLogger("plumbline.serving")
+
+#: How long Python and the libraries may take to be imported.
+START_SECONDS = 60.0
+POLL_SECONDS = 0.1
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``why`` is empty for a version that may be shared. ``fatal`` : it ended the process, or went on for too long."""
+
+    target: Target
+    why: str = ""
+    fatal: bool = False
+
+
+class Silence(Exception):
+    """The process said nothing in time, or will say nothing more; the message says what became of it."""
+
+
+def try_out(
+    store: Store, targets: Sequence[Target], seconds: float, give_up: Callable[[], bool] = lambda: False
+) -> Iterator[Verdict]:
+    """A verdict on each version, in their order; on none when the process cannot be started or ``give_up`` says so.
+
+    ``seconds`` : how long loading one version and replaying its golden rows may take.
+    """
+    left = list(targets)
+    while left and not give_up():
+        with Process(store, left, give_up) as process:
+            try:
+                threads = process.line(START_SECONDS)["threads"]
+                if threads != 1:
+                    raise Silence(
+                        f"the libraries start threads when they are imported ({threads} found): "
+                        f"leave OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS at 1"
+                    )
+            except Silence as reason:
+                log.error("no model is shared: %s", reason)
+                return
+            while left:
+                try:
+                    verdict = Verdict(left[0], process.line(seconds)["why"])
+                except Silence as reason:
+                    if give_up():
+                        return
+                    verdict = Verdict(left[0], f"loading it {reason}", fatal=True)
+                yield verdict
+                del left[0]
+                if verdict.fatal:
+                    break
+
+
+class Process:
+    """One process that tries versions; leaving the context ends it."""
+
+    def __init__(self, store: Store, targets: Sequence[Target], give_up: Callable[[], bool]) -> None:
+        self._give_up = give_up
+        self._unread = b""
+        asked = {
+            "parent": os.getpid(),
+            "store": str(store.path.absolute()),
+            "key": None if store.key is None else store.key.hex(),
+            "versions": [[target.name, target.version] for target in targets],
+        }
+        # A fresh interpreter: nothing of the parent is in it, and it may start whatever threads it likes.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "app.serving.trial"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._out = self._process.stdout
+        with suppress(BrokenPipeError), self._process.stdin as stdin:
+            stdin.write(json.dumps(asked).encode() + b"\n")
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._out.close()
+
+    def line(self, seconds: float) -> Any:
+        """The next thing that the process says; raises Silence."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            if self._give_up():
+                raise Silence("was given up")
+            if time.monotonic() > deadline:
+                raise Silence(f"took longer than {seconds:g} seconds")
+            if not select.select([self._out], [], [], POLL_SECONDS)[0]:
+                continue
+            data = os.read(self._out.fileno(), 65536)
+            if not data:
+                raise Silence(f"ended its process ({_end_of(self._process)})")
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        return json.loads(line)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> str:
+    try:
+        code = process.wait(1)
+    except subprocess.TimeoutExpired:  # it closed its output and lives on
+        return "it closed its output"
+    return f"exit status {code}" if code >= 0 else f"signal {-code}"
+
+
+def main() -> None:
+    """In the process itself: read what is asked from standard input, answer in lines of JSON."""
+    asked = json.loads(sys.stdin.buffer.readline())
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != asked["parent"]:
+        return
+    # What a model prints while it loads must not be taken for an answer.
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        store = Store(asked["store"], key=asked["key"] and bytes.fromhex(asked["key"]))
+        for framework in PACKAGES:
+            with suppress(ImportError):
+                runtime_class(framework)
+        print(json.dumps({"threads": native_threads()}), file=answers, flush=True)
+        for name, version in asked["versions"]:
+            print(json.dumps({"why": why_not(store, name, version)}), file=answers, flush=True)
+
+
+def why_not(store: Store, name: str, version: int) -> str:
+    """Load the version and replay its golden rows; why it is not to be shared, or nothing."""
+    try:
+        return _fault(store.get(name, version))
+    except LoadError as error:
+        return error.in_full
+    except PlumblineError as error:
+        return str(error)
+    except (Exception, SystemExit) as error:  # foreign code
+        return f"{type(error).__name__} while loading"
+
+
+def _fault(artifact: Artifact) -> str:
+    manifest = artifact.manifest
+    before, visited = native_threads(), set[str]()
+    model = runtime_class(manifest.framework).read(artifact, visited.add)
+    if native_threads() > before:
+        return "loading it starts native threads"
+    if foreign := foreign_packages(manifest, visited):
+        return f"it uses {', '.join(sorted(foreign))}"
+    if not GoldenRows.of(artifact).holds(open_runtime(artifact, model)):
+        return "its golden rows do not give the recorded answers"
+    return ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Which models a server's parent process may hold for the workers that it forks, and how it unpickles one.
+
+What a process may not have before it forks is a native thread: the child gets the locks of a thread pool without its
+threads, and waits for ever. So the parent only unpickles, and only classes of libraries of which it is known that neither
+importing nor unpickling them starts a thread. It never predicts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from models.errors import LoadError
+from models.manifest import Artifact, Manifest
+from models.runtimes import runtime_class
+from models.user_code import PREFIX
+
+#: framework -> the packages that its pickles may name. A framework that starts threads when it loads has no row.
+PACKAGES: Mapping[str, frozenset[str]] = {
+    "scikit-learn": frozenset(
+        {"_codecs", "builtins", "collections", "copyreg", "datetime", "functools", "operator"}
+        | {"joblib", "numpy", "pandas", "scipy", "sklearn"}
+    ),
+}
+
+
+def why_private(manifest: Manifest) -> str:
+    """Why the version must be loaded by each worker, as far as its manifest tells; empty if it need not."""
+    if manifest.framework not in PACKAGES:
+        return f"models of the framework {manifest.framework} are not shared"
+    if any(path.startswith(PREFIX) for path in manifest.files):
+        return "it brings code of its own"
+    return ""
+
+
+def foreign_packages(manifest: Manifest, visited: set[str]) -> set[str]:
+    """What a pickle named beyond the packages that its framework may share."""
+    return visited - PACKAGES.get(manifest.framework, frozenset())
+
+
+def read_shareable(artifact: Artifact) -> Any:
+    """The version's model, unpickled and never called; raises LoadError, also for a class of any other package."""
+    if reason := why_private(artifact.manifest):
+        raise LoadError(reason)
+
+    def refuse(package: str) -> None:
+        if foreign_packages(artifact.manifest, {package}):
+            raise LoadError(f"it uses {package}")
+
+    return runtime_class(artifact.manifest.framework).read(artifact, refuse)
+
+
+def native_threads() -> int:
+    """How many threads this process has, those of C libraries included; 0 where the kernel does not tell."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 0

@@ -1,0 +1,123 @@
+"""What the parent process holds for its workers, over several states of a store.
+
+The scenario runs in a process of its own, as the parent of workers does: it must have one native thread, and it freezes
+what the garbage collector looks at.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.serving.catalog import read_catalog
+from app.serving.loader import LoadingRule
+from app.serving.shared import Shared
+from models.errors import LoadError
+from models.store import Store
+from tests.harmful import exiting, linear_draft
+from tests.toys import summing_draft
+
+ROOT = Path(__file__).parents[3]
+
+
+def keeps_what_is_unchanged(path: Path) -> None:
+    """Unchanged versions stay the same object; deleted ones, and those published anew, are dropped."""
+    store, shared = Store(path), Shared()
+    for draft in (linear_draft("kept"), linear_draft("deleted"), linear_draft("lazy"), summing_draft("own")):
+        store.add(draft.manifest, draft.files)
+
+    def refresh() -> None:
+        rule = LoadingRule("startup", {"lazy": "lazy"})
+        shared.refresh(store, read_catalog(store, "kept"), rule, seconds=30.0)
+
+    refresh()
+    kept, deleted = store.get("kept", 1), store.get("deleted", 1)
+    model = shared.find(kept)
+    assert model is not None and shared.find(deleted) is not None
+    assert shared.find(store.get("lazy", 1)) is None, "loaded at its first request, by the worker"
+    assert shared.find(store.get("own", 1)) is None, "an object of any class may start threads"
+
+    store.delete_model("deleted")
+    draft = linear_draft("new")
+    new = store.add(draft.manifest, draft.files)
+    assert shared.find(new) is None, "private until the next refresh"
+    refresh()
+    assert shared.find(kept) is model
+    assert shared.find(deleted) is None
+    assert shared.find(new) is not None
+
+
+def never_answers_for_another_version(path: Path) -> None:
+    """A store that was made anew has the same names and numbers, and other manifests."""
+    shared = Shared()
+    for place in ("one", "two"):
+        store = Store(path / place)
+        draft = linear_draft("model")
+        store.add(draft.manifest, draft.files)
+        if place == "one":
+            shared.refresh(store, read_catalog(store, "model"), LoadingRule(), seconds=30.0)
+    one, two = (Store(path / place).get("model", 1) for place in ("one", "two"))
+    assert one.manifest != two.manifest
+    assert shared.find(one) is not None
+    assert shared.find(two) is None
+
+
+def refuses_what_ended_its_trial(path: Path) -> None:
+    """A worker would end as well: it is told not to load it. A refresh tries again."""
+    store, shared = Store(path), Shared()
+    draft = exiting("exits")
+    version = store.add(draft.manifest, draft.files)
+    for _ in range(2):
+        shared.refresh(store, read_catalog(store, "exits"), LoadingRule(), seconds=30.0)
+        with pytest.raises(LoadError, match=r"exit status 7.* when it was tried"):
+            shared.find(version)
+
+
+def shares_nothing_with_threads_beside_it(path: Path) -> None:
+    """Whoever starts a thread in the parent: then every worker loads for itself."""
+    import threading
+
+    end = threading.Event()
+    threading.Thread(target=end.wait, daemon=True).start()
+    store, shared = Store(path), Shared()
+    draft = linear_draft("model")
+    version = store.add(draft.manifest, draft.files)
+    shared.refresh(store, read_catalog(store, "model"), LoadingRule(), seconds=30.0)
+    assert shared.find(version) is None
+    end.set()
+
+
+SCENARIOS = (
+    keeps_what_is_unchanged,
+    never_answers_for_another_version,
+    refuses_what_ended_its_trial,
+    shares_nothing_with_threads_beside_it,
+)
+
+
+@pytest.mark.parametrize("scenario", [scenario.__name__ for scenario in SCENARIOS])
+def test_a_parent(scenario: str, tmp_path: Path) -> None:
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    code = f"from pathlib import Path; from tests.app.serving.test_shared import *; {scenario}(Path({str(tmp_path)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **one},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_workers_do_not_share_random_numbers() -> None:
+    """NumPy's global generator is copied by a fork; each worker begins anew."""
+    np.random.seed(1)
+    expected = np.random.RandomState(1).random_sample(4)
+    Shared().begin_worker()
+    assert not np.array_equal(np.random.random_sample(4), expected)

@@ -1,0 +1,80 @@
+"""Versions of a scikit-learn model whose artifact does something else when it is unpickled."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from models.publication import Description, Draft, draft_version
+from models.runtimes.pickled import ARTIFACT
+from tests.toys import with_files
+
+
+class Calling:
+    """Calls the function when it is unpickled, and is then what that returned."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+@cache
+def linear_model() -> LogisticRegression:
+    """Two columns, two classes."""
+    X = np.random.default_rng(4).normal(size=(64, 2))
+    return LogisticRegression().fit(X, (X[:, 0] > 0).astype(int))
+
+
+def linear_draft(name: str) -> Draft:
+    """A version of it, as publishing makes it."""
+    X = np.random.default_rng(5).normal(size=(64, 2))
+    return draft_version(name, linear_model(), X, None, Description())
+
+
+def harmful_draft(name: str, what: Calling) -> Draft:
+    """A whole version, all of whose digests are right, with another artifact."""
+    return with_files(linear_draft(name), {ARTIFACT: pickle.dumps(what)})
+
+
+def exiting(name: str) -> Draft:
+    """Ends the process that loads it, without a word."""
+    return harmful_draft(name, Calling(os._exit, 7))
+
+
+def hanging(name: str) -> Draft:
+    """Never comes into memory."""
+    return harmful_draft(name, Calling(time.sleep, 3600))
+
+
+def telling(name: str, path: Path) -> Draft:
+    """A good model; every process that unpickles it adds its id to the file."""
+    return harmful_draft(name, Calling(tell, str(path)))
+
+
+def threaded(name: str) -> Draft:
+    """A good model that starts a thread when it is unpickled."""
+    return harmful_draft(name, Calling(start_thread))
+
+
+def tell(path: str) -> LogisticRegression:
+    """What ``telling`` calls."""
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    return linear_model()
+
+
+def start_thread() -> LogisticRegression:
+    """What ``threaded`` calls."""
+    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+    return linear_model()
