@@ -1,0 +1,197 @@
+"""What workers cost in memory, and what of it they share: a large forest under 1, 2 and 4 of them, and a small model.
+
+``python -m benchmarks.memory`` trains the forest into a temporary store, starts gunicorn over it with and without
+``PLUMBLINE_SHARE_MODELS`` and prints three tables. All figures are proportional set sizes of the whole process tree, the
+parent included: a page that n processes share counts 1/n in each, so that their sum is what the tree occupies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LogisticRegression
+
+from benchmarks.memory_server import MemoryServer
+from benchmarks.processes import MARKER, ProcessTree
+from models.store import Store
+
+MIB = 2**20
+COLUMNS = 8
+#: A tree of this many samples has some 4 MiB.
+SAMPLES = 50_000
+NODE_BYTES = 64 + 8
+SMALL_WORKERS = 4
+
+#: What is imported into one process after the other; each line is measured on top of those above it.
+STAGES = (
+    ("the interpreter", ""),
+    ("NumPy", "import numpy"),
+    ("pandas, which scikit-learn imports", "import pandas"),
+    (
+        "scikit-learn, with SciPy, joblib and what else it imports",
+        "import joblib, sklearn.ensemble, sklearn.linear_model, sklearn.naive_bayes, sklearn.neural_network, sklearn.pipeline",
+    ),
+    (
+        "the web stack: gunicorn, gevent, Flask, marshmallow, apispec, flasgger, prometheus_client",
+        "import gunicorn.app.wsgiapp, gunicorn.workers.ggevent, flask, marshmallow, apispec, flasgger, prometheus_client",
+    ),
+)
+
+say = Console(stderr=True).print
+
+
+def main() -> None:
+    """Measure and print; ``--json`` for programs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--forest-mib", type=float, default=500.0)
+    parser.add_argument("--workers", default="1,2,4", help="how many, separated by commas")
+    parser.add_argument("--predictions", type=int, default=2000, help="in each worker")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="plumbline-memory-") as directory:
+        store = Path(directory) / "large"
+        figures: dict[str, Any] = {
+            "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+            "predictions": options.predictions,
+            "forest_mib": publish_forest(store, options.forest_mib),
+        }
+        figures["forest"] = [
+            measured(store, workers, share, options.predictions)
+            for share in (False, True)
+            for workers in map(int, options.workers.split(","))
+        ]
+        small = Path(directory) / "small"
+        publish_small(small)
+        figures["small"] = [
+            measured(small, SMALL_WORKERS, share, options.predictions) for share in (False, True)
+        ]
+    figures["stages"] = stages(SMALL_WORKERS)
+    print(json.dumps(figures, indent=2) if options.json else tables(figures))
+
+
+def publish_forest(store: Path, mib: float) -> float:
+    """Train a forest of about so many MiB into the store; the MiB of its trees."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(SAMPLES, COLUMNS)), rng.normal(size=SAMPLES)
+    forest = RandomForestRegressor(1, max_features=1, random_state=0, warm_start=True).fit(X, y)
+    one = forest.estimators_[0].tree_.node_count * NODE_BYTES
+    say(f"training {round(mib * MIB / one)} trees")
+    forest.set_params(n_estimators=max(2, round(mib * MIB / one))).fit(X, y)
+    Store(store).publish("forest", forest, X[:100])
+    return sum(tree.tree_.node_count for tree in forest.estimators_) * NODE_BYTES / MIB
+
+
+def publish_small(store: Path) -> None:
+    """A logistic regression."""
+    X = np.random.default_rng(0).normal(size=(200, COLUMNS))
+    Store(store).publish("small", LogisticRegression().fit(X, (X[:, 0] > 0).astype(int)), X[:100])
+
+
+def measured(store: Path, workers: int, share: bool, predictions: int) -> dict[str, Any]:
+    """A server over the store: MiB of the tree when every worker is ready, and after predictions in each of them."""
+    (name,) = Store(store).names()
+    say(f"{name}, {workers} workers, sharing {'on' if share else 'off'}")
+    with MemoryServer(store, name, workers, share) as server:
+        loaded = server.pss_mib()
+        server.predict_everywhere(predictions, COLUMNS)
+        return {
+            "workers": workers,
+            "share": share,
+            "ready_seconds": round(server.ready_seconds, 1),
+            "loaded_mib": round(loaded),
+            "predicted_mib": round(server.pss_mib()),
+        }
+
+
+def stages(processes: int) -> list[tuple[str, float]]:
+    """MiB a process after each stage of imports, with so many processes at once, as workers are."""
+    found = []
+    for place, (name, _) in enumerate(STAGES):
+        say(f"importing {name}")
+        with importing([code for _, code in STAGES[: place + 1]], processes) as tree:
+            found.append((name, round(tree.pss_bytes() / MIB / processes, 1)))
+    return found
+
+
+@contextmanager
+def importing(statements: Sequence[str], processes: int) -> Iterator[ProcessTree]:
+    """Processes that have executed the statements and wait."""
+    tree = ProcessTree(uuid.uuid4().hex)
+    native = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    code = "\n".join([*statements, "import gc, sys", "gc.collect()", "print(flush=True)", "sys.stdin.read()"])
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **native, MARKER: tree.marker},
+        )
+        for _ in range(processes)
+    ]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise SystemExit("a library cannot be imported")
+        yield tree
+    finally:
+        for process in started:
+            process.communicate()
+
+
+def tables(figures: dict[str, Any]) -> str:
+    """Markdown."""
+    predictions = figures["predictions"]
+    lines = [
+        f"A forest of {figures['forest_mib']:.0f} MiB:",
+        "",
+        f"| workers | sharing | ready after | MiB, loaded | MiB, after {predictions:,} predictions each | times one worker without |",
+        "|---|---|---|---|---|---|",
+    ]
+    alone = figures["forest"][0]["predicted_mib"]
+    for row in figures["forest"]:
+        lines.append(
+            f"| {row['workers']} | {_said(row)} | {row['ready_seconds']} s | {row['loaded_mib']:,} "
+            f"| {row['predicted_mib']:,} | {row['predicted_mib'] / alone:.2f} |"
+        )
+    lines += [
+        "",
+        f"A logistic regression under {SMALL_WORKERS} workers:",
+        "",
+        f"| sharing | MiB, loaded | MiB, after {predictions:,} predictions each | a worker |",
+        "|---|---|---|---|",
+    ]
+    for row in figures["small"]:
+        each = row["predicted_mib"] / row["workers"]
+        lines.append(f"| {_said(row)} | {row['loaded_mib']} | {row['predicted_mib']} | {each:.0f} |")
+    lines += ["", "What of a worker is what, without sharing:", "", "| part | MiB |", "|---|---|"]
+    before = 0.0
+    for name, total in figures["stages"]:
+        lines.append(f"| {name} | {total - before:.1f} |")
+        before = total
+    whole = figures["small"][0]["predicted_mib"] / SMALL_WORKERS
+    lines.append(f"| ours, the model, and a quarter of the parent | {whole - before:.1f} |")
+    lines.append(f"| together | {whole:.1f} |")
+    return "\n".join([*lines, "", f"({figures['machine']})"])
+
+
+def _said(row: dict[str, Any]) -> str:
+    return "on" if row["share"] else "off"
+
+
+if __name__ == "__main__":
+    main()
