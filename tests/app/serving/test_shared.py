@@ -6,9 +6,11 @@ what the garbage collector looks at.
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +123,19 @@ def test_workers_do_not_share_random_numbers() -> None:
     expected = np.random.RandomState(1).random_sample(4)
     Shared().begin_worker()
     assert not np.array_equal(np.random.random_sample(4), expected)
+
+
+def test_files_that_changed_after_they_were_imported_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload does not bring them to workers, which inherit what the parent imported."""
+    for name in ("changed_module", "same_module"):
+        (tmp_path / f"{name}.py").touch()
+        os.utime(tmp_path / f"{name}.py", (0, 0))
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setitem(sys.modules, name, importlib.import_module(name))
+    shared = Shared()
+    assert shared.changed_code(tmp_path) == []
+    later = time.time() + 1
+    os.utime(tmp_path / "changed_module.py", (later, later))
+    assert shared.changed_code(tmp_path) == ["changed_module.py"]

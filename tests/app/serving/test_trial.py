@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,8 +16,11 @@ from app.serving.trial import Verdict, try_out, why_not
 from models.golden import GOLDEN
 from models.publication import Draft
 from models.store import Store
+from tests.conftest import wait_until
 from tests.harmful import exiting, hanging, linear_draft, telling, threaded
 from tests.toys import remember, with_files
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +110,28 @@ def test_a_server_that_ends_does_not_wait_for_a_trial(tmp_path: Path) -> None:
     began = time.monotonic()
     assert list(try_out(store, targets, 3600.0, lambda: time.monotonic() - began > 1)) == []
     assert time.monotonic() - began < 20
+
+
+def test_a_signed_store_is_tried_with_its_key(tmp_path: Path) -> None:
+    signed = Store(tmp_path, key=b"k" * 32)
+    draft = linear_draft("good")
+    signed.add(draft.manifest, draft.files)
+    target = Target("good", 1)
+    assert list(try_out(signed, [target], 10.0)) == [Verdict(target)]
+    (verdict,) = try_out(Store(tmp_path, key=b"x" * 32), [target], 10.0)
+    assert "no valid signature" in verdict.why
+
+
+def test_a_trial_ends_with_the_server_that_asked_for_it(tmp_path: Path) -> None:
+    """Also when that is killed and cannot say so."""
+    store, _ = filled(tmp_path / "store", telling("tells", tmp_path / "told"), hanging("hangs"))
+    code = (
+        "from app.serving.messages import Target; from app.serving.trial import try_out; from models.store import Store; "
+        f"list(try_out(Store({str(store.path)!r}), [Target('tells', 1), Target('hangs', 1)], 3600.0))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        wait_until((tmp_path / "told").exists)
+        (trial,) = map(int, children.read_text().split())
+        parent.kill()
+    wait_until(lambda: not Path(f"/proc/{trial}").exists())
