@@ -30,6 +30,8 @@ from models.store import Store
 
 log = logging.getLogger("plumbline.serving")
 
+OOM_SCORE = Path("/proc/self/oom_score_adj")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -72,7 +74,12 @@ class Shared:
             if found.model is not None and target in wanted and wanted[target].manifest == found.manifest
         }
         gc.collect()
-        new = [t for t, s in wanted.items() if t not in self._found and not why_private(s.manifest)]
+        new = []
+        for target, artifact in wanted.items():
+            if why := why_private(artifact.manifest):
+                self._leave(target, why, logging.INFO)
+            elif target not in self._found:
+                new.append(target)
         for verdict in try_out(store, new, seconds, give_up):
             target, artifact = verdict.target, wanted[verdict.target]
             if verdict.fatal:
@@ -104,8 +111,12 @@ class Shared:
         return found.model
 
     def begin_worker(self) -> None:
-        """In a worker, after the fork: NumPy's global random numbers must not be the same in all of them."""
-        np.random.seed()
+        """In a worker, after the fork: it takes leave of what it has in common with the others."""
+        np.random.seed()  # NumPy's global generator is copied by a fork
+        # When memory runs out, the kernel is to end a worker, which is replaced, and not the parent, which is as large.
+        with suppress(OSError, ValueError):
+            score = int(OOM_SCORE.read_text())
+            OOM_SCORE.write_text(str(min(score + 100, 1000)))
 
     def changed_code(self, root: Path) -> list[str]:
         """The files below ``root`` that this process imported and that were changed since: workers inherit the old ones."""
@@ -128,8 +139,8 @@ class Shared:
         except (Exception, SystemExit) as error:  # foreign code
             self._leave(target, f"{type(error).__name__} while loading")
 
-    def _leave(self, target: Target, why: str) -> None:
-        log.warning("%s:%s is not shared, each worker loads it: %s", target.name, target.version, why)
+    def _leave(self, target: Target, why: str, level: int = logging.WARNING) -> None:
+        log.log(level, "%s:%s is not shared, each worker loads it: %s", target.name, target.version, why)
 
 
 def give_back() -> None:

@@ -109,6 +109,15 @@ def test_workers_have_little_of_their_own(server: Server) -> None:
     assert max(map(private_mib, server.workers())) < 90
 
 
+def test_the_kernel_ends_a_worker_before_the_parent(server: Server) -> None:
+    """When memory runs out: both are as large."""
+    assert server.process is not None
+    parent, *workers = (
+        int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (server.process.pid, *server.workers())
+    )
+    assert all(worker == min(parent + 100, 1000) for worker in workers)
+
+
 def test_a_killed_worker_is_replaced_by_one_that_answers(server: Server) -> None:
     victim = server.workers()[0]
     os.kill(victim, signal.SIGKILL)
