@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,45 @@ def test_a_reload_gives_back_the_memory_of_what_was_deleted(server: Server) -> N
     server.signal(signal.SIGHUP)
     wait_until(lambda: not set(server.workers()) & old and len(server.workers()) == WORKERS, 60)
     assert before - resident_mib(parent) > FOREST_MIB * 0.8
+
+
+@pytest.mark.stress
+def test_workers_that_are_killed_again_and_again_cost_only_what_they_were_answering(store: Path) -> None:
+    """Twenty times SIGKILL and two reloads under requests for every kind of model: each new worker shares and answers."""
+    lost: list[str] = []
+    answered: list[int] = []
+    over = threading.Event()
+
+    def go_on(name: str) -> None:
+        row = trained()[name][1][0].tolist()
+        while not over.wait(0.01):
+            try:
+                answered.append(server.post(f"/models/{name}/predict", {"features": row}).status)
+            except (OSError, HTTPException) as error:
+                lost.append(type(error).__name__)
+
+    with Server(store, workers=WORKERS, PLUMBLINE_SHARE_MODELS="1") as server, ThreadPoolExecutor(3) as pool:
+        all_ready(server, "forest")
+        asking = [pool.submit(go_on, name) for name in trained()]
+        try:
+            for turn in range(20):
+                os.kill(server.workers()[turn % len(server.workers())], signal.SIGKILL)
+                if turn % 7 == 6:
+                    server.signal(signal.SIGHUP)
+                over.wait(1.5)
+            wait_until(lambda: len(server.workers()) == WORKERS)
+            for name in trained():
+                all_ready(server, name)
+        finally:
+            over.set()
+        for one in asking:
+            one.result()
+        assert set(answered) == {200}
+        assert len(lost) <= 20 * len(asking), lost
+        for name in trained():
+            ask(server, name)
+        assert max(map(private_mib, server.workers())) < 90
+        assert "Traceback" not in server.errors
 
 
 def test_no_model_ends_the_parent_and_the_others_serve(tmp_path: Path) -> None:
