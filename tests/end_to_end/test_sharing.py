@@ -58,7 +58,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     copy = tmp_path_factory.mktemp("copy") / "store"
     shutil.copytree(store, copy)
-    with Server(copy, workers=WORKERS, PLUMBLINE_SHARE_MODELS="1", PYTHONWARNINGS="error") as running:
+    # Two OpenMP threads, so that each worker makes a pool of them, and hangs if the fork had cut one off.
+    env = {"PLUMBLINE_SHARE_MODELS": "1", "OMP_NUM_THREADS": "2", "PYTHONWARNINGS": "error"}
+    with Server(copy, workers=WORKERS, **env) as running:
         all_ready(running, "forest")
         yield running
 
