@@ -25,6 +25,7 @@ from rich.console import Console
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.blocks import replace_block
 from benchmarks.memory_server import MemoryServer
 from benchmarks.processes import MARKER, ProcessTree
 from models.store import Store
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2,4", help="how many, separated by commas")
     parser.add_argument("--predictions", type=int, default=2000, help="in each worker")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="plumbline-memory-") as directory:
         store = Path(directory) / "large"
@@ -80,6 +82,8 @@ def main() -> None:
             measured(small, SMALL_WORKERS, share, options.predictions) for share in (False, True)
         ]
     figures["stages"] = stages(SMALL_WORKERS)
+    if options.write:
+        replace_block("memory", tables(figures))
     print(json.dumps(figures, indent=2) if options.json else tables(figures))
 
 
