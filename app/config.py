@@ -103,9 +103,7 @@ class Settings:
         one_of=("startup", "lazy"),
     )
     share_models: bool = _row(
-        False,
-        "",
-        "whether the parent process loads the models that are loaded at start-up, once for all workers",
+        False, "", "whether the parent process loads what is loaded at start-up, once for all workers"
     )
     share_trial_seconds: float = _row(
         60.0,
