@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import platform
-from importlib import metadata
 
 from models.errors import ArtifactDamaged, LibraryMismatch, LoadError, PlumblineError
 from models.golden import GoldenRows
+from models.libraries import installed_versions
 from models.manifest import Artifact
 from models.runtimes import runtime_for
 from models.runtimes.base import Runtime
@@ -50,16 +49,3 @@ def open_runtime(artifact: Artifact) -> Runtime:
     if changed:
         log.warning("%s; its golden rows still give the recorded answers", what)
     return runtime
-
-
-def installed_versions(names: list[str]) -> dict[str, str]:
-    """The versions here; one that is not installed is left out."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = (
-                ".".join(platform.python_version_tuple()[:2]) if name == "python" else metadata.version(name)
-            )
-        except metadata.PackageNotFoundError:
-            continue
-    return found
