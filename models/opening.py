@@ -4,18 +4,49 @@ from __future__ import annotations
 
 import logging
 
+from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged, LibraryMismatch, LoadError, PlumblineError
 from models.golden import GoldenRows
 from models.libraries import installed_versions
 from models.manifest import Artifact
 from models.runtimes import runtime_for
 from models.runtimes.base import Runtime
+from models.runtimes.compiled_runtime import CompiledRuntime
 
 log = logging.getLogger("plumbline.models")
 
 
 def open_runtime(artifact: Artifact) -> Runtime:
-    """A loaded, warmed runtime. Raises LoadError; nothing is unpickled unless its digest matches.
+    """A loaded, warmed runtime. Raises LoadError; nothing is loaded unless its digest matches.
+
+    It is that of the compiled form if one was recorded, works here, and still answers the golden rows within its
+    tolerance; else, with a warning, that of the original, which never left the version.
+    """
+    manifest = artifact.manifest
+    if manifest.compiled.get("form", ORIGINAL) == ORIGINAL:
+        return open_original(artifact)
+    try:
+        return _open_compiled(artifact)
+    except ArtifactDamaged:
+        raise
+    except PlumblineError as error:
+        why = error.in_full if isinstance(error, LoadError) else str(error)
+        log.warning("%s:%s is served by its original: %s", manifest.name, manifest.version, why)
+    return open_original(artifact)
+
+
+def _open_compiled(artifact: Artifact) -> Runtime:
+    """The compiled form, once it gave the recorded answers; raises LoadError or PredictError."""
+    golden = GoldenRows.of(artifact)
+    runtime = CompiledRuntime(artifact, lambda: open_original(artifact))
+    runtime.load()
+    if not golden.holds(runtime, float(artifact.manifest.compiled["tolerance"])):
+        raise LoadError("its compiled form no longer gives the recorded answers; publish it again")
+    return runtime
+
+
+def open_original(artifact: Artifact) -> Runtime:
+    """The estimator or object itself, loaded and warmed. Raises LoadError.
 
     With other library versions than recorded the golden rows are replayed, and the version is served only if they
     still give the recorded answers. Otherwise one row is answered, so that the first client does not pay for it.

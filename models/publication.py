@@ -46,6 +46,7 @@ class Description:
     code: Path | None = None
     trained_at: datetime | None = None
     exact: bool = False
+    compile: str = "none"
 
 
 def draft_version(
@@ -128,8 +129,14 @@ def draft_version(
         golden_rows=len(golden.rows),
         golden_synthetic=synthetic,
     )
+    finished = Draft(manifest, files)
+    if said.compile != "none":
+        from models.compiling.choice import with_compiled_form  # what it needs is installed only for this
+
+        model = getattr(runtime, "model", None)
+        finished = with_compiled_form(finished, runtime, model, rows, said.compile, on_step)
     runtime.close()
-    return Draft(manifest, files)
+    return finished
 
 
 def example_request(signature: Signature) -> dict[str, Any]:
