@@ -124,12 +124,16 @@ def draft_version(
         signature=signature,
         libraries=_libraries(runtime, draft.manifest),
         files=file_records(files),
-        measured_ms=measured_ms(runtime, golden),
         example={"request": request, "response": reply},
         golden_rows=len(golden.rows),
         golden_synthetic=synthetic,
     )
-    finished = Draft(manifest, files)
+    runtime.close()
+    runtime = runtime_for(
+        Draft(manifest, files)
+    )  # as it will serve: beside golden rows it may know a shorter way
+    runtime.load()
+    finished = Draft(replace(manifest, measured_ms=measured_ms(runtime, golden)), files)
     if said.compile != "none":
         from models.compiling.choice import with_compiled_form  # what it needs is installed only for this
 
