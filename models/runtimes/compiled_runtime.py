@@ -70,9 +70,9 @@ class CompiledRuntime:
             found = self._scores(rows)
         if self._kind != "class":
             return Outputs(found[:, 0] if self._kind == "number" else found)
-        if self._margin and self._width > 1 and len(rows):
-            ordered = np.sort(found, axis=1)
-            close = ordered[:, -1] - ordered[:, -2] <= self._margin
+        if self._margin and self._width > 1:
+            ordered = found if self._width == 2 else np.sort(found, axis=1)
+            close = np.abs(ordered[:, -1] - ordered[:, -2]) <= self._margin
             if close.any():
                 return self._with_labels_of_original(rows, parameters, found, close)
         return Outputs(self._classes[found.argmax(axis=1)], found)
@@ -170,8 +170,11 @@ def _open_graph(data: bytes, record: CompiledRecord, n_columns: int, width: int)
 
     def scores(rows: np.ndarray) -> np.ndarray:
         _check_width(rows, n_columns)
-        with np.errstate(over="ignore"):  # what does not fit becomes infinite, which is refused
-            cast = np.ascontiguousarray(rows, dtype=dtype)
+        if dtype == rows.dtype:
+            cast = np.ascontiguousarray(rows)
+        else:
+            with np.errstate(over="ignore"):  # what does not fit becomes infinite, which is refused
+                cast = np.ascontiguousarray(rows, dtype=dtype)
         finite = np.isfinite(cast)
         if not finite.all():
             raise _unfit_row(int(np.argmin(finite.all(axis=1))))
