@@ -56,6 +56,8 @@ SCALERS: dict[type, tuple[tuple[str, str, str], ...]] = {
     MinMaxScaler: (("*", "scale_", ""), ("+", "min_", "")),
 }
 MAX_NODES = 150_000
+#: About so many go into one file of C: compilers take time per file, and more than twice as long for one twice as long.
+NODES_A_FILE = 1000
 COMPILE_SECONDS = 900
 FLAGS = ("-O1", "-std=c99", "-fPIC", "-ffp-contract=off")
 
@@ -129,7 +131,7 @@ def tree_library(model: Any, manifest: Manifest) -> bytes:
         try:
             with _silent():
                 trees = treelite.sklearn.import_model(ensemble)
-                tl2cgen.generate_c_code(trees, folder, {"parallel_comp": trees.num_tree})
+                tl2cgen.generate_c_code(trees, folder, {"parallel_comp": max(2, nodes // NODES_A_FILE)})
         except Exception as error:  # both libraries raise many kinds
             raise CompileError(f"treelite cannot read it: {' '.join(str(error).split())[:200]}") from error
         for file in (*folder.glob("*.c"), *folder.glob("*.h")):
