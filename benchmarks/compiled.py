@@ -11,6 +11,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,20 +25,32 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 
+from benchmarks.environments import ROOT
 from benchmarks.workload import MODELS, artifact, rows
 from models.compiled import CHOICES
 from models.opening import open_runtime
-from models.store import Store
+from models.store import Store, StoredVersion
 
 CALLS = 300
 ROWS = (1, 64)
+OPEN_ALONE = """
+import sys
+from models.opening import open_runtime
+from models.store import Store
+runtime = open_runtime(Store(sys.argv[1]).get(sys.argv[2], int(sys.argv[3])))
+print(open("/proc/self/smaps_rollup").read())
+"""
+
 #: Rounds of calls, one version after the other, so that a slow moment of the machine is shared.
 ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One version: medians in microseconds of a call with 1 and with 64 rows, or why there is no form."""
+    """One version: medians in microseconds of a call with 1 and with 64 rows, and why which form serves.
+
+    mib : proportional set size of a process that has opened the version and nothing else.
+    """
 
     model: str
     compile: str
@@ -44,6 +58,7 @@ class Line:
     microseconds: tuple[float, ...]
     max_abs_difference: float
     kib: float
+    mib: float
     publish_seconds: float
     why: str
 
@@ -77,6 +92,7 @@ def measure(names: Sequence[str], calls: int = CALLS) -> Iterator[Line]:
                     tuple(round(statistics.median(found), 1) for found in of_runtime),
                     record.get("max_abs_difference", 0.0),
                     round(file.size_bytes / 1024, 1) if file else 0.0,
+                    _memory_mib(version),
                     round(seconds, 1),
                     record.get("why", ""),
                 )
@@ -87,15 +103,14 @@ def table(lines: Sequence[Line]) -> str:
     shown = [line for line in lines if line.compile == "none" or not line.form.startswith("original")]
     titles = {name: model.title for name, model in MODELS.items()}
     text = [
-        "| model | `--compile` | form | 1 row, µs | 64 rows, µs | largest deviation | file, KiB |",
-        "|---|---|---|---|---|---|---|",
+        "| model | `--compile` | form | 1 row, µs | 64 rows, µs | largest deviation | file, KiB | process, MiB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for line in shown:
         one, many = (f"{value:,.1f}" for value in line.microseconds)
         seen = "" if line.compile == "none" else f"{line.max_abs_difference:.1g}"
-        text.append(
-            f"| {titles[line.model]} | {line.compile} | {line.form} | {one} | {many} | {seen} | {line.kib:,.0f} |"
-        )
+        figures = (one, many, seen, f"{line.kib:,.0f}", f"{line.mib:,.0f}")
+        text.append(f"| {' | '.join((titles[line.model], line.compile, line.form, *figures))} |")
     text += ["", *(f"- {line.model}, {line.compile}: {line.why}" for line in lines if line not in shown)]
     return "\n".join([*text, "", f"({os.cpu_count()} cores, Python {platform.python_version()})"])
 
@@ -107,6 +122,17 @@ def main() -> None:
     options = parser.parse_args()
     lines = list(measure(list(MODELS)))
     print(json.dumps([asdict(line) for line in lines], indent=2) if options.json else table(lines))
+
+
+def _memory_mib(version: StoredVersion) -> float:
+    """Measured in a process of its own, with NumPy in it as in every worker."""
+    manifest = version.manifest
+    arguments = [str(version.path.parents[1]), manifest.name, str(manifest.version)]
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_ALONE, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (pss,) = (line for line in done.stdout.splitlines() if line.startswith("Pss:"))
+    return round(int(pss.split()[1]) / 1024, 1)
 
 
 def _microseconds(runtime: Any, batch: np.ndarray, calls: int) -> list[float]:
