@@ -40,7 +40,7 @@ def _open_compiled(artifact: Artifact) -> Runtime:
     golden = GoldenRows.of(artifact)
     runtime = CompiledRuntime(artifact, lambda: open_original(artifact))
     runtime.load()
-    if not golden.holds(runtime, float(artifact.manifest.compiled["tolerance"])):
+    if runtime.record is None or not golden.holds(runtime, runtime.record.tolerance):
         raise LoadError("its compiled form no longer gives the recorded answers; publish it again")
     return runtime
 
