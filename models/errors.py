@@ -8,6 +8,7 @@
     ├── InvalidName             a model name, tag or version that the rules do not allow
     ├── Conflict                the store's state forbids it (a version that an alias names, a taken tag)
     ├── PublishError            what was given cannot become a version
+    ├── CompileError            a model has no compiled form of some kind; the original serves
     ├── StoreUnavailable        the store cannot be read or written
     ├── ArchiveRefused          an archive cannot be written, or is damaged, hostile or too large
     ├── LoadError               a stored version cannot be served
@@ -93,6 +94,10 @@ class Conflict(PlumblineError):
 
 class PublishError(PlumblineError):
     """What was given to publish cannot become a version."""
+
+
+class CompileError(PlumblineError):
+    """A compiled form cannot be built, or is not as good as the original; the message says why."""
 
 
 class StoreUnavailable(PlumblineError):

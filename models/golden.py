@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from models.compare import same_answers
+from models.compare import ABSOLUTE_TOLERANCE, same_answers
 from models.manifest import Artifact
 from models.outputs import Outputs
 from models.runtimes.base import Runtime
@@ -56,9 +56,9 @@ class GoldenRows:
             )
         return cls(rows.astype(np.float64) if signature.numeric else rows, data["parameters"], outputs)
 
-    def holds(self, runtime: Runtime) -> bool:
-        """Whether the runtime gives the recorded answers."""
-        return same_answers(self.outputs, runtime.predict(self.rows, self.parameters))
+    def holds(self, runtime: Runtime, tolerance: float = ABSOLUTE_TOLERANCE) -> bool:
+        """Whether the runtime gives the recorded answers; ``tolerance`` is that of a compiled form."""
+        return same_answers(self.outputs, runtime.predict(self.rows, self.parameters), tolerance)
 
 
 def choose_rows(signature: Signature, rows: np.ndarray, seed: int = 0) -> tuple[np.ndarray, bool]:

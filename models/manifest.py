@@ -23,7 +23,7 @@ _TYPES: dict[type, tuple[str, ...]] = {
     str: ("name", "framework", "estimator", "trained_at", "published_at", "description"),
     int: ("version", "golden_rows"),
     bool: ("golden_synthetic", "exact"),
-    dict: ("libraries", "metrics", "measured_ms", "example"),
+    dict: ("libraries", "metrics", "measured_ms", "example", "compiled"),
 }
 #: Field -> what its values are.
 _MAPPINGS: dict[str, Any] = {"libraries": str, "metrics": (float, int), "measured_ms": (float, int)}
@@ -63,6 +63,7 @@ class Manifest:
     ``frame`` is (column name, pandas dtype) for a model that is called with a DataFrame, else empty.
     ``measured_ms`` maps a number of rows, as text, to the median time of one call in milliseconds.
     ``exact`` : every answer has the bits of a call with its request alone. ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
+    ``compiled`` : a CompiledRecord, when a compiled form was asked for (models/compiled.py).
     """
 
     name: str
@@ -82,6 +83,7 @@ class Manifest:
     golden_rows: int = 0
     golden_synthetic: bool = False
     exact: bool = False
+    compiled: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The manifest as indented JSON, with a digest of the rest of it as its last member."""

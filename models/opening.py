@@ -3,21 +3,53 @@
 from __future__ import annotations
 
 import logging
-import platform
-from importlib import metadata
 from typing import Any
 
+from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged, LibraryMismatch, LoadError, PlumblineError
 from models.golden import GoldenRows
+from models.libraries import installed_versions
 from models.manifest import Artifact
 from models.runtimes import runtime_for
 from models.runtimes.base import Runtime
+from models.runtimes.compiled_runtime import CompiledRuntime
 
 log = logging.getLogger("plumbline.models")
 
 
 def open_runtime(artifact: Artifact, model: Any = None) -> Runtime:
-    """A loaded, warmed runtime. Raises LoadError; nothing is unpickled unless its digest matches.
+    """A loaded, warmed runtime. Raises LoadError; nothing is loaded unless its digest matches.
+
+    It is that of the compiled form if one was recorded, works here, and still answers the golden rows within its
+    tolerance; else, with a warning, that of the original, which never left the version.
+
+    ``model`` : what was unpickled of the original already (``models.runtimes.shareable``), if anything.
+    """
+    manifest = artifact.manifest
+    if manifest.compiled.get("form", ORIGINAL) == ORIGINAL:
+        return open_original(artifact, model)
+    try:
+        return _open_compiled(artifact, model)
+    except ArtifactDamaged:
+        raise
+    except PlumblineError as error:
+        why = error.in_full if isinstance(error, LoadError) else str(error)
+        log.warning("%s:%s is served by its original: %s", manifest.name, manifest.version, why)
+    return open_original(artifact, model)
+
+
+def _open_compiled(artifact: Artifact, model: Any) -> Runtime:
+    """The compiled form, once it gave the recorded answers; raises LoadError or PredictError."""
+    golden = GoldenRows.of(artifact)
+    runtime = CompiledRuntime(artifact, lambda: open_original(artifact, model))
+    runtime.load()
+    if runtime.record is None or not golden.holds(runtime, runtime.record.tolerance):
+        raise LoadError("its compiled form no longer gives the recorded answers; publish it again")
+    return runtime
+
+
+def open_original(artifact: Artifact, model: Any = None) -> Runtime:
+    """The estimator or object itself, loaded and warmed. Raises LoadError.
 
     ``model`` : what was unpickled of this artifact already (``models.runtimes.shareable``), if anything.
 
@@ -53,16 +85,3 @@ def open_runtime(artifact: Artifact, model: Any = None) -> Runtime:
     if changed:
         log.warning("%s; its golden rows still give the recorded answers", what)
     return runtime
-
-
-def installed_versions(names: list[str]) -> dict[str, str]:
-    """The versions here; one that is not installed is left out."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = (
-                ".".join(platform.python_version_tuple()[:2]) if name == "python" else metadata.version(name)
-            )
-        except metadata.PackageNotFoundError:
-            continue
-    return found

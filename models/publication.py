@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import statistics
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,34 +17,22 @@ import orjson
 
 from models.compare import same_answers
 from models.conformity import misfit
+from models.draft import Draft, file_records
 from models.errors import InputError, LoadError, PlumblineError, PublishError
 from models.golden import GOLDEN, GoldenRows, choose_rows
-from models.manifest import FileRecord, Manifest
-from models.opening import installed_versions
+from models.libraries import installed_versions
+from models.manifest import Manifest
 from models.outputs import Outputs
 from models.reference import column_statistics
 from models.runtimes import declared_signature, framework_of, runtime_for
 from models.runtimes.base import Runtime
 from models.runtimes.estimator_parts import prepare_for_serving
 from models.signature import Output, Signature
+from models.timing import measured_ms
 from models.user_code import collect
 
 REFERENCE = "reference.json"
 CHECKED_ROWS = 64
-TIMED_ROWS = (1, 8, 64)
-TIMING_BUDGET_SECONDS = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A version that is not in a store yet: its manifest, with version 0, and the bytes of its files."""
-
-    manifest: Manifest
-    files: Mapping[str, bytes]
-
-    def read(self, path: str) -> bytes:
-        """The bytes of a file, as an Artifact gives them."""
-        return self.files[path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +46,7 @@ class Description:
     code: Path | None = None
     trained_at: datetime | None = None
     exact: bool = False
+    compile: str = "none"
 
 
 def draft_version(
@@ -95,7 +82,7 @@ def draft_version(
         description=said.description or "",
         metrics=_finite(said.metrics or {}),
         exact=said.exact,
-        files=_records(files),
+        files=file_records(files),
     )
     on_step("reading the sample")
     with _publishing("the sample"):
@@ -136,14 +123,24 @@ def draft_version(
         draft.manifest,
         signature=signature,
         libraries=_libraries(runtime, draft.manifest),
-        files=_records(files),
-        measured_ms={str(n): _median_ms(runtime, golden, n) for n in TIMED_ROWS},
+        files=file_records(files),
         example={"request": request, "response": reply},
         golden_rows=len(golden.rows),
         golden_synthetic=synthetic,
     )
     runtime.close()
-    return Draft(manifest, files)
+    runtime = runtime_for(
+        Draft(manifest, files)
+    )  # as it will serve: beside golden rows it may know a shorter way
+    runtime.load()
+    finished = Draft(replace(manifest, measured_ms=measured_ms(runtime, golden)), files)
+    if said.compile != "none":
+        from models.compiling.choice import with_compiled_form  # what it needs is installed only for this
+
+        model = getattr(runtime, "model", None)
+        finished = with_compiled_form(finished, runtime, model, rows, said.compile, on_step)
+    runtime.close()
+    return finished
 
 
 def example_request(signature: Signature) -> dict[str, Any]:
@@ -241,19 +238,6 @@ def _scores(output: Output, predicted: np.ndarray, y: np.ndarray) -> dict[str, f
     return {"sample_mean_absolute_error": float(np.mean(np.abs(predicted - y)))}
 
 
-def _median_ms(runtime: Runtime, golden: GoldenRows, n_rows: int) -> float:
-    """Median time of one call with ``n_rows`` rows, in milliseconds."""
-    rows = np.resize(np.arange(len(golden.rows)), n_rows)
-    batch = golden.rows[rows]
-    times: list[float] = []
-    deadline = time.perf_counter() + TIMING_BUDGET_SECONDS
-    while len(times) < 3 or (len(times) < 50 and time.perf_counter() < deadline):
-        began = time.perf_counter()
-        runtime.predict(batch, golden.parameters)
-        times.append((time.perf_counter() - began) * 1000.0)
-    return round(statistics.median(times), 4)
-
-
 def _libraries(runtime: Runtime, manifest: Manifest) -> dict[str, str]:
     """Versions of what the answers depend on: Python's by major and minor, packages' in full."""
     names = [
@@ -261,10 +245,6 @@ def _libraries(runtime: Runtime, manifest: Manifest) -> dict[str, str]:
         *(["pandas"] if manifest.frame else []),
     ]
     return installed_versions(["python", *names])
-
-
-def _records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
-    return {path: FileRecord.of(content) for path, content in files.items()}
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

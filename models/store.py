@@ -138,6 +138,7 @@ class Store:
         code: str | Path | None = None,
         trained_at: datetime | None = None,
         exact: bool = False,
+        compile: str = "none",
         on_step: Callable[[str], None] = lambda step: None,
     ) -> StoredVersion:
         """Measure, verify and add a version; the first of a name becomes ``stable``.
@@ -161,6 +162,7 @@ class Store:
             code=Path(code) if code else None,
             trained_at=trained_at,
             exact=exact,
+            compile=compile,
         )
         draft = draft_version(name, estimator, X_sample, y_sample, said, on_step)
         on_step("writing it to the store")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.compiled import compiled_state
 from models.manifest import Manifest
 from models.signature import Column, Signature
 
@@ -39,6 +40,7 @@ def version_metadata(
         "example": dict(manifest.example),
         "measured_ms": dict(manifest.measured_ms),
         "exact": manifest.exact,
+        "compiled": compiled_state(manifest.compiled),
         "batching": dict(batching),
         "golden_rows": {"rows": manifest.golden_rows, "synthetic": manifest.golden_synthetic},
         "libraries": dict(manifest.libraries),

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from models.draft import Draft
 from models.manifest import FileRecord
-from models.publication import Description, Draft, draft_version
+from models.publication import Description, draft_version
 from models.runtimes.pickled import ARTIFACT
 from models.signature import Column, Output, Signature
 

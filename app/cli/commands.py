@@ -20,9 +20,8 @@ from app.cli.command import (
     one_version,
     open_store,
     tags_option,
-    warnings_as_lines,
 )
-from app.cli.input import read_body, read_bytes, read_request, read_sample
+from app.cli.input import read_body, read_request
 from app.cli.output import (
     curl,
     file_status,
@@ -38,13 +37,13 @@ from app.cli.output import (
     say,
     version_document,
 )
+from app.cli.publish import publish
 from app.serving.catalog import read_catalog
 from models.archive import export_version, import_version
 from models.conformity import misfit
 from models.errors import Conflict, PredictError
 from models.names import check_model_name
 from models.opening import open_runtime
-from models.user_code import collect
 from models.zoo import DEMO_MODELS, publish_all
 from schemas.predict import PredictSchemas, reply_body
 
@@ -54,72 +53,7 @@ def models_group() -> None:
     """Publish, list, show, tag, delete, export and import models."""
 
 
-@models_group.command()
-@click.argument("name")
-@click.argument("file")
-@click.option(
-    "--example", metavar="ROW.json", help="A request body in any accepted form; - is standard input."
-)
-@click.option(
-    "--data", metavar="SAMPLE.csv", help="Rows that the model can answer, with a header; more is better."
-)
-@click.option(
-    "--target", metavar="COLUMN", help="The column of --data with the true outcomes, to measure the model."
-)
-@click.option(
-    "--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measured quality; repeatable."
-)
-@tags_option
-@click.option("--description", help="What the model is for.")
-@click.option("--code", metavar="PATH", help="The module or package that defines the model's own classes.")
-@click.option(
-    "--exact", is_flag=True, help="Refuse batches whose answers differ in any bit from single ones."
-)
-@as_json_option
-def publish(
-    name: str,
-    file: str,
-    example: str | None,
-    data: str | None,
-    target: str | None,
-    metrics: tuple[str, ...],
-    tags: tuple[str, ...],
-    description: str | None,
-    code: str | None,
-    exact: bool,
-    as_json: bool,
-) -> None:
-    """Publish the joblib or pickle FILE as a new version of NAME."""
-    from models.runtimes.pickled import unpickle  # joblib: other commands do without
-
-    settings, store = open_store()
-    if example is None and data is None:
-        raise click.UsageError("give a row to answer: --example ROW.json, --data SAMPLE.csv, or both")
-    if target is not None and data is None:
-        raise click.UsageError("--target names a column of --data; give that too")
-    if target is not None and example is not None:
-        raise click.UsageError(
-            "--example has no outcome for --target; without it the first row is the example"
-        )
-    check_model_name(name)
-    measured = dict(map(_metric, metrics))
-    with warnings_as_lines(), progress("reading the model") as step:
-        model = unpickle(read_bytes(file), collect(Path(code)) if code else {})
-        sample = read_sample(model, example, data, target)
-        stored = store.publish(
-            name,
-            Path(file),
-            sample.X,
-            sample.y,
-            metrics=measured,
-            description=description,
-            tags=tags,
-            parameters=sample.parameters,
-            code=code,
-            exact=exact,
-            on_step=step,
-        )
-    print_added(settings, store, stored, as_json)
+models_group.add_command(publish)
 
 
 @models_group.command("list")
@@ -286,13 +220,3 @@ def predict_command(reference: str, example: bool, file: str | None, as_json: bo
 
 #: What the application factory adds to the ``flask`` command.
 COMMANDS: tuple[click.Command, ...] = (models_group, predict_command)
-
-
-def _metric(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
-    try:
-        if name.strip():
-            return name.strip(), float(number)
-    except ValueError:
-        pass
-    raise click.UsageError(f"--metric {text!r}: write NAME=NUMBER, such as accuracy=0.93")

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.compiled import describe_compiled
 from app.config import Settings
 from app.serving.catalog import CatalogModel
 from models.errors import ArtifactDamaged
@@ -158,6 +159,7 @@ def print_version(
             "metrics": manifest.metrics,
             "speed": ", ".join(f"{cell(ms)} ms for {n}" for n, ms in manifest.measured_ms.items()) + " rows",
             "golden rows": f"{manifest.golden_rows}" + (", synthetic" if manifest.golden_synthetic else ""),
+            **describe_compiled(manifest.compiled),
         }
     )
     _print_columns(signature.columns, "Columns" if signature.named else "Columns, called so by position")

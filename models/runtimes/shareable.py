@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from models.compiled import ORIGINAL
 from models.errors import LoadError
 from models.manifest import Artifact, Manifest
 from models.runtimes import runtime_class
@@ -29,6 +30,8 @@ def why_private(manifest: Manifest) -> str:
     """Why the version must be loaded by each worker, as far as its manifest tells; empty if it need not."""
     if manifest.framework not in PACKAGES:
         return f"models of the framework {manifest.framework} are not shared"
+    if manifest.compiled.get("form", ORIGINAL) != ORIGINAL:
+        return "its compiled form serves it"
     if any(path.startswith(PREFIX) for path in manifest.files):
         return "it brings code of its own"
     return ""

@@ -60,7 +60,7 @@ def plain(model: Any, probability: bool) -> Call:
 
 def shorter(model: Any, probability: bool) -> Call | None:
     """A call with less work, for the estimators of which it is known; None for others."""
-    steps, final = _parts(model)
+    steps, final = parts(model)
     transforms = [body_of(step, "transform") or step.transform for step in steps]
     if probability:
         answer = _classifier(final)
@@ -106,7 +106,7 @@ def same_bits(one: Outputs, other: Outputs) -> bool:
     )
 
 
-def _parts(model: Any) -> tuple[Sequence[Any], Any]:
+def parts(model: Any) -> tuple[Sequence[Any], Any]:
     """The transformers of a pipeline and its last step; any other estimator is its own last step."""
     if type(model) is not Pipeline or model.memory is not None:
         return (), model

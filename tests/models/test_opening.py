@@ -13,10 +13,12 @@ import pytest
 import sklearn
 from sklearn.linear_model import LogisticRegression
 
+from models.draft import Draft
 from models.errors import LibraryMismatch, LoadError
 from models.golden import GOLDEN
-from models.opening import installed_versions, open_runtime
-from models.publication import Description, Draft, draft_version
+from models.libraries import installed_versions
+from models.opening import open_runtime
+from models.publication import Description, draft_version
 from models.store import Store, StoredVersion
 from tests.toys import summing_draft, with_files
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from models.draft import Draft
 from models.errors import (
     ArtifactDamaged,
     Conflict,
@@ -20,7 +21,6 @@ from models.errors import (
     VersionNotFound,
 )
 from models.files import Files
-from models.publication import Draft
 from models.store import Store
 from tests.toys import Summing, summing_draft
 

@@ -61,6 +61,7 @@ def test_everything_recorded_about_a_version_is_shown() -> None:
         "example": {"request": {"features": [1.0]}, "response": {"prediction": "no"}},
         "measured_ms": {"1": 0.1, "8": 0.2, "64": 0.3},
         "exact": False,
+        "compiled": {},
         "batching": {"on": True},
         "golden_rows": {"rows": 32, "synthetic": True},
         "libraries": {"numpy": "2.0"},

@@ -1,0 +1,102 @@
+"""The command ``flask models publish``: from a joblib or pickle file to a version in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from app.cli.command import Command, as_json_option, open_store, tags_option, warnings_as_lines
+from app.cli.input import read_bytes, read_sample
+from app.cli.output import print_added, progress
+from models.compiled import CHOICES
+from models.names import check_model_name
+from models.user_code import collect
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.argument("file")
+@click.option(
+    "--example", metavar="ROW.json", help="A request body in any accepted form; - is standard input."
+)
+@click.option(
+    "--data", metavar="SAMPLE.csv", help="Rows that the model can answer, with a header; more is better."
+)
+@click.option(
+    "--target", metavar="COLUMN", help="The column of --data with the true outcomes, to measure the model."
+)
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measured quality; repeatable."
+)
+@tags_option
+@click.option("--description", help="What the model is for.")
+@click.option("--code", metavar="PATH", help="The module or package that defines the model's own classes.")
+@click.option(
+    "--exact", is_flag=True, help="Refuse batches whose answers differ in any bit from single ones."
+)
+@click.option(
+    "--compile",
+    "compile_as",
+    type=click.Choice(CHOICES),
+    default="none",
+    show_default=True,
+    help="Also build a faster form, kept if it gives the same answers: trees as native code, or ONNX Runtime.",
+)
+@as_json_option
+def publish(
+    name: str,
+    file: str,
+    example: str | None,
+    data: str | None,
+    target: str | None,
+    metrics: tuple[str, ...],
+    tags: tuple[str, ...],
+    description: str | None,
+    code: str | None,
+    exact: bool,
+    compile_as: str,
+    as_json: bool,
+) -> None:
+    """Publish the joblib or pickle FILE as a new version of NAME."""
+    from models.runtimes.pickled import unpickle  # joblib: other commands do without
+
+    settings, store = open_store()
+    if example is None and data is None:
+        raise click.UsageError("give a row to answer: --example ROW.json, --data SAMPLE.csv, or both")
+    if target is not None and data is None:
+        raise click.UsageError("--target names a column of --data; give that too")
+    if target is not None and example is not None:
+        raise click.UsageError(
+            "--example has no outcome for --target; without it the first row is the example"
+        )
+    check_model_name(name)
+    measured = dict(map(_metric, metrics))
+    with warnings_as_lines(), progress("reading the model") as step:
+        model = unpickle(read_bytes(file), collect(Path(code)) if code else {})
+        sample = read_sample(model, example, data, target)
+        stored = store.publish(
+            name,
+            Path(file),
+            sample.X,
+            sample.y,
+            metrics=measured,
+            description=description,
+            tags=tags,
+            parameters=sample.parameters,
+            code=code,
+            exact=exact,
+            compile=compile_as,
+            on_step=step,
+        )
+    print_added(settings, store, stored, as_json)
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        if name.strip():
+            return name.strip(), float(number)
+    except ValueError:
+        pass
+    raise click.UsageError(f"--metric {text!r}: write NAME=NUMBER, such as accuracy=0.93")

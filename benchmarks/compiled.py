@@ -1,0 +1,149 @@
+"""What a compiled form gains over its original: the time of one call of a runtime, without a server around it.
+
+``python -m benchmarks.compiled [--json]`` publishes the models of the comparison into a temporary store once for every
+choice of ``--compile``, asks each version in turn, and prints a table. Figures of one machine in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# One thread, as in the server; the libraries read this when they are imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+
+from benchmarks.environments import ROOT
+from benchmarks.workload import MODELS, artifact, rows
+from models.compiled import CHOICES
+from models.opening import open_runtime
+from models.store import Store, StoredVersion
+
+CALLS = 300
+ROWS = (1, 64)
+OPEN_ALONE = """
+import sys
+from models.opening import open_runtime
+from models.store import Store
+runtime = open_runtime(Store(sys.argv[1]).get(sys.argv[2], int(sys.argv[3])))
+print(open("/proc/self/smaps_rollup").read())
+"""
+
+#: Rounds of calls, one version after the other, so that a slow moment of the machine is shared.
+ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One version: medians in microseconds of a call with 1 and with 64 rows, and why which form serves.
+
+    mib : proportional set size of a process that has opened the version and nothing else.
+    """
+
+    model: str
+    compile: str
+    form: str
+    microseconds: tuple[float, ...]
+    max_abs_difference: float
+    kib: float
+    mib: float
+    publish_seconds: float
+    why: str
+
+
+def measure(names: Sequence[str], calls: int = CALLS) -> Iterator[Line]:
+    """Every form of the named models."""
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory))
+        for name in names:
+            sample = np.array(rows(name, 500))
+            versions, took = [], []
+            for choice in CHOICES:
+                began = time.perf_counter()
+                versions.append(store.publish(name, artifact(name), sample, compile=choice))
+                took.append(time.perf_counter() - began)
+            runtimes = [open_runtime(version) for version in versions]
+            batches = [sample[:n] for n in ROWS]
+            times: list[list[list[float]]] = [[[] for _ in batches] for _ in runtimes]
+            for _ in range(ROUNDS):
+                for runtime, of_runtime in zip(runtimes, times, strict=True):
+                    for batch, found in zip(batches, of_runtime, strict=True):
+                        found += _microseconds(runtime, batch, calls // ROUNDS)
+            for choice, version, seconds, of_runtime in zip(CHOICES, versions, took, times, strict=True):
+                record = version.manifest.compiled
+                file = version.manifest.files.get(record.get("file", "model.joblib"))
+                yield Line(
+                    name,
+                    choice,
+                    record.get("form", "original")
+                    + "".join(f" {record[k]}" for k in ("dtype",) if k in record),
+                    tuple(round(statistics.median(found), 1) for found in of_runtime),
+                    record.get("max_abs_difference", 0.0),
+                    round(file.size_bytes / 1024, 1) if file else 0.0,
+                    _memory_mib(version),
+                    round(seconds, 1),
+                    record.get("why", ""),
+                )
+
+
+def table(lines: Sequence[Line]) -> str:
+    """As the documentation shows it; a choice for which the original serves is left out, with its reason below."""
+    shown = [line for line in lines if line.compile == "none" or not line.form.startswith("original")]
+    titles = {name: model.title for name, model in MODELS.items()}
+    text = [
+        "| model | `--compile` | form | 1 row, µs | 64 rows, µs | largest deviation | file, KiB | process, MiB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for line in shown:
+        one, many = (f"{value:,.1f}" for value in line.microseconds)
+        seen = "" if line.compile == "none" else f"{line.max_abs_difference:.1g}"
+        figures = (one, many, seen, f"{line.kib:,.0f}", f"{line.mib:,.0f}")
+        text.append(f"| {' | '.join((titles[line.model], line.compile, line.form, *figures))} |")
+    text += ["", *(f"- {line.model}, {line.compile}: {line.why}" for line in lines if line not in shown)]
+    return "\n".join([*text, "", f"({os.cpu_count()} cores, Python {platform.python_version()})"])
+
+
+def main() -> None:
+    """Measure and print; ``--json`` for programs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    lines = list(measure(list(MODELS)))
+    print(json.dumps([asdict(line) for line in lines], indent=2) if options.json else table(lines))
+
+
+def _memory_mib(version: StoredVersion) -> float:
+    """Measured in a process of its own, with NumPy in it as in every worker."""
+    manifest = version.manifest
+    arguments = [str(version.path.parents[1]), manifest.name, str(manifest.version)]
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_ALONE, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (pss,) = (line for line in done.stdout.splitlines() if line.startswith("Pss:"))
+    return round(int(pss.split()[1]) / 1024, 1)
+
+
+def _microseconds(runtime: Any, batch: np.ndarray, calls: int) -> list[float]:
+    runtime.predict(batch, {})
+    times = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        runtime.predict(batch, {})
+        times.append((time.perf_counter() - began) * 1e6)
+    return times
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Serves the compiled form of an estimator: its trees as a native library, or a graph in ONNX Runtime.
+
+The bytes that matched their digest are the bytes that run. A library is not opened by its path in the store, where it
+could be changed between check and use, or cut short under a running worker (SIGBUS); it is copied to anonymous memory
+(memfd_create(2)) and opened from there. The price is that each worker has its own copy of the library's pages. Neither
+scikit-learn nor joblib is imported as long as no answer needs the original.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from models.compare import ABSOLUTE_TOLERANCE
+from models.compiled import CompiledRecord
+from models.errors import LoadError, PredictError
+from models.manifest import Artifact
+from models.outputs import Outputs
+from models.runtimes.base import Runtime
+from models.runtimes.calls import model_call
+
+#: Rows of shape (n_rows, n_columns) to probabilities, numbers or vectors of shape (n_rows, width).
+Scores = Callable[[np.ndarray], np.ndarray]
+
+
+class CompiledRuntime:
+    """Answers as the original does, within the tolerance of the record.
+
+    The label is the class of the largest probability. Where two are so close that the form may have them in the other
+    order, the original is asked; ``original`` opens it, once. That is when it first happens, which for an exact form
+    is hardly ever; beside a form in float32 the original is loaded at once, so that no request waits for it.
+    """
+
+    def __init__(self, artifact: Artifact, original: Callable[[], Runtime]) -> None:
+        self.artifact = artifact
+        self.record = CompiledRecord.of(artifact.manifest.compiled)
+        signature = artifact.manifest.signature
+        self._kind, self._width = signature.output.kind, signature.output.size or 1
+        if self._kind == "class":
+            self._classes = np.array(signature.output.classes)
+            self._width = len(self._classes)
+        self._shape = (len(signature.columns), self._width)
+        self._margin = 0.0
+        self._open_original = original
+        self._original: Runtime | None = None
+        self._scores: Scores | None = None
+
+    def load(self) -> None:
+        """Open the form from verified bytes; raises LoadError when it cannot be used here."""
+        record = self.record
+        if record is None or record.form not in OPENERS:
+            raise LoadError("the version has no compiled form that this release can open")
+        if why := record.unfit():
+            raise LoadError(f"its {record.form} form cannot be used: {why}")
+        self._margin = 0.0 if record.bit_exact else 2.0 * record.tolerance
+        self._scores = OPENERS[record.form](self.artifact.read(record.file), record, *self._shape)
+        if self._kind == "class" and record.tolerance > ABSOLUTE_TOLERANCE:
+            self._original = self._open_original()
+
+    def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
+        """Raises PredictError for a row that the form cannot answer."""
+        assert self._scores is not None
+        with model_call(self.artifact.manifest):
+            found = self._scores(rows)
+        if self._kind != "class":
+            return Outputs(found[:, 0] if self._kind == "number" else found)
+        if self._margin and self._width > 1:
+            ordered = found if self._width == 2 else np.sort(found, axis=1)
+            close = np.abs(ordered[:, -1] - ordered[:, -2]) <= self._margin
+            if close.any():
+                return self._with_labels_of_original(rows, parameters, found, close)
+        return Outputs(self._classes[found.argmax(axis=1)], found)
+
+    def close(self) -> None:
+        """Drop the form, and the original if it was loaded."""
+        self._scores = None
+        if self._original is not None:
+            self._original.close()
+            self._original = None
+
+    def _with_labels_of_original(
+        self, rows: np.ndarray, parameters: Mapping[str, Any], found: np.ndarray, close: np.ndarray
+    ) -> Outputs:
+        """close : ndarray of bool, of shape (n_rows,): whose labels the original has to say."""
+        if self._original is None:
+            try:
+                self._original = self._open_original()
+            except LoadError as error:
+                raise PredictError(
+                    f"two classes are equally probable and the original is needed: {error}"
+                ) from error
+        labels = self._classes[found.argmax(axis=1)]
+        labels[close] = self._original.predict(rows[close], parameters).values
+        return Outputs(labels, found)
+
+
+def _open_library(data: bytes, record: CompiledRecord, n_columns: int, width: int) -> Scores:
+    """The library's function over C arrays; it lets go of the interpreter while it computes."""
+    library = _library(data)
+    try:
+        # By index: an attribute would be remembered by the library, and the circle keep both alive.
+        function, columns, outputs = (
+            library[f"plumbline_{name}"] for name in ("predict", "columns", "width")
+        )
+    except AttributeError as error:
+        raise LoadError("its native library is none of this release", str(error)) from error
+    if (columns(), outputs()) != (n_columns, width):
+        raise LoadError(f"its native library is for {columns()} columns and {outputs()} outputs")
+    function.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+    function.restype = ctypes.c_int64
+
+    def scores(rows: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(rows, dtype=np.float64)
+        _check_width(rows, n_columns)
+        found = np.empty((len(rows), width))
+        wrong = function(rows.ctypes.data, len(rows), found.ctypes.data)
+        if wrong:
+            raise _unfit_row(wrong - 1)
+        return found
+
+    return scores
+
+
+def _library(data: bytes) -> ctypes.CDLL:
+    """The library in these bytes; raises LoadError. It is closed when nothing refers to it or its functions any more.
+
+    The linker knows a library by its path, and gives what it has already for a path that it has seen: the descriptor,
+    and with it the path, must not be free for another library as long as this one is open.
+    """
+    descriptor = os.memfd_create("compiled-model", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        library = ctypes.CDLL(f"/proc/self/fd/{descriptor}")
+    except OSError as error:
+        os.close(descriptor)
+        raise LoadError("its native library cannot be opened", str(error)) from error
+    weakref.finalize(library, _close_library, library._handle, descriptor).atexit = False
+    return library
+
+
+def _close_library(handle: int, descriptor: int) -> None:
+    _ctypes.dlclose(handle)
+    os.close(descriptor)
+
+
+def _open_graph(data: bytes, record: CompiledRecord, n_columns: int, width: int) -> Scores:
+    """A session with one thread, as everything in a worker; its last output are the scores."""
+    try:
+        import onnxruntime  # optional: only a version with such a form needs it
+    except ImportError as error:
+        raise LoadError(
+            "its graph needs ONNX Runtime: pip install -r requirements/compiled.txt", str(error)
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; warnings are about how graphs could be made faster
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no exception of its own for what is wrong with a graph
+        raise LoadError("its graph cannot be opened", str(error)) from error
+    given, wanted = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
+    dtype = np.dtype(record.dtype)
+
+    def scores(rows: np.ndarray) -> np.ndarray:
+        _check_width(rows, n_columns)
+        if dtype == rows.dtype:
+            cast = np.ascontiguousarray(rows)
+        else:
+            with np.errstate(over="ignore"):  # what does not fit becomes infinite, which is refused
+                cast = np.ascontiguousarray(rows, dtype=dtype)
+        finite = np.isfinite(cast)
+        if not finite.all():
+            raise _unfit_row(int(np.argmin(finite.all(axis=1))))
+        found: np.ndarray = session.run(wanted, {given: cast})[0]
+        return found.astype(np.float64).reshape(len(rows), width)
+
+    return scores
+
+
+#: form -> what opens it: from its bytes, its record, and the numbers of columns and outputs. Raises LoadError.
+OPENERS: Mapping[str, Callable[[bytes, CompiledRecord, int, int], Scores]] = {
+    "treelite": _open_library,
+    "onnx": _open_graph,
+}
+
+
+def _check_width(rows: np.ndarray, n_columns: int) -> None:
+    """A native library would read beyond the end of a row that is too short."""
+    if rows.ndim != 2 or rows.shape[1] != n_columns:
+        raise PredictError(f"rows of shape {rows.shape} where (n_rows, {n_columns}) are taken")
+
+
+def _unfit_row(row: int) -> PredictError:
+    return PredictError(f"row {row} has a value that is missing, infinite or too large for the model")
