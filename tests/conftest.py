@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +29,13 @@ MakeApp = Callable[..., Flask]
 
 
 @pytest.fixture(scope="session")
+def compiler() -> None:
+    """Tests that build native libraries need a C compiler; CI has one."""
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no C compiler: apt-get install gcc libc6-dev")
+
+
+@pytest.fixture(scope="session")
 def toy_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Small models of every kind (see tests/toy_store.py). Shared: copy it before you change it."""
     return publish_toys(Store(tmp_path_factory.mktemp("toys")))
@@ -47,7 +56,7 @@ def app_maker() -> Iterator[MakeApp]:
 
         def make(store: Store | Path, *, start: bool = True, **settings: Any) -> Flask:
             path = store.path if isinstance(store, Store) else store
-            services = wire(Settings(store=path, **settings))
+            services = wire(Settings(store=path, **{"access_log": False, **settings}))
             made.callback(services.close)
             app = create_app(services=services)
             if start:

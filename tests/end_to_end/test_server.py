@@ -92,6 +92,7 @@ def test_metrics_are_right_across_workers(server: Server) -> None:
         replies = list(pool.map(lambda _: server.post("/v2/predict", ROW).status, range(200)))
     assert replies == [200] * 200
     assert count() - before == 200
+    time.sleep(FLUSHED_SECONDS)
     page = server.get("/metrics").body.decode()
     assert 'plumbline_model_ready{model="iris",version="1"} 2.0' in page
     assert "plumbline_requests_in_flight 1.0" in page, "the scrape itself"

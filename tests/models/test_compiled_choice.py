@@ -40,6 +40,8 @@ from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
 from tests.toys import Summing
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(120, 3)).round(2)
 Y = (X[:, 0] + X[:, 1] > 0).astype(int)

@@ -34,6 +34,8 @@ from models.store import Store, StoredVersion
 from schemas.catalog import version_metadata
 from tests.toys import with_files
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(120, 3)).round(2)

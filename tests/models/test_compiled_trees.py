@@ -29,6 +29,8 @@ from models.opening import open_original, open_runtime
 from models.runtimes.compiled_runtime import CompiledRuntime
 from models.store import Store, StoredVersion
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(200, 4)).round(2)
 NUMBER = X[:, 0] + X[:, 1] * X[:, 2]

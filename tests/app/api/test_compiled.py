@@ -12,6 +12,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from models.store import Store
 from tests.conftest import MakeApp, app_maker
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 X = np.random.default_rng(0).normal(size=(80, 3)).round(3)
 MODEL = HistGradientBoostingClassifier(max_iter=4).fit(X, np.where(X[:, 0] > 0, "yes", "no"))
 

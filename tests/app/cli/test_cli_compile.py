@@ -19,6 +19,8 @@ from app.cli.commands import COMMANDS
 from models.manifest import MANIFEST, sealed
 from models.store import Store
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 Run = Callable[..., Result]
 
 
