@@ -59,7 +59,7 @@ check: .venv/dev ## lint, types, layers, tests with branch coverage: what must p
 	$(BIN)/mypy
 	$(BIN)/pytest --cov
 
-bench: .venv/runtime ## compare with other servers: QUICK=1, ARMS="..", MODELS="..", MINUTES=.., COMPARE=old.json
+bench: .venv/dev ## compare with other servers: QUICK=1, ARMS="..", MODELS="..", MINUTES=.., COMPARE=old.json
 	@command -v wrk >/dev/null || { echo 'wrk is missing: run `apt-get install wrk`' >&2; exit 1; }
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ARMS),--arms "$(ARMS)") \
 	  $(if $(MODELS),--models "$(MODELS)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(COMPARE),--compare "$(COMPARE)")

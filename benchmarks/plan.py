@@ -23,6 +23,7 @@ GOAL_RATE, GOAL_CONNECTIONS = 1000.0, 1000
 #: The arms that a reader would pick from, for the loads that take long.
 PICKED = (
     "plumbline",
+    "plumbline-compiled",
     "fastapi-tutorial",
     "fastapi-async",
     "fastapi-batched",
@@ -36,7 +37,7 @@ PICKED = (
 
 #: A rate that few arms reach on one core, for the fastest of them.
 HIGH_RATE, HIGH_CONNECTIONS = 5000.0, 256
-FASTEST = ("plumbline", "fastapi-batched", "fastapi-expert")
+FASTEST = ("plumbline", "plumbline-compiled", "fastapi-batched", "fastapi-expert")
 
 Kind = Literal["main", "side", "open", "two-workers"]
 

@@ -20,6 +20,7 @@ MADE_UP_CPU = "made-up processor (these figures are invented)"
 #: Requests a second at 64 connections with logistic regression.
 SPEED = {
     "plumbline": 5600.0,
+    "plumbline-compiled": 5900.0,
     "flask-tutorial-sync": 1100.0,
     "flask-tutorial-gthread": 1350.0,
     "flask-tutorial-gevent": 1590.0,

@@ -12,6 +12,7 @@ from benchmarks.server_process import NotStarted, running
 
 PROMISED = [
     "plumbline",
+    "plumbline-compiled",
     "flask-tutorial-sync",
     "flask-tutorial-gthread",
     "flask-tutorial-gevent",
