@@ -24,7 +24,7 @@ from benchmarks.plan import MODELS, Cell
 from benchmarks.server_process import cores, running
 
 FILE = ROOT / "benchmarks" / "results" / "ablation.json"
-SECONDS, WARM_UP_SECONDS, REPEATS = 3.0, 1.0, 3
+SECONDS, WARM_UP_SECONDS, REPEATS = 2.0, 1.0, 2
 
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "everything on": {},
