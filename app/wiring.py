@@ -77,13 +77,17 @@ class Services:
 
     def _repeat(self, flush: Callable[[], object]) -> None:
         """What requests only noted is counted and written beside them."""
+        works = True
         while self._started:
             self.concurrency.pause(FLUSH_SECONDS)
             try:
                 if self._started:
                     flush()
-            except Exception:  # a full disk, a closed pipe: the next round may succeed
-                log.exception("metrics or access log could not be written")
+                works = True
+            except Exception:  # a full disk, a closed pipe: a later round may succeed
+                if works:
+                    log.exception("metrics or access log could not be written")
+                works = False
 
 
 def wire(settings: Settings, shared: Shared | None = None) -> Services:
@@ -103,9 +107,7 @@ def wire(settings: Settings, shared: Shared | None = None) -> Services:
         return open_served(artifact, concurrency, batch_wish(settings, artifact.manifest.name), model)
 
     engine = Engine(Loader(catalog, rule, concurrency, open_version, observers), observers)
-    access_log: AccessLog = (
-        JsonLines(beside=concurrency.on_thread) if settings.access_log else NullAccessLog()
-    )
+    access_log: AccessLog = JsonLines(pause=concurrency.pause) if settings.access_log else NullAccessLog()
     return Services(settings, store, engine, metrics, access_log, concurrency)
 
 

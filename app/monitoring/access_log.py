@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TextIO
 
 import orjson
+from gevent import monkey
 
 from app.serving.messages import Target
 
 #: So many lines may wait for an output that takes none; what comes then is counted instead.
 MAX_WAITING = 100_000
-SLICE = 500
+#: Between two slices of so many lines requests have their turn.
+SLICE, PAUSE_SECONDS = 50, 0.0005
+#: How often a full pipe is looked at again.
+BLOCKED_SECONDS = 0.01
 #: PIPE_BUF of Linux: a write up to this size is never mixed with another process's (pipe(7)).
 ATOMIC_BYTES = 4096
 
@@ -64,14 +71,10 @@ class NullAccessLog:
 class JsonLines:
     """Lines on ``stream``; without one on what is standard output at the time."""
 
-    def __init__(
-        self,
-        stream: TextIO | None = None,
-        beside: Callable[[Callable[[], None]], None] = lambda write: write(),
-    ) -> None:
-        """``beside`` runs a write that may block, and waits for it without holding up anybody else."""
+    def __init__(self, stream: TextIO | None = None, pause: Callable[[float], None] = time.sleep) -> None:
+        """``pause`` lets everybody else go on for so many seconds."""
         self._stream = stream
-        self._beside = beside
+        self._pause = pause
         self._waiting: deque[Finished] = deque()
         self._dropped = 0
         self._writing = False
@@ -92,6 +95,8 @@ class JsonLines:
             while self._waiting:
                 count = min(len(self._waiting), SLICE)
                 self._write([_line(self._waiting.popleft()) for _ in range(count)])
+                if self._waiting:
+                    self._pause(PAUSE_SECONDS)
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 told = {"level": "WARNING", "message": f"{dropped} lines were dropped"}
@@ -102,13 +107,23 @@ class JsonLines:
 
     def _write(self, lines: Sequence[bytes]) -> None:
         stream = self._stream or sys.stdout
+        try:
+            fd = stream.fileno()
+        except (OSError, ValueError):  # not a file of the system's
+            stream.write(b"".join(lines).decode())
+            return
+        for piece in _together(lines):
+            while not _takes(fd):
+                self._pause(BLOCKED_SECONDS)
+            os.write(fd, piece)
 
-        def write() -> None:
-            for text in _together(lines):
-                stream.write(text.decode())
-                stream.flush()
 
-        self._beside(write)
+def _takes(fd: int) -> bool:
+    """Whether a write of ``ATOMIC_BYTES`` would not wait. So no thread is needed, which would have to fight for the
+    interpreter with the one that answers requests."""
+    poll = monkey.get_original("select", "poll")()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def _together(lines: Sequence[bytes]) -> Iterator[bytes]:

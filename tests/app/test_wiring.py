@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from app.config import Settings
 from app.monitoring.access_log import ATOMIC_BYTES, Finished, JsonLines
@@ -46,38 +49,48 @@ def test_a_failed_write_does_not_end_the_log(tmp_path: Path) -> None:
     assert stream.failures == 0
 
 
-def test_the_last_lines_are_written_when_a_write_is_under_way(tmp_path: Path) -> None:
-    release = threading.Event()
-
-    def slowly(write: Callable[[], None]) -> None:
-        release.wait(5)
-        write()
-
+def test_a_pipe_that_nobody_reads_holds_up_nobody_and_gets_its_lines_later(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"\n" * 65536)
+    os.set_blocking(write, True)
     services = wire(Settings(store=tmp_path))
-    stream = io.StringIO()
-    services.access_log = JsonLines(stream, slowly)
-    services.start()
-    services.access_log.add(finished("first"))
-    time.sleep(0.3)
-    services.access_log.add(finished("last"))
-    threading.Timer(0.2, release.set).start()
-    services.close()
-    assert '"first"' in stream.getvalue() and '"last"' in stream.getvalue()
+    with os.fdopen(write, "w") as stream, os.fdopen(read, "rb") as reader:
+        services.access_log = JsonLines(stream)
+        services.start()
+        began = time.monotonic()
+        for name in ("first", "second"):
+            services.access_log.add(finished(name))
+            time.sleep(0.2)
+        services.access_log.add(finished("last"))
+        assert time.monotonic() - began < 2
+        found: list[bytes] = []
+        drain = threading.Thread(target=lambda: found.append(reader.read()))
+        threading.Timer(0.3, drain.start).start()
+        services.close()
+        stream.close()
+        wait_until(lambda: bool(found))
+    assert all(f'"{name}"'.encode() in found[0] for name in ("first", "second", "last"))
 
 
-def test_lines_of_several_workers_are_not_mixed_in_a_pipe() -> None:
+def test_lines_of_several_workers_are_not_mixed_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole lines, in writes that a pipe takes at once."""
-    written: list[int] = []
+    written: list[bytes] = []
+    real = os.write
 
-    class Counting(io.StringIO):
-        def write(self, text: str) -> int:
-            written.append(len(text.encode()))
-            assert text.endswith("\n")
-            return super().write(text)
+    def counting(fd: int, data: bytes) -> int:
+        written.append(data)
+        return real(fd, data)
 
-    log = JsonLines(Counting())
-    for i in range(2000):
-        log.add(finished(str(i), "/" + "x" * (i % 250)))
-    assert log.flush()
-    assert max(written) <= ATOMIC_BYTES <= os.pathconf("/", "PC_PIPE_BUF")
+    monkeypatch.setattr("app.monitoring.access_log.os.write", counting)
+    with tempfile.TemporaryFile("w") as stream:
+        log = JsonLines(stream)
+        for i in range(2000):
+            log.add(finished(str(i), "/" + "x" * (i % 250)))
+        assert log.flush()
+    assert max(map(len, written)) <= ATOMIC_BYTES <= os.pathconf("/", "PC_PIPE_BUF")
+    assert all(data.endswith(b"\n") for data in written)
+    assert b"".join(written).count(b"\n") == 2000
     assert len(written) < 500
