@@ -1,6 +1,6 @@
 """What a fresh server costs: cold start, memory a worker, and the time of one row for each demo model.
 
-``python -m benchmarks.footprint [--workers N]`` starts gunicorn as ``make serve`` does, on a free port with the demo
+``python -m benchmarks.footprint [--workers N] [--write]`` starts gunicorn as ``make serve`` does, on a free port with the demo
 models, and prints a table. Figures of one machine in one run: read them as such.
 """
 
@@ -22,6 +22,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.blocks import replace_block
+from benchmarks.environments import ROOT
 from models.store import Store
 from models.zoo import publish_all
 
@@ -33,11 +35,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory) / "store"
         publish_all(Store(store))
         figures = measure(store, options.workers)
+    if options.write:
+        replace_block("footprint", table(figures), ROOT / "README.md")
     print(json.dumps(figures, indent=2) if options.json else table(figures))
 
 
