@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -28,11 +28,25 @@ hypothesis.settings.load_profile("plumbline")
 MakeApp = Callable[..., Flask]
 
 
+def missing(reason: str) -> NoReturn:
+    """End a test that needs what this machine lacks: skipped, but a failure in CI, which installs everything."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def compiler() -> None:
-    """Tests that build native libraries need a C compiler; CI has one."""
+    """Tests that build native libraries need a C compiler."""
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no C compiler: apt-get install gcc libc6-dev")
+        missing("no C compiler: apt-get install gcc libc6-dev")
+
+
+@pytest.fixture(scope="session")
+def wrk() -> None:
+    """Tests that load servers need wrk."""
+    if shutil.which("wrk") is None:
+        missing("wrk is not installed: apt-get install wrk")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -56,7 +55,7 @@ def test_the_committed_figures_are_within_the_limits() -> None:
         assert abs(p["p50_off"]) <= found["p50_limit"] == 0.20
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
+@pytest.mark.usefixtures("wrk")
 def test_both_generators_load_a_real_server() -> None:
     """That they agree is a matter of a quiet machine; here each must get answers, and no errors."""
     with running(ARMS["plumbline"], "lr", None) as server:

@@ -21,6 +21,7 @@ from sklearn.linear_model import LinearRegression
 
 from models.archive import export_version
 from models.store import Store
+from tests.conftest import missing
 from tests.deploy.dockerfile_runner import Instruction, Stage, build, is_ignored, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,7 @@ def why_not() -> str | None:
 @pytest.fixture(scope="module")
 def image() -> Iterator[Stage]:
     if reason := why_not():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+        missing(reason)
     # Not tmp_path: pytest keeps those, and this is most of a gigabyte.
     with tempfile.TemporaryDirectory(prefix="plumbline-image-") as scratch:
         yield build(ROOT, Path(scratch))
