@@ -16,7 +16,7 @@ one thread.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from benchmarks import wires
@@ -82,42 +82,32 @@ _RAY_FAST_ENV = {
     "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "{work}/haproxy/server-state",
 }
 
+_PLUMBLINE = Arm(
+    name="plumbline",
+    form="tuned",
+    note="this project as it is checked out, with its own defaults, the access log among them",
+    argv="{bin}/gunicorn wsgi:app --config {root}/gunicorn.conf.py --chdir {root}",
+    prepare="{bin}/flask models publish bench {model} --data {sample}",
+    env={
+        "PLUMBLINE_STORE": "{work}/store",
+        "PLUMBLINE_DEFAULT_MODEL": "bench",
+        "PLUMBLINE_LOG_LEVEL": "warning",
+        "PLUMBLINE_RUN_DIR": "{work}/run",
+        "HOST": "127.0.0.1",
+        "PORT": "{port}",
+        "WORKERS": "{workers}",
+    },
+    ready_path="/ready",
+    processes=2,
+)
+
 _TABLE = (
-    Arm(
-        name="plumbline",
-        form="tuned",
-        note="this project as it is checked out, with its own defaults, the access log among them",
-        argv="{bin}/gunicorn wsgi:app --config {root}/gunicorn.conf.py --chdir {root}",
-        prepare="{bin}/flask models publish bench {model} --data {sample}",
-        env={
-            "PLUMBLINE_STORE": "{work}/store",
-            "PLUMBLINE_DEFAULT_MODEL": "bench",
-            "PLUMBLINE_LOG_LEVEL": "warning",
-            "PLUMBLINE_RUN_DIR": "{work}/run",
-            "HOST": "127.0.0.1",
-            "PORT": "{port}",
-            "WORKERS": "{workers}",
-        },
-        ready_path="/ready",
-        processes=2,
-    ),
-    Arm(
+    _PLUMBLINE,
+    replace(
+        _PLUMBLINE,
         name="plumbline-compiled",
-        form="tuned",
         note="the same, with the model published as --compile auto",
-        argv="{bin}/gunicorn wsgi:app --config {root}/gunicorn.conf.py --chdir {root}",
-        prepare="{bin}/flask models publish bench {model} --data {sample} --compile auto",
-        env={
-            "PLUMBLINE_STORE": "{work}/store",
-            "PLUMBLINE_DEFAULT_MODEL": "bench",
-            "PLUMBLINE_LOG_LEVEL": "warning",
-            "PLUMBLINE_RUN_DIR": "{work}/run",
-            "HOST": "127.0.0.1",
-            "PORT": "{port}",
-            "WORKERS": "{workers}",
-        },
-        ready_path="/ready",
-        processes=2,
+        prepare=f"{_PLUMBLINE.prepare} --compile auto",
     ),
     Arm(
         name="flask-tutorial-sync",

@@ -24,6 +24,7 @@ from rich.progress import track
 
 from benchmarks.blocks import replace_block
 from benchmarks.environments import ROOT
+from benchmarks.processes import pss_bytes_of
 from models.store import Store
 from models.zoo import publish_all
 
@@ -73,8 +74,8 @@ def measure(store: Path, workers: int) -> dict[str, object]:
             "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
             "workers": workers,
             "cold_start_seconds": round(first, 2),
-            "pss_worker_mib": [round(_pss_mib(int(pid)), 1) for pid in children],
-            "pss_arbiter_mib": round(_pss_mib(server.pid), 1),
+            "pss_worker_mib": [round(pss_bytes_of(int(pid)) / 2**20, 1) for pid in children],
+            "pss_arbiter_mib": round(pss_bytes_of(server.pid) / 2**20, 1),
             "one_row_p50_ms": {name: round(ms[0], 2) for name, ms in latency.items()},
             "one_row_p99_ms": {name: round(ms[1], 2) for name, ms in latency.items()},
         }
@@ -135,13 +136,6 @@ def _get(port: int, path: str) -> dict[str, object]:
         return found
     finally:
         connection.close()
-
-
-def _pss_mib(pid: int) -> float:
-    """Proportional set size: a page shared by n processes counts 1/n in each."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    line = next(line for line in text.splitlines() if line.startswith("Pss:"))
-    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

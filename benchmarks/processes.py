@@ -61,7 +61,7 @@ class ProcessTree:
 
     def pss_bytes(self) -> int:
         """Memory of the whole tree: each page shared by n processes counts for 1/n in each of them."""
-        return sum(_pss_bytes(stat.pid) for stat in self.processes())
+        return sum(pss_bytes_of(stat.pid) for stat in self.processes())
 
     def cpu_seconds(self) -> float:
         """CPU time of the whole tree, of children that ended and were waited for too."""
@@ -96,7 +96,8 @@ def _stat(pid: int) -> Stat | None:
     return Stat(pid, int(fields[1]), fields[0], int(fields[19]), ticks / TICKS_A_SECOND)
 
 
-def _pss_bytes(pid: int) -> int:
+def pss_bytes_of(pid: int) -> int:
+    """Proportional set size of one process: a page shared by n of them counts 1/n in each. 0 for one that has ended."""
     for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024

@@ -108,16 +108,7 @@ def main(as_json: bool, write: bool) -> None:
         served = services.engine.loader.version(target)
         rows = np.array([row])
         answered = served.answer(rows, {})
-        predict = asking(app, body)
-        calls = {
-            "Flask, constant view": asking(constant(Flask), body),
-            "LeanFlask, constant view": asking(constant(LeanFlask), body),
-            "prediction, the model's answer given": predict,
-            "prediction, one row of the logistic regression": asking(app, body),
-            "the model's call alone": lambda: served.answer(rows, {}),
-        }
-        whole = calls["prediction, one row of the logistic regression"]
-        real = served.answer
+        predict, real = asking(app, body), served.answer
 
         def given() -> Any:
             served.answer = lambda *asked, **more: answered
@@ -126,9 +117,15 @@ def main(as_json: bool, write: bool) -> None:
             finally:
                 served.answer = real
 
-        calls["prediction, the model's answer given"] = given
-        calls["prediction, one row of the logistic regression"] = whole
-        found = microseconds(calls)
+        found = microseconds(
+            {
+                "Flask, constant view": asking(constant(Flask), body),
+                "LeanFlask, constant view": asking(constant(LeanFlask), body),
+                "prediction, the model's answer given": given,
+                "prediction, one row of the logistic regression": predict,
+                "the model's call alone": lambda: real(rows, {}),
+            }
+        )
         services.close()
     if as_json:
         print(orjson.dumps(found).decode())

@@ -30,7 +30,7 @@ class PlainRequest(Request):
         self.environ = environ
         self.shallow = shallow
         self.method = environ.get("REQUEST_METHOD", "GET").upper()
-        self.path = "/" + _text(environ, "PATH_INFO").lstrip("/")
+        self.path = "/" + _path(environ).lstrip("/")
         if populate_request and not shallow:
             environ["werkzeug.request"] = self
 
@@ -53,7 +53,7 @@ def this_request() -> PlainRequest:
     return cast(PlainRequest, proxy._get_current_object())  # type: ignore[attr-defined]
 
 
-def _text(environ: Mapping[str, Any], key: str) -> str:
+def _path(environ: Mapping[str, Any]) -> str:
     """PEP 3333 keeps bytes in text: they are UTF-8."""
-    text: str = environ.get(key) or ""
+    text: str = environ.get("PATH_INFO") or ""
     return text if text.isascii() else text.encode("latin-1").decode(errors="replace")
