@@ -23,28 +23,37 @@ class MalformedBody(Exception):
 
 def parse(body: bytes) -> Any:
     """The JSON value; raises MalformedBody."""
+    return read(body)[0]
+
+
+def read(body: bytes) -> tuple[Any, bool]:
+    """The JSON value, and whether it surely is an object of one name whose every scalar is a number; raises MalformedBody."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedBody(_explain(body, error)) from error
-    if not _is_plain_matrix(body, value):
+    last_quote = body.rfind(b'"')
+    if not _is_plain_matrix(body, value, last_quote):
         _check_thoroughly(body, value)
-    return value
+        return value, False
+    # Beside numbers there can only be true, false and null now.
+    return value, len(value) == 1 and body.find(b"r", last_quote) < 0 and body.find(b"l", last_quote) < 0
 
 
-def _is_plain_matrix(body: bytes, value: Any) -> bool:
+def _is_plain_matrix(body: bytes, value: Any, last_quote: int) -> bool:
     """Whether ``value`` surely is an object of scalars, lists and lists of lists, with no key dropped.
 
     Every bracket and quotation mark that such a value needs is counted; if the text has exactly these, it holds
-    nothing else: no string, no deeper list, no second object. A few hundred nanoseconds for a row.
+    nothing else: no string, no deeper list, no second object. A few hundred nanoseconds for a row. In long texts ``find``
+    and ``replace`` are several times faster than ``count``.
     """
-    if type(value) is not dict or b"\\" in body or body.count(b'"') != 2 * len(value):
+    if type(value) is not dict or b"\\" in body or body.count(b'"', 0, last_quote + 1) != 2 * len(value):
         return False
     opened = 0
     for item in value.values():
         if type(item) is list:
             opened += 1 + list(map(type, item)).count(list)
-    return body.count(b"[") == opened and body.count(b"{") == 1
+    return len(body) - len(body.replace(b"[", b"")) == opened and body.find(b"{") == body.rfind(b"{")
 
 
 def _check_thoroughly(body: bytes, value: Any) -> None:

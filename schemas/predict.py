@@ -32,15 +32,18 @@ class PredictSchemas:
         self.single = Schema.from_dict({"features": RowField(rows, required=True), **parameters})()
         self.batch = Schema.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
 
-    def read_single(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """A row as ndarray of shape (1, n_columns), and the parameters by name."""
+    def read_single(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
+        """A row as ndarray of shape (1, n_columns), and the parameters by name.
+
+        ``numbers`` : every scalar in the body is known to be a number, as ``json_body.read`` tells.
+        """
         if self._is_envelope_of("features", body):
-            matrix = self._rows.read_one(body["features"])
+            matrix = self._rows.read_one(body["features"], numbers=numbers)
             if matrix is not None:
                 return matrix, {}
         if not isinstance(body, dict):
             raise InputError([Fault((), "not an object", 'such as {"features": [..]}', shown(body))])
-        if not self._is_bare(body):
+        if not self.is_bare(body):
             loaded = self._load(self.single, body)
             return loaded["features"], loaded.get("parameters", {})
         if isinstance(body.get("inputs"), list) and self.signature.index("inputs") is None:
@@ -58,10 +61,10 @@ class PredictSchemas:
             raise InputError(map(self._as_bare, error.faults)) from None
         return loaded["features"], loaded.get("parameters", {})
 
-    def read_batch(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name."""
+    def read_batch(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
+        """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name. ``numbers`` : as in ``read_single``."""
         if self._is_envelope_of("inputs", body) and 1 <= len(body["inputs"]) <= self._max_rows:
-            matrix, _ = self._rows.read(body["inputs"])
+            matrix, _ = self._rows.read(body["inputs"], numbers=numbers)
             if matrix is not None:
                 return matrix, {}
         if not isinstance(body, dict):
@@ -69,14 +72,24 @@ class PredictSchemas:
         loaded = self._load(self.batch, body)
         return loaded["inputs"], loaded.get("parameters", {})
 
-    def located(self, error: InputError, body: Any, *, single: bool) -> InputError:
-        """Faults that the model itself found, at rows and parameters, placed as the request has them."""
+    def is_bare(self, body: Mapping[str, Any]) -> bool:
+        """Whether the body of a single request is the row itself. A value of a column is never a list or an object, so an
+        envelope can be told even from a column of the same name."""
+        if "features" not in body:
+            return True
+        if isinstance(body["features"], (list, dict)):
+            return False
+        return not self.signature.named or self.signature.index("features") is not None
+
+    def located(self, error: InputError, *, single: bool, bare: bool) -> InputError:
+        """Faults that the model itself found, at rows and parameters, placed as the request has them. ``bare`` : see
+        ``is_bare``."""
         placed = [f.under("inputs") if f.loc[:1] and isinstance(f.loc[0], int) else f for f in error.faults]
         if single:
             placed = [
                 replace(f, loc=("features", *f.loc[2:])) if f.loc[:1] == ("inputs",) else f for f in placed
             ]
-            placed = [self._as_bare(f) for f in placed] if self._is_bare(body) else placed
+            placed = [self._as_bare(f) for f in placed] if bare else placed
         return InputError(placed)
 
     def _as_bare(self, fault: Fault) -> Fault:
@@ -128,14 +141,6 @@ class PredictSchemas:
             and type(body.get(key)) is list
             and not self.signature.parameters
         )
-
-    def _is_bare(self, body: Mapping[str, Any]) -> bool:
-        """A value of a column is never a list or an object, so an envelope can be told even from a column of
-        the same name."""
-        if "features" not in body:
-            return True
-        column = not self.signature.named or self.signature.index("features") is not None
-        return column and not isinstance(body["features"], (list, dict))
 
 
 def reply_body(

@@ -9,14 +9,14 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeou
 
 from app.api.request import PlainRequest
 from app.serving.deadline import TimedOut, time_limit
-from schemas.json_body import parse
+from schemas.json_body import read
 
 HEADER = "'Content-Type: application/json'"
 CUT_SHORT = "the body did not arrive whole: it ended early, or its chunks are malformed"
 
 
-def read_json(request: PlainRequest) -> Any:
-    """The JSON value of the body.
+def read_json(request: PlainRequest) -> tuple[Any, bool]:
+    """The JSON value of the body, and whether it is known to hold numbers only, as ``json_body.read`` says.
 
     Raises UnsupportedMediaType, RequestTimeout, RequestEntityTooLarge, BadRequest or MalformedBody.
     """
@@ -37,8 +37,8 @@ def read_json(request: PlainRequest) -> Any:
         body = stream.read(length)
         if len(body) < length:
             raise BadRequest(CUT_SHORT)
-        return parse(body)
-    return parse(_wait_for_body(request, most))
+        return read(body)
+    return read(_wait_for_body(request, most))
 
 
 def _wait_for_body(request: PlainRequest, most: int) -> bytes:

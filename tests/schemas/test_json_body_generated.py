@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.json_body import MAX_DEPTH, MalformedBody, parse
+from schemas.json_body import MAX_DEPTH, MalformedBody, parse, read
 
 
 class Refused(Exception):
@@ -116,3 +116,43 @@ def test_the_fast_parser_agrees_with_a_slow_one(text: str) -> None:
             parse(body)
     else:
         assert repr(parse(body)) == repr(expected)
+
+
+def scalars(value: Any) -> list[Any]:
+    """Everything in the value that holds nothing else."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [s for item in value for s in scalars(item)] if isinstance(value, list) else [value]
+
+
+LITERALS = st.one_of(NUMBERS, NUMBERS, st.sampled_from(["true", "false", "null", '"x"']))
+MIXED = st.lists(LITERALS, max_size=4).map(lambda cells: f"[{', '.join(cells)}]")
+MIXED_ROWS = st.lists(MIXED, max_size=3).map(lambda rows: f"[{','.join(rows)}]")
+
+
+@settings(max_examples=1000)
+@given(st.one_of(TEXTS, member_lists(st.one_of(MIXED, MIXED_ROWS))))
+def test_what_is_said_to_hold_numbers_only_does(text: str) -> None:
+    try:
+        value, numbers = read(text.encode())
+    except MalformedBody:
+        return
+    if numbers:
+        assert set(map(type, scalars(value))) <= {int, float}
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ('{"inputs": [[1, 2.5], [3, -4e2]]}', True),
+        ('{"features": [1, 2.5]}', True),
+        ('{"inputs": [[1, true]]}', False),
+        ('{"inputs": [[1, false]]}', False),
+        ('{"inputs": [[1, null]]}', False),
+        ('{"inputs": [[1, "2"]]}', False),
+        ('{"inputs": [[1, [2]]]}', False),
+        ('{"inputs": [[true]], "k": 1}', False),
+    ],
+)
+def test_a_matrix_of_numbers_is_known_as_one(text: str, numbers: bool) -> None:
+    assert read(text.encode())[1] is numbers

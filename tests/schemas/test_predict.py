@@ -255,13 +255,16 @@ def test_faults_that_the_model_finds_are_placed_as_the_request_has_them() -> Non
     found = InputError([Fault((0, "day"), "too late"), Fault(("parameters", "k"), "too many")])
     bare = {"day": "2026-01-01", "k": 3}
     envelope = {"features": {"day": "2026-01-01"}, "parameters": {"k": 3}}
-    assert [f.loc for f in read.located(found, bare, single=True).faults] == [("day",), ("k",)]
-    assert [f.loc for f in read.located(found, envelope, single=True).faults] == [
+    assert [f.loc for f in read.located(found, single=True, bare=read.is_bare(bare)).faults] == [
+        ("day",),
+        ("k",),
+    ]
+    assert [f.loc for f in read.located(found, single=True, bare=read.is_bare(envelope)).faults] == [
         ("features", "day"),
         ("parameters", "k"),
     ]
     many = InputError([Fault((2, "day"), "too late")])
-    assert [f.loc for f in read.located(many, {"inputs": []}, single=False).faults] == [("inputs", 2, "day")]
+    assert [f.loc for f in read.located(many, single=False, bare=False).faults] == [("inputs", 2, "day")]
 
 
 def test_a_misspelt_parameter_beside_the_columns_is_recognised() -> None:
