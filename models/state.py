@@ -18,12 +18,16 @@ from models.files import Files, read_if_there
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Aliases and tags name version numbers; ``highest`` is the largest number ever given."""
+    """Aliases and tags name version numbers; ``highest`` is the largest number ever given.
+
+    ``previous`` : the versions that were stable before, the last one last; a rollback takes it away.
+    """
 
     highest: int = 0
     aliases: dict[str, int] = field(default_factory=dict)
     tags: dict[str, int] = field(default_factory=dict)
     traffic: Mapping[str, Any] | None = None
+    previous: list[int] = field(default_factory=list)
 
 
 def read_state(directory: Path) -> State:
@@ -33,7 +37,8 @@ def read_state(directory: Path) -> State:
         return State()
     try:
         state = State(**orjson.loads(raw))
-        if not {type(n) for n in (state.highest, *state.aliases.values(), *state.tags.values())} <= {int}:
+        numbers = (state.highest, *state.aliases.values(), *state.tags.values(), *state.previous)
+        if not {type(n) for n in numbers} <= {int}:
             raise ValueError("a version that is no number")
         return state
     except (ValueError, TypeError, AttributeError) as error:
@@ -74,15 +79,19 @@ class Change:
         data = orjson.dumps(asdict(state), option=orjson.OPT_INDENT_2)
         self.files.replace(self.store / self.name / "state.json", data)
 
-    def record(self, what: str, **details: Any) -> None:
-        """Add the change to the history and give the store another generation."""
+    def record(self, what: str, *, who: str = "", **details: Any) -> str:
+        """Add the change to the history and give the store another generation, which is returned.
+
+        ``who`` : by default the user of this process.
+        """
         when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         said = {key: value for key, value in details.items() if value not in (None, "", [])}
-        line = orjson.dumps({"when": when, "who": _who(), "what": what, **said})
+        line = orjson.dumps({"when": when, "who": who or _who(), "what": what, **said})
         self.files.append_line(self.store / self.name / "history.jsonl", line)
         current = read_generation(self.store)
         number = int(current) + 1 if current.isdigit() else 1
         self.files.replace(self.store / "generation", str(number).encode())
+        return str(number)
 
 
 def _who() -> str:

@@ -191,7 +191,7 @@ class Store:
             with self.files.locked(directory / f"{staging.name}.lock"):
                 for path, data in files.items():
                     self.files.write(staging / path, data)
-                with self._change(name) as change:
+                with self.change(name) as change:
                     state = read_state(directory)
                     number = max([state.highest, *self._versions(name)]) + 1
                     manifest = replace(manifest, version=number)
@@ -219,7 +219,7 @@ class Store:
         check_tag(tag)
         with store_errors(self.path):
             self.versions(name)
-            with self._change(name) as change:
+            with self.change(name) as change:
                 if version not in self._versions(name):
                     raise VersionNotFound(name, str(version), map(str, self.versions(name)))
                 state = read_state(self.path / name)
@@ -233,7 +233,7 @@ class Store:
         """
         with store_errors(self.path):
             self.versions(name)
-            with self._change(name) as change:
+            with self.change(name) as change:
                 if version not in self._versions(name):
                     raise VersionNotFound(name, str(version), map(str, self.versions(name)))
                 holding = [alias for alias, held in self.state(name).aliases.items() if held == version]
@@ -249,13 +249,20 @@ class Store:
         """Remove every version of a model; its numbers are never given again. Raises ModelNotFound."""
         with store_errors(self.path):
             self.versions(name)
-            with self._change(name) as change:
+            with self.change(name) as change:
                 versions, stable = self._versions(name), self.state(name).aliases["stable"]
                 # Stable goes last: until the model is gone its name keeps answering with the same version.
                 self._remove(change, name, [v for v in versions if v != stable])
                 change.set_state(replace(read_state(self.path / name), aliases={}, traffic=None))
                 self._remove(change, name, [v for v in versions if v == stable])
                 change.record("delete", versions=versions, why=why)
+
+    @contextmanager
+    def change(self, name: str) -> Iterator[Change]:
+        """Hold the store's lock for one change of one model."""
+        self.files.make_dir(self.path)
+        with self.files.locked(self.path / "lock"):
+            yield Change(self.files, self.path, name)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -267,18 +274,13 @@ class Store:
                 return []
         return sorted(n for e in entries if (n := version_number(e.name)) is not None and e.is_dir())
 
-    @contextmanager
-    def _change(self, name: str) -> Iterator[Change]:
-        """Hold the store's lock for one change of one model."""
-        self.files.make_dir(self.path)
-        with self.files.locked(self.path / "lock"):
-            yield Change(self.files, self.path, name)
-
     def _remove(self, change: Change, name: str, versions: Sequence[int]) -> None:
         state = read_state(self.path / name)
         tags = {tag: version for tag, version in state.tags.items() if version not in versions}
+        previous = [version for version in state.previous if version not in versions]
         # The numbers must be on record before the directories go, or a crash between would free them.
-        change.set_state(replace(state, highest=max([state.highest, *self._versions(name)]), tags=tags))
+        highest = max([state.highest, *self._versions(name)])
+        change.set_state(replace(state, highest=highest, tags=tags, previous=previous))
         for version in versions:
             leftover = self.path / name / f"{STAGING}deleted-{version}-{os.urandom(4).hex()}"
             self.files.rename(self.path / name / str(version), leftover)

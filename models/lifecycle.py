@@ -1,0 +1,133 @@
+"""Which version answers: a promotion, a rollback, an alias moved, each one atomic change that the history records.
+
+Only the store changes here. Proving a version first and waiting for the workers is the business of whoever serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from models.errors import Conflict, VersionNotFound
+from models.files import store_errors
+from models.state import Change, State, read_state
+from models.store import Store
+
+#: So many versions back a rollback reaches.
+MOST_PREVIOUS = 100
+
+#: A metric whose name holds one of these is better when it is smaller.
+SMALLER_IS_BETTER = ("error", "loss", "mae", "mse", "mape", "deviance", "perplexity", "brier")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a verb did. ``before`` and ``after`` : versions; ``generation`` : of the store, with this change in it."""
+
+    name: str
+    verb: str
+    alias: str
+    before: int | None
+    after: int | None
+    generation: str
+
+
+def promote(
+    store: Store,
+    name: str,
+    version: int,
+    *,
+    expected: int | None = None,
+    if_better: str | None = None,
+    why: str = "",
+    who: str = "",
+) -> Changed:
+    """Let the version be stable. One that is stable already stays so, and nothing is recorded.
+
+    expected : what the caller believes to be stable now; Conflict if it is another.
+    if_better : a metric that both versions recorded; Conflict unless this version's is better.
+    Raises ModelNotFound, VersionNotFound, Conflict or a LoadError.
+    """
+    with store_errors(store.path):
+        store.versions(name)
+        with store.change(name) as change:
+            if version not in (live := store.versions(name)):
+                raise VersionNotFound(name, str(version), map(str, live))
+            state = read_state(store.path / name)
+            before = _stable(state, name, expected)
+            if before == version:
+                return Changed(name, "promote", "stable", before, version, store.generation())
+            if if_better is not None:
+                _check_better(store, name, before, version, if_better)
+            previous = [*state.previous, before][-MOST_PREVIOUS:]
+            return _move_stable(change, "promote", replace(state, previous=previous), version, why, who)
+
+
+def rollback(
+    store: Store, name: str, *, expected: int | None = None, why: str = "", who: str = ""
+) -> Changed:
+    """Let the version be stable that was before, and so on back through the history; raises as ``promote``."""
+    with store_errors(store.path):
+        store.versions(name)
+        with store.change(name) as change:
+            state = read_state(store.path / name)
+            before = _stable(state, name, expected)
+            left = list(state.previous)
+            while left and left[-1] == before:
+                left.pop()
+            if not left:
+                raise Conflict(f"{name} has no version that was stable before version {before}")
+            return _move_stable(change, "rollback", replace(state, previous=left[:-1]), left[-1], why, who)
+
+
+def set_alias(
+    store: Store, name: str, alias: str, version: int | None, *, why: str = "", who: str = ""
+) -> Changed:
+    """Let ``canary`` or ``shadow`` name the version, or nothing."""
+    with store_errors(store.path):
+        store.versions(name)
+        with store.change(name) as change:
+            if version is not None and version not in (live := store.versions(name)):
+                raise VersionNotFound(name, str(version), map(str, live))
+            state = read_state(store.path / name)
+            before = state.aliases.get(alias)
+            if before == version:
+                return Changed(name, "alias", alias, before, version, store.generation())
+            aliases = {key: held for key, held in state.aliases.items() if key != alias}
+            change.set_state(
+                replace(state, aliases=aliases if version is None else {**aliases, alias: version})
+            )
+            generation = change.record("alias", who=who, alias=alias, before=before, version=version, why=why)
+            return Changed(name, "alias", alias, before, version, generation)
+
+
+def _stable(state: State, name: str, expected: int | None) -> int:
+    stable = state.aliases["stable"]
+    if expected is not None and stable != expected:
+        raise Conflict(
+            f"{name}:stable is version {stable} by now, not {expected}; look again before changing it"
+        )
+    return stable
+
+
+def _move_stable(change: Change, verb: str, state: State, version: int, why: str, who: str) -> Changed:
+    before = state.aliases["stable"]
+    change.set_state(replace(state, aliases={**state.aliases, "stable": version}))
+    generation = change.record(verb, who=who, before=before, version=version, why=why)
+    return Changed(change.name, verb, "stable", before, version, generation)
+
+
+def _check_better(store: Store, name: str, before: int, version: int, metric: str) -> None:
+    found = []
+    for number in (before, version):
+        metrics = store.get(name, number).manifest.metrics or {}
+        if metric not in metrics:
+            listed = ", ".join(sorted(metrics)) or "none"
+            raise Conflict(f"{name}:{number} recorded no metric {metric!r} (it has: {listed})")
+        found.append(metrics[metric])
+    smaller = any(word in metric.lower() for word in SMALLER_IS_BETTER)
+    better = found[1] < found[0] if smaller else found[1] > found[0]
+    if not better:
+        raise Conflict(
+            f"{metric} of {name}:{version} is {found[1]:g}, which is not {'less' if smaller else 'more'} than "
+            f"{found[0]:g} of version {before}; nothing was changed"
+        )
