@@ -6,6 +6,7 @@
     │   ├── ModelNotFound
     │   └── VersionNotFound
     ├── InvalidName             a model name, tag or version that the rules do not allow
+    ├── InvalidRule             a traffic rule that says what no rule can say
     ├── Conflict                the store's state forbids it (a version that an alias names, a taken tag)
     ├── PublishError            what was given cannot become a version
     ├── CompileError            a model has no compiled form of some kind; the original serves
@@ -86,6 +87,10 @@ class VersionNotFound(NotFound):
 
 class InvalidName(PlumblineError):
     """A model name, tag or version reference that the naming rules do not allow."""
+
+
+class InvalidRule(PlumblineError):
+    """A traffic rule that is none."""
 
 
 class Conflict(PlumblineError):

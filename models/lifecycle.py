@@ -1,4 +1,4 @@
-"""Which version answers: a promotion, a rollback, an alias moved, each one atomic change that the history records.
+"""Which version answers: a promotion, a rollback, a traffic rule, each one atomic change that the history records.
 
 Only the store changes here. Proving a version first and waiting for the workers is the business of whoever serves.
 """
@@ -6,11 +6,13 @@ Only the store changes here. Proving a version first and waiting for the workers
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from models.errors import Conflict, VersionNotFound
 from models.files import store_errors
 from models.state import Change, State, read_state
 from models.store import Store
+from models.traffic import Rule
 
 #: So many versions back a rollback reaches.
 MOST_PREVIOUS = 100
@@ -21,13 +23,13 @@ SMALLER_IS_BETTER = ("error", "loss", "mae", "mse", "mape", "deviance", "perplex
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a verb did. ``before`` and ``after`` : versions; ``generation`` : of the store, with this change in it."""
+    """What a verb did. ``before`` and ``after`` : the stable version, or the traffic rule as JSON data; ``generation`` :
+    of the store, with this change in it."""
 
     name: str
     verb: str
-    alias: str
-    before: int | None
-    after: int | None
+    before: Any
+    after: Any
     generation: str
 
 
@@ -55,7 +57,7 @@ def promote(
             state = read_state(store.path / name)
             before = _stable(state, name, expected)
             if before == version:
-                return Changed(name, "promote", "stable", before, version, store.generation())
+                return Changed(name, "promote", before, version, store.generation())
             if if_better is not None:
                 _check_better(store, name, before, version, if_better)
             previous = [*state.previous, before][-MOST_PREVIOUS:]
@@ -79,25 +81,26 @@ def rollback(
             return _move_stable(change, "rollback", replace(state, previous=left[:-1]), left[-1], why, who)
 
 
-def set_alias(
-    store: Store, name: str, alias: str, version: int | None, *, why: str = "", who: str = ""
-) -> Changed:
-    """Let ``canary`` or ``shadow`` name the version, or nothing."""
+def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", who: str = "") -> Changed:
+    """Let the rule decide which requests get another version than the stable one; None lets all have it.
+
+    ``canary`` and ``shadow`` name the versions that the rule gives these parts. Raises ModelNotFound, VersionNotFound or
+    Conflict.
+    """
     with store_errors(store.path):
         store.versions(name)
         with store.change(name) as change:
-            if version is not None and version not in (live := store.versions(name)):
-                raise VersionNotFound(name, str(version), map(str, live))
+            live = store.versions(name)
+            if rule is not None and (missing := sorted(rule.versions - set(live))):
+                raise VersionNotFound(name, str(missing[0]), map(str, live))
             state = read_state(store.path / name)
-            before = state.aliases.get(alias)
-            if before == version:
-                return Changed(name, "alias", alias, before, version, store.generation())
-            aliases = {key: held for key, held in state.aliases.items() if key != alias}
-            change.set_state(
-                replace(state, aliases=aliases if version is None else {**aliases, alias: version})
-            )
-            generation = change.record("alias", who=who, alias=alias, before=before, version=version, why=why)
-            return Changed(name, "alias", alias, before, version, generation)
+            said = None if rule is None else rule.to_json()
+            if said == state.traffic:
+                return Changed(name, "traffic", state.traffic, said, store.generation())
+            aliases = {"stable": state.aliases["stable"], **(rule.aliases if rule else {})}
+            change.set_state(replace(state, traffic=said, aliases=aliases))
+            generation = change.record("traffic", who=who, before=state.traffic, rule=said, why=why)
+            return Changed(name, "traffic", state.traffic, said, generation)
 
 
 def _stable(state: State, name: str, expected: int | None) -> int:
@@ -113,7 +116,7 @@ def _move_stable(change: Change, verb: str, state: State, version: int, why: str
     before = state.aliases["stable"]
     change.set_state(replace(state, aliases={**state.aliases, "stable": version}))
     generation = change.record(verb, who=who, before=before, version=version, why=why)
-    return Changed(change.name, verb, "stable", before, version, generation)
+    return Changed(change.name, verb, before, version, generation)
 
 
 def _check_better(store: Store, name: str, before: int, version: int, metric: str) -> None:

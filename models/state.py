@@ -47,6 +47,13 @@ def read_state(directory: Path) -> State:
         ) from error
 
 
+def held_by(state: State, version: int) -> list[str]:
+    """What of the state names the version, so that it cannot be deleted."""
+    held = [alias for alias, number in state.aliases.items() if number == version]
+    matches = (state.traffic or {}).get("matches", ())
+    return held + ["in the traffic rule"] * any(match["version"] == version for match in matches)
+
+
 def read_history(directory: Path) -> list[dict[str, Any]]:
     """Every recorded change, oldest first; a line that a crash cut short is left out."""
     found = []

@@ -33,7 +33,7 @@ from models.files import Files, store_errors
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
 from models.names import check_model_name, check_tag, split_reference, version_number
 from models.signature import Signature
-from models.state import Change, State, read_generation, read_history, read_state
+from models.state import Change, State, held_by, read_generation, read_history, read_state
 from models.stored import StoredVersion, read_version
 
 __all__ = ["Store", "StoredVersion"]
@@ -236,7 +236,7 @@ class Store:
             with self.change(name) as change:
                 if version not in self._versions(name):
                     raise VersionNotFound(name, str(version), map(str, self.versions(name)))
-                holding = [alias for alias, held in self.state(name).aliases.items() if held == version]
+                holding = held_by(self.state(name), version)
                 if holding:
                     raise Conflict(
                         f"{name}:{version} is {' and '.join(holding)}; move that to another version first, "

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from models.errors import Conflict, ModelNotFound, VersionNotFound
-from models.lifecycle import promote, rollback, set_alias
+from models.lifecycle import promote, rollback, set_traffic
 from models.store import Store
+from models.traffic import Arm, Match, Rule, Shadow, read_rule
 from tests.toys import summing_draft
 
 DRAFT = summing_draft()
@@ -138,13 +139,37 @@ def test_of_many_that_start_from_the_same_version_one_wins(four: Store) -> None:
     assert won == [stable(four)]
 
 
-def test_aliases_come_and_go_and_hold_their_version(four: Store) -> None:
-    assert set_alias(four, "toy", "canary", 3).after == 3
-    assert four.selectors("toy")["canary"] == 3
-    with pytest.raises(Conflict, match="canary"):
+def test_a_rule_names_canary_and_shadow_and_holds_their_versions(four: Store) -> None:
+    rule = Rule(arms=(Arm(3, 5),), shadow=Shadow(4, 50))
+    assert set_traffic(four, "toy", rule).after == rule.to_json()
+    assert four.selectors("toy") == {"stable": 1, "canary": 3, "shadow": 4, "latest": 4}
+    assert read_rule(four.state("toy").traffic) == rule
+    for version in (3, 4):
+        with pytest.raises(Conflict, match=r"canary|shadow"):
+            four.delete("toy", version)
+    assert set_traffic(four, "toy", None).before == rule.to_json()
+    assert four.selectors("toy") == {"stable": 1, "latest": 4}
+    four.delete("toy", 3)
+    assert [line["what"] for line in four.history("toy")[-3:]] == ["traffic", "traffic", "delete"]
+
+
+def test_a_version_that_only_a_match_names_is_held_too(four: Store) -> None:
+    set_traffic(four, "toy", Rule(matches=(Match("X-Beta", "1", 3),)))
+    with pytest.raises(Conflict, match="traffic rule"):
         four.delete("toy", 3)
-    assert set_alias(four, "toy", "canary", None).before == 3
-    assert "canary" not in four.selectors("toy")
-    assert [line["what"] for line in four.history("toy")[-2:]] == ["alias", "alias"]
+
+
+def test_a_rule_for_a_version_that_does_not_exist_is_refused(four: Store) -> None:
     with pytest.raises(VersionNotFound):
-        set_alias(four, "toy", "shadow", 9)
+        set_traffic(four, "toy", Rule(arms=(Arm(9, 5),)))
+    with pytest.raises(ModelNotFound):
+        set_traffic(four, "nothing", None)
+    assert four.state("toy").traffic is None
+
+
+def test_setting_the_same_rule_again_changes_nothing(four: Store) -> None:
+    rule = Rule(arms=(Arm(3, 5),))
+    set_traffic(four, "toy", rule)
+    before = four.generation()
+    set_traffic(four, "toy", rule)
+    assert four.generation() == before
