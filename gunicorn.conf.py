@@ -13,7 +13,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 _sys.path.insert(0, str(_Path(__file__).parent))
 
 from app import config as _config  # noqa: E402
-from app.monitoring import slots as _slots  # noqa: E402
+from app.serving import slots as _slots  # noqa: E402
 
 try:
     _settings = _config.load_settings()

@@ -20,6 +20,7 @@ from app.serving.lanes import BatchWish
 from app.serving.loader import Loader, LoadingRule
 from app.serving.served import Batched, open_served
 from app.serving.shared import Shared
+from app.serving.slots import Slot, claim_slot, make_run_dir
 from models.manifest import Artifact
 from models.store import Store
 
@@ -42,15 +43,17 @@ class Services:
     access_log: AccessLog
     concurrency: Concurrency
     _started: bool = False
+    _slot: Slot | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, run_dir: Path | None = None, when_ready: Callable[[], None] = lambda: None) -> None:
-        """Open the metrics and begin to load models; does nothing the second time."""
+        """Claim a slot, open the metrics and begin to load models; does nothing the second time. Raises RunDirError."""
         if self._started:
             return
         with self._lock:
             if not self._started:
-                self.metrics.start(run_dir)
+                self._slot = claim_slot(make_run_dir(run_dir)) if run_dir is not None else None
+                self.metrics.start(self._slot)
                 if self.engine.catalog.fault:
                     log.error("nothing can be served: %s", self.engine.catalog.fault)
                 self.engine.start(when_ready)
@@ -59,14 +62,16 @@ class Services:
                     self.concurrency.spawn(partial(self._repeat, flush))
 
     def close(self) -> None:
-        """Let go of models and metrics."""
+        """Let go of models, and of the slot."""
         self.engine.close()
         if self._started:
             self._started = False
             self.metrics.flush()
             self._write_last_lines()
         self._started = False
-        self.metrics.close()
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     def _write_last_lines(self) -> None:
         """Also when a write is under way at this moment."""

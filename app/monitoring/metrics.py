@@ -8,14 +8,13 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
 from app.monitoring.exposition import CONTENT_TYPE, exposition
-from app.monitoring.slots import Slot, claim_slot, held_slots, make_run_dir
 from app.serving.messages import Prediction, Target
+from app.serving.slots import Slot, held_slots
 
 T = TypeVar("T")
 
@@ -39,11 +38,8 @@ NO_TARGET = ("none", "none")
 class Metrics(Protocol):
     """What is counted, and the page that shows it. An Observer of the engine too."""
 
-    def start(self, run_dir: Path | None) -> None:
-        """Open what counting needs: files in the run directory, or memory without one."""
-
-    def close(self) -> None:
-        """Give it back."""
+    def start(self, slot: Slot | None) -> None:
+        """Open what counting needs: files of the worker's slot, or memory without one."""
 
     def request_started(self) -> None:
         """A request has arrived."""
@@ -70,10 +66,7 @@ class Metrics(Protocol):
 class NullMetrics:
     """Counts nothing."""
 
-    def start(self, run_dir: Path | None) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
+    def start(self, slot: Slot | None) -> None:
         """Nothing."""
 
     def request_started(self) -> None:
@@ -110,20 +103,19 @@ class PrometheusMetrics:
         self._finished: deque[tuple[Target | None, int, float]] = deque(maxlen=MAX_WAITING)
         self._answered: deque[tuple[Target, int, float]] = deque(maxlen=MAX_WAITING)
         self._present: list[None] = []
-        self._run_dir: Path | None = None
         self._slot: Slot | None = None
         self._started = False
 
-    def start(self, run_dir: Path | None) -> None:
-        """Claim a slot and create the metrics; raises RunDirError. Starting twice does nothing."""
+    def start(self, slot: Slot | None) -> None:
+        """Create the metrics. Starting twice does nothing."""
         if self._started:
             return
-        self._run_dir = run_dir
-        if run_dir is not None:
-            self._slot = slot = claim_slot(make_run_dir(run_dir))
+        self._slot = slot
+        if slot is not None:
             # Files are named by the slot, not by the process, so that they do not grow with every restart.
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(run_dir)
-            values.ValueClass = values.MultiProcessValue(lambda: slot.number)
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(slot.run_dir)
+            number = slot.number
+            values.ValueClass = values.MultiProcessValue(lambda: number)
         else:
             values.ValueClass = values.MutexValue
         self._registry = registry = CollectorRegistry()
@@ -171,12 +163,6 @@ class PrometheusMetrics:
             registry=registry,
         )
         self._started = True
-
-    def close(self) -> None:
-        """Give the slot back."""
-        if self._slot is not None:
-            self._slot.release()
-        self._slot, self._started = None, False
 
     def request_started(self) -> None:
         """Count it as in flight."""
@@ -227,10 +213,11 @@ class PrometheusMetrics:
         """The page of all workers; the hub gets its turn while it is made. Other workers' last tenth of a second may
         be missing."""
         self.flush()
-        if self._run_dir is None:
+        if self._slot is None:
             return generate_latest(self._registry).decode()
+        run_dir = self._slot.run_dir
         return exposition(
-            sorted(self._run_dir.glob("*.db")), held_slots(self._run_dir), lambda: self._pause(PAUSE_SECONDS)
+            sorted(run_dir.glob("*.db")), held_slots(run_dir), lambda: self._pause(PAUSE_SECONDS)
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.monitoring.exposition import exposition
-from app.monitoring.slots import held_slots
+from app.serving.slots import held_slots
 
 COUNT = """
 import os, sys
@@ -18,8 +18,9 @@ sys.path.insert(0, os.getcwd())
 from pathlib import Path
 from app.monitoring.metrics import PrometheusMetrics
 from app.serving.messages import Target
+from app.serving.slots import claim_slot
 metrics = PrometheusMetrics()
-metrics.start(Path(sys.argv[1]))
+metrics.start(claim_slot(Path(sys.argv[1])))
 for i in range({requests}):
     metrics.request_started()
     metrics.request_finished(Target("m\\"o\\\\del", i % {versions}), 200 + i % 2, 0.0007 * (i % 40))

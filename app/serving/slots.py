@@ -18,6 +18,7 @@ class RunDirError(Exception):
 class Slot:
     """A claimed slot; ``release`` or the end of the process gives it back."""
 
+    run_dir: Path
     number: int
     descriptor: int
 
@@ -50,7 +51,7 @@ def claim_slot(run_dir: Path) -> Slot:
         if descriptor is not None:
             for file in run_dir.glob(f"gauge_*_{number}.db"):
                 file.unlink(missing_ok=True)
-            return Slot(number, descriptor)
+            return Slot(run_dir, number, descriptor)
         number += 1
 
 
