@@ -44,12 +44,12 @@ def make_run_dir(path: Path) -> Path:
 
 
 def claim_slot(run_dir: Path) -> Slot:
-    """The lowest slot that no living process holds. Its last owner's gauges are deleted: they were about that one."""
+    """The lowest slot that no living process holds. What its last owner said of itself is deleted."""
     number = 0
     while True:
         descriptor = _lock(run_dir / f"slot-{number}.lock")
         if descriptor is not None:
-            for file in run_dir.glob(f"gauge_*_{number}.db"):
+            for file in (*run_dir.glob(f"gauge_*_{number}.db"), *run_dir.glob(f"workers/{number}.json")):
                 file.unlink(missing_ok=True)
             return Slot(run_dir, number, descriptor)
         number += 1
@@ -77,10 +77,11 @@ def sweep(run_dir: Path) -> None:
 def remove_run_dir(run_dir: Path) -> None:
     """Delete the directory, unless a worker still lives or somebody else keeps files there."""
     if not held_slots(run_dir):
-        for file in (*run_dir.glob("*.db"), *run_dir.glob("slot-*.lock")):
+        for file in (*run_dir.glob("*.db"), *run_dir.glob("slot-*.lock"), *run_dir.glob("workers/*")):
             file.unlink(missing_ok=True)
-        with suppress(OSError):
-            run_dir.rmdir()
+        for directory in (run_dir / "workers", run_dir):
+            with suppress(OSError):
+                directory.rmdir()
 
 
 def _lock(path: Path, kind: int = fcntl.LOCK_EX) -> int | None:
