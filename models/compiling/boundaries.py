@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.impute import SimpleImputer
 
+from models.errors import CompileError
+from models.runtimes.estimator_parts import estimator_parts
 from models.runtimes.sklearn_calls import parts
 
 MAX_THRESHOLDS = 300
@@ -19,10 +21,12 @@ LARGEST = 3.4e38
 def boundary_rows(model: Any, rows: np.ndarray, seed: int = 0) -> np.ndarray:
     """Copies of rows with one value at a threshold, and one step of float64 and of float32 to each side of it.
 
-    rows : ndarray of shape (n_rows, n_columns); so is the result, which is empty for a model without trees or with
-    transformers before them that cannot be undone.
+    rows : ndarray of shape (n_rows, n_columns); so is the result, which is empty for a model without trees. Raises
+    CompileError when there are trees, and no row can be made for them.
     """
-    steps, final = parts(model)
+    steps, final = parts(getattr(model, "best_estimator_", model))
+    final = getattr(final, "best_estimator_", final)
+    _check_all_in_reach(parts(model)[1], final)
     found = np.array(sorted(set(_thresholds(final))), dtype=np.float64).reshape(-1, 2)
     if not len(found):
         return rows[:0]
@@ -35,16 +39,30 @@ def boundary_rows(model: Any, rows: np.ndarray, seed: int = 0) -> np.ndarray:
             values = _before(steps, made, columns, values)
         except (
             Exception
-        ):  # foreign code: not every transformer can be undone, and each says so in its own way
-            return rows[:0]
+        ) as error:  # foreign code: each transformer that cannot be undone says so in its own way
+            names = ", ".join(type(step).__name__ for step in steps)
+            raise CompileError(f"no row at a threshold of its trees can be made behind {names}") from error
     made = np.repeat(made, 7, axis=0)
     made[np.arange(len(made)), np.repeat(columns, 7)] = _around(values).ravel()
     return made[(np.isfinite(made) & (np.abs(made) <= LARGEST) | np.isnan(made)).all(axis=1)]
 
 
-def node_count(model: Any) -> int:
-    """How many nodes the trees of an ensemble have."""
-    return sum(len(columns) for columns, _, _ in _trees(model))
+def node_counts(model: Any) -> list[int]:
+    """How many nodes each tree of an ensemble has."""
+    return [len(columns) for columns, _, _ in _trees(model)]
+
+
+def _check_all_in_reach(outer: Any, final: Any) -> None:
+    """Raises CompileError for trees inside other estimators, and for trees that number their columns anew: what is made for
+    their thresholds would be nothing, or would be anywhere."""
+    every = sum(
+        hasattr(part, "tree_") + sum(map(len, getattr(part, "_predictors", ())))
+        for part in estimator_parts(outer)
+    )
+    own_columns = [list(columns) for columns in getattr(final, "estimators_features_", ())]
+    numbered_anew = any(columns != list(range(final.n_features_in_)) for columns in own_columns)
+    if sum(1 for _ in _trees(final)) < every or numbered_anew:
+        raise CompileError(f"no row at a threshold can be made for the trees inside {type(final).__name__}")
 
 
 def _thresholds(model: Any) -> Iterator[tuple[int, float]]:

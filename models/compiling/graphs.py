@@ -9,7 +9,42 @@ import numpy as np
 
 from models.errors import CompileError
 from models.manifest import Manifest
+from models.runtimes.estimator_parts import estimator_parts
 from models.runtimes.sklearn_calls import parts, shorter
+
+#: Transformers of scikit-learn that move no value by leaps, choose columns, or only hold others (or the labels). Encoders
+#: and discretisers are none: in a graph they round numbers to integers or thresholds to float32.
+SMOOTH = frozenset(
+    {
+        "ColumnTransformer",
+        "FeatureUnion",
+        "FunctionTransformer",
+        "GenericUnivariateSelect",
+        "IncrementalPCA",
+        "KernelCenterer",
+        "KernelPCA",
+        "LabelBinarizer",
+        "LabelEncoder",
+        "MaxAbsScaler",
+        "MinMaxScaler",
+        "Normalizer",
+        "PCA",
+        "Pipeline",
+        "PolynomialFeatures",
+        "PowerTransformer",
+        "QuantileTransformer",
+        "RFE",
+        "RobustScaler",
+        "SelectFromModel",
+        "SelectKBest",
+        "SelectPercentile",
+        "SimpleImputer",
+        "StandardScaler",
+        "TruncatedSVD",
+        "VarianceThreshold",
+        "_BinMapper",
+    }
+)
 
 
 def graph64(model: Any, manifest: Manifest) -> bytes:
@@ -32,6 +67,10 @@ def _graph(dtype: str, model: Any, manifest: Manifest) -> bytes:
         )
     if any(column.nullable for column in manifest.signature.columns):
         raise CompileError("it takes missing values, which not every operator of a graph does")
+    if sharp := sorted({type(part).__name__ for part in estimator_parts(model) if _is_sharp(part)}):
+        raise CompileError(
+            f"a graph may put a value at an edge, or one that was not seen in training, elsewhere than {sharp[0]} does"
+        )
     try:
         import onnxruntime  # noqa: F401  # without it the graph cannot be judged
         from skl2onnx import to_onnx
@@ -46,6 +85,14 @@ def _graph(dtype: str, model: Any, manifest: Manifest) -> bytes:
             warnings.simplefilter("ignore")  # about the converters' own use of other libraries
             graph: bytes = to_onnx(model, example, options=options).SerializeToString()
     except Exception as error:  # each converter raises its own
-        name = type(parts(model)[1]).__name__
+        whole, final = type(model).__name__, type(parts(model)[1]).__name__
+        name = whole if whole == final else f"this {whole}, which ends in {final}"
         raise CompileError(f"skl2onnx cannot convert {name} ({type(error).__name__})") from error
     return graph
+
+
+def _is_sharp(part: Any) -> bool:
+    """Whether it is a transformer that is not known to be smooth, scikit-learn's own or another."""
+    if not hasattr(part, "transform") or hasattr(part, "predict"):
+        return False
+    return type(part).__name__ not in SMOOTH or type(part).__module__.partition(".")[0] != "sklearn"

@@ -12,6 +12,7 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from models.compiling.boundaries import node_count
+from models.compiling.boundaries import node_counts
 from models.errors import CompileError
 from models.manifest import Manifest
 from models.runtimes.sklearn_calls import parts
@@ -56,6 +57,8 @@ SCALERS: dict[type, tuple[tuple[str, str, str], ...]] = {
     MinMaxScaler: (("*", "scale_", ""), ("+", "min_", "")),
 }
 MAX_NODES = 150_000
+#: A tree is one function of C, for which compilers take nine seconds at this size, and four times that at twice it.
+MAX_NODES_A_TREE = 20_000
 #: About so many go into one file of C: compilers take time per file, and more than twice as long for one twice as long.
 NODES_A_FILE = 1000
 COMPILE_SECONDS = 900
@@ -107,10 +110,19 @@ def tree_library(model: Any, manifest: Manifest) -> bytes:
         raise CompileError(
             f"{type(ensemble).__name__} is neither a tree nor an ensemble of trees that treelite reads"
         )
+    if getattr(ensemble, "_preprocessor", None) is not None:
+        raise CompileError(
+            "treelite sends a category that was not seen in training another way than scikit-learn does"
+        )
     tables, operations = _in_c(steps)
-    nodes = node_count(ensemble)
+    sizes = node_counts(ensemble)
+    nodes = sum(sizes)
     if nodes > MAX_NODES:
         raise CompileError(f"its {nodes:,} nodes take too long to compile; up to {MAX_NODES:,} are taken")
+    if max(sizes) > MAX_NODES_A_TREE:
+        raise CompileError(
+            f"a tree of {max(sizes):,} nodes takes too long to compile; up to {MAX_NODES_A_TREE:,} are taken"
+        )
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         raise CompileError("no C compiler was found: apt-get install gcc libc6-dev")
@@ -198,14 +210,24 @@ def _silent() -> Iterator[None]:
 def _compiled(compiler: str, folder: Path) -> bytes:
     sources = sorted(path.name for path in folder.glob("*.c"))
     command = [compiler, *FLAGS, "-shared", "-o", "model.so", *sources, "-lm"]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CompileError(f"{compiler} took longer than {COMPILE_SECONDS} s") from error
-    if done.returncode != 0:
-        said = next((line for line in done.stderr.splitlines() if "error" in line), "no reason given")
+    # A session of its own, because a compiler starts others that would outlive it.
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            _, errors = process.communicate(timeout=COMPILE_SECONDS)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise CompileError(f"{compiler} took longer than {COMPILE_SECONDS} s") from error
+            raise
+    if process.returncode != 0:
+        said = next((line for line in errors.splitlines() if "error" in line), "no reason given")
         raise CompileError(f"{compiler} failed: {said[:200]}; is its C library's development package there?")
     return (folder / "model.so").read_bytes()
 

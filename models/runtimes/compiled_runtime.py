@@ -160,7 +160,7 @@ def _open_graph(data: bytes, record: CompiledRecord, n_columns: int, width: int)
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; warnings are about how graphs could be made faster
+    options.log_severity_level = 4  # what goes wrong is raised as well, and logged in the server's own form
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no exception of its own for what is wrong with a graph

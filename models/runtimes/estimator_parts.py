@@ -9,13 +9,17 @@ import numpy as np
 
 
 def prepare_for_serving(model: Any, *, keep_names: bool) -> None:
-    """Set every ``n_jobs`` of the estimator and its parts to 1, and forget feature names unless they are needed.
+    """Set every ``n_jobs`` of the estimator and its parts to 1 and every ``copy`` to True, and forget feature names unless
+    they are needed.
 
-    A server runs one process a core; threads of its own make a forest slower and less predictable.
+    A server runs one process a core; threads of its own make a forest slower and less predictable. A part that works in
+    place would change the rows of the request.
     """
     for part in estimator_parts(model):
         if getattr(part, "n_jobs", None) is not None:
             part.n_jobs = 1
+        if getattr(part, "copy", None) is False:
+            part.copy = True
         if not keep_names and "feature_names_in_" in vars(part):
             del part.feature_names_in_
 

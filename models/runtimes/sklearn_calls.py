@@ -75,6 +75,8 @@ def _classifier(model: Any) -> Call | None:
     exact = type(model) in LARGEST_IS_LABEL
     if not (exact or type(model) in LARGEST_BUT_FOR_TIES) or not isinstance(model.classes_, np.ndarray):
         return None
+    if len(model.classes_) < 2:  # some then give one column that is not the class's probability
+        return None
     probabilities = body_of(model, "predict_proba") or model.predict_proba
     classes = model.classes_
 

@@ -12,21 +12,27 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
+    BaggingRegressor,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingRegressor,
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
-from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    Binarizer,
     FunctionTransformer,
     MinMaxScaler,
     OneHotEncoder,
+    OrdinalEncoder,
     QuantileTransformer,
     StandardScaler,
 )
+from sklearn.tree import DecisionTreeRegressor
 
 from models.compare import FLOAT32_TOLERANCE, same_answers
 from models.compiled import CHOICES, platform_here
@@ -38,6 +44,7 @@ from models.opening import open_original, open_runtime
 from models.runtimes.compiled_runtime import CompiledRuntime
 from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
+from tests.conftest import wait_until
 from tests.toys import Summing
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -45,6 +52,8 @@ pytestmark = pytest.mark.usefixtures("compiler")
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(120, 3)).round(2)
 Y = (X[:, 0] + X[:, 1] > 0).astype(int)
+#: Categories as numbers.
+CODES = RNG.integers(0, 4, size=(120, 3)).astype(float)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -198,6 +207,38 @@ def test_a_compiler_that_fails_is_quoted(
             "FixedThresholdClassifier is not known to answer the class of the largest probability",
         ),
         (RidgeClassifier().fit(X, Y), "auto", "it has no probabilities"),
+        (
+            HistGradientBoostingRegressor(max_iter=3, categorical_features=[0]).fit(CODES, CODES.sum(axis=1)),
+            "treelite",
+            "treelite sends a category that was not seen in training another way",
+        ),
+        (
+            make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression()).fit(CODES, CODES[:, 0]),
+            "onnx",
+            "elsewhere than OneHotEncoder does",
+        ),
+        (
+            make_pipeline(
+                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), LogisticRegression()
+            ).fit(CODES, CODES[:, 0] > 1),
+            "onnx",
+            "elsewhere than OrdinalEncoder does",
+        ),
+        (
+            make_pipeline(Binarizer(threshold=0.1), LinearRegression()).fit(X, Y),
+            "auto",
+            "than Binarizer does",
+        ),
+        (
+            VotingRegressor([("a", RandomForestRegressor(3)), ("b", LinearRegression())]).fit(X, X[:, 0]),
+            "onnx",
+            "no row at a threshold can be made for the trees inside VotingRegressor",
+        ),
+        (
+            BaggingRegressor(DecisionTreeRegressor(), 3, max_features=2, random_state=1).fit(X, X[:, 0]),
+            "onnx",
+            "no row at a threshold can be made for the trees inside BaggingRegressor",
+        ),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else value[:12],
 )
@@ -240,6 +281,34 @@ def test_an_unknown_choice_is_refused(store: Store) -> None:
     with pytest.raises(PublishError, match="use one of none, auto, treelite, onnx"):
         store.publish("toy", forest(), X, compile="fast")
     assert store.names() == []
+
+
+def test_one_large_tree_is_not_compiled(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from models.compiling import trees
+
+    monkeypatch.setattr(trees, "MAX_NODES_A_TREE", 4)
+    assert "nodes takes too long to compile; up to 4 are taken" in reason(store, forest(), "treelite")
+
+
+def test_a_compiler_that_takes_too_long_leaves_no_process(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.compiling import trees
+
+    (tmp_path / "cc").write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {tmp_path}/pid\nwait\n")
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr(trees, "COMPILE_SECONDS", 1)
+    assert "cc took longer than 1 s" in reason(store, forest(), "treelite")
+    child = Path("/proc") / (tmp_path / "pid").read_text().strip() / "stat"
+    wait_until(lambda: not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_rows_at_thresholds_are_found_inside_a_search() -> None:
+    search = GridSearchCV(RandomForestRegressor(2, random_state=0), {"max_depth": [3]}, cv=2).fit(X, X[:, 0])
+    assert len(boundary_rows(search, X)) == len(boundary_rows(search.best_estimator_, X)) > 0
+    behind = make_pipeline(StandardScaler(), search).fit(X, X[:, 0])
+    assert len(boundary_rows(behind, X)) > 0
 
 
 def test_rows_at_thresholds_stand_on_both_sides_of_them() -> None:
