@@ -68,6 +68,7 @@ class Services:
             self._started = False
             self.metrics.flush()
             self._write_last_lines()
+            self.access_log.close()
         self._started = False
         if self._slot is not None:
             self._slot.release()
@@ -77,7 +78,7 @@ class Services:
         """Also when a write is under way at this moment."""
         until = self.concurrency.now() + LAST_LINES_SECONDS
         with suppress(OSError, ValueError):
-            while not self.access_log.flush() and self.concurrency.now() < until:
+            while not self.access_log.flush(LAST_LINES_SECONDS) and self.concurrency.now() < until:
                 self.concurrency.pause(0.01)
 
     def _repeat(self, flush: Callable[[], object]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
+import stat
 import sys
 import time
 from collections import deque
@@ -53,8 +55,12 @@ class AccessLog(Protocol):
     def add(self, finished: Finished) -> None:
         """Keep it until the next ``flush``; does not wait."""
 
-    def flush(self) -> bool:
-        """Write what was kept; False when another call is writing."""
+    def flush(self, seconds: float = math.inf) -> bool:
+        """Write what was kept; False when another call is writing. Raises OSError, also when the output took nothing for
+        so many seconds; lines that could not be written are counted, and the next flush says how many they were."""
+
+    def close(self) -> None:
+        """Give back what writing took; what is kept is not written any more."""
 
 
 class NullAccessLog:
@@ -63,9 +69,12 @@ class NullAccessLog:
     def add(self, finished: Finished) -> None:
         """Nothing."""
 
-    def flush(self) -> bool:
+    def flush(self, seconds: float = math.inf) -> bool:
         """Nothing."""
         return True
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 class JsonLines:
@@ -78,6 +87,7 @@ class JsonLines:
         self._waiting: deque[Finished] = deque()
         self._dropped = 0
         self._writing = False
+        self._pipe: tuple[os.stat_result, int] | None = None
 
     def add(self, finished: Finished) -> None:
         """As ``AccessLog`` says."""
@@ -86,7 +96,7 @@ class JsonLines:
         else:
             self._dropped += 1
 
-    def flush(self) -> bool:
+    def flush(self, seconds: float = math.inf) -> bool:
         """As ``AccessLog`` says."""
         if self._writing:
             return False
@@ -94,36 +104,73 @@ class JsonLines:
         try:
             while self._waiting:
                 count = min(len(self._waiting), SLICE)
-                self._write([_line(self._waiting.popleft()) for _ in range(count)])
+                lines = [_line(self._waiting.popleft()) for _ in range(count)]
+                try:
+                    self._write(lines, seconds)
+                except BaseException:
+                    self._dropped += len(lines)
+                    raise
                 if self._waiting:
                     self._pause(PAUSE_SECONDS)
             if self._dropped:
-                dropped, self._dropped = self._dropped, 0
+                dropped = self._dropped
                 told = {"level": "WARNING", "message": f"{dropped} lines were dropped"}
-                self._write([orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)])
+                self._write([orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)], seconds)
+                self._dropped -= dropped
         finally:
             self._writing = False
         return True
 
-    def _write(self, lines: Sequence[bytes]) -> None:
+    def close(self) -> None:
+        """As ``AccessLog`` says."""
+        if self._pipe is not None:
+            os.close(self._pipe[1])
+            self._pipe = None
+
+    def _write(self, lines: Sequence[bytes], seconds: float) -> None:
         stream = self._stream or sys.stdout
         try:
             fd = stream.fileno()
         except (OSError, ValueError):  # not a file of the system's
             stream.write(b"".join(lines).decode())
             return
+        fd = self._unblocked(fd)
         for piece in _together(lines):
-            while not _takes(fd):
+            waited = 0.0
+            while not _written(fd, piece):
+                if waited >= seconds:
+                    raise BlockingIOError("nobody reads the access log")
                 self._pause(BLOCKED_SECONDS)
-            os.write(fd, piece)
+                waited += BLOCKED_SECONDS
+
+    def _unblocked(self, fd: int) -> int:
+        """The same pipe as another open file that never waits: between a look and a write another worker may fill it, and
+        the descriptor itself is shared with processes that count on its waiting. Anything but a pipe is taken as it is."""
+        found = os.fstat(fd)
+        if not stat.S_ISFIFO(found.st_mode):
+            return fd
+        if self._pipe is None or not os.path.samestat(self._pipe[0], found):
+            self.close()
+            try:
+                own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:  # somebody else's pipe, or no /proc
+                return fd
+            self._pipe = (found, own)
+        return self._pipe[1]
 
 
-def _takes(fd: int) -> bool:
-    """Whether a write of ``ATOMIC_BYTES`` would not wait. So no thread is needed, which would have to fight for the
+def _written(fd: int, piece: bytes) -> bool:
+    """Whether the output took the piece, without a wait. So no thread is needed, which would have to fight for the
     interpreter with the one that answers requests."""
     poll = monkey.get_original("select", "poll")()
     poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(0))
+    if not poll.poll(0):
+        return False
+    try:
+        os.write(fd, piece)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _together(lines: Sequence[bytes]) -> Iterator[bytes]:
