@@ -1,0 +1,119 @@
+"""Where does the time of a request go? A sampling profile of a server under load, by the part of it that was running.
+
+``python -m benchmarks.profile`` drives ``plumbline`` with each model at 64 connections, 1 and 256 rows a request, samples it with py-spy
+(https://github.com/benfred/py-spy: ``pip install py-spy``), and prints which share of the samples had which part on top;
+``--write`` puts the table into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks.arms import ARMS
+from benchmarks.blocks import replace_block
+from benchmarks.loads import drive
+from benchmarks.machine import commit
+from benchmarks.plan import MODELS, Cell
+from benchmarks.server_process import Running, cores, running
+
+SECONDS, SAMPLES_A_SECOND = 5, 500
+ROWS = (1, 256)
+
+#: (part, what the path of the function's file holds, its name where that matters); the first that fits.
+PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("the kernel: send and receive", ("gevent/_socketcommon",), ("send", "recv")),
+    ("event loop, greenlets", ("gevent/", "greenlet", "app/serving/concurrency"), ()),
+    ("the model", ("sklearn/", "numpy/", "scipy/", "models/", "app/serving/served"), ()),
+    ("batching", ("app/serving/",), ()),
+    ("worker: heads, replies", ("app/worker/", "gunicorn/"), ()),
+    ("log, metrics, ids, headers", ("app/monitoring/", "prometheus_client/", "app/api/hooks"), ()),
+    ("reading and checking JSON", ("schemas/json_body", "schemas/matrix", "app/api/body"), ()),
+    ("the view, writing JSON", ("schemas/", "app/api/json_provider", "app/api/predict"), ()),
+    ("Flask", ("flask/", "werkzeug/", "app/api/", "app/switch"), ()),
+)
+OTHER = "the rest"
+
+
+def part_of(frame: str) -> str:
+    """The part that a frame of py-spy's, ``function (path/file.py:line)``, belongs to."""
+    function, _, place = frame.partition(" (")
+    name = function.rpartition(".")[2]
+    for part, places, names in PARTS:
+        if any(where in place for where in places) and (not names or name in names):
+            return part
+    return OTHER
+
+
+def shares(raw: str) -> dict[str, float]:
+    """Part -> its share of the samples, from py-spy's raw output: ``frame;frame;.. count`` a line, the last on top."""
+    counts: Counter[str] = Counter()
+    for line in raw.splitlines():
+        stack, _, count = line.rpartition(" ")
+        counts[part_of(stack.rpartition(";")[2])] += int(count)
+    total = sum(counts.values()) or 1
+    return {part: count / total for part, count in counts.items()}
+
+
+def profiled(server: Running, cell: Cell, core: int | None) -> tuple[dict[str, float], float]:
+    """The shares, and the CPU microseconds of a request without the profiler."""
+    drive(server, cell, 1.0, core)
+    before = server.cpu_seconds()
+    load = drive(server, cell, 2.0, core)
+    cpu = (server.cpu_seconds() - before) / load.answered * 1e6
+    loading = threading.Thread(target=drive, args=(server, cell, SECONDS + 3.0, core))
+    loading.start()
+    worker = max(stat.pid for stat in server.tree.processes())
+    with tempfile.NamedTemporaryFile(suffix=".raw") as file:
+        command = ["py-spy", "record", "--pid", str(worker), "--duration", str(SECONDS), "--format", "raw"]
+        command += ["--rate", str(SAMPLES_A_SECOND), "--output", file.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        raw = Path(file.name).read_text()
+    loading.join()
+    if done.returncode != 0:
+        raise SystemExit(f"py-spy failed: {' '.join(done.stderr.split())[-300:]}")
+    return shares(raw), cpu
+
+
+@click.command(help=__doc__)
+@click.option("--write", is_flag=True, help="Put the table into docs/performance.md.")
+def main(write: bool) -> None:
+    """Measure and print."""
+    if shutil.which("py-spy") is None:
+        sys.exit("py-spy is not installed: pip install py-spy")
+    usable = cores()
+    server_core, load_core = usable[:2] if len(usable) > 1 else (None, None)
+    found: dict[tuple[str, int], tuple[dict[str, float], float]] = {}
+    for model in MODELS:
+        with running(ARMS["plumbline"], model, server_core) as server:
+            for rows in ROWS:
+                cell = Cell("plumbline", model, rows, 64, "main" if rows == 1 else "side")
+                found[model, rows] = profiled(server, cell, load_core)
+    text = table(found)
+    if write:
+        about = f"{SECONDS} s each, commit `{commit()['commit']}`: `python -m benchmarks.profile --write`."
+        replace_block("profile", f"{text}\n\n{about}")
+    Console().print(text, markup=False)
+
+
+def table(found: dict[tuple[str, int], tuple[dict[str, float], float]]) -> str:
+    """As markdown: microseconds of each part, which is its share of the CPU time of a request."""
+    heads = [f"{model}, {rows} row{'s' * (rows > 1)}" for model, rows in found]
+    lines = [f"| us of a request | {' | '.join(heads)} |", f"|---|{'---:|' * len(found)}"]
+    for part in [part for part, _, _ in PARTS] + [OTHER]:
+        cells = [f"{found_shares.get(part, 0.0) * cpu:,.1f}" for found_shares, cpu in found.values()]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    lines.append(f"| all | {' | '.join(f'{cpu:,.1f}' for _, cpu in found.values())} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
