@@ -44,7 +44,14 @@ def warnings(results: Results) -> list[Caution]:
         gone = {arm for arm, _, _ in summary.unranked(results)}
         count = sum(map(len, gaps.values()))
         absent = sum(len(loads) for arm, loads in gaps.items() if arm in gone)
-        why = f"{count} of {summary.planned_cells(results)} planned cells have no figure or too few repeats"
+        planned = summary.planned_cells(results)
+        if summary.is_whole(results):
+            why = f"In {count} of {planned} cells nothing was answered while the load lasted, or the rate is more than the "
+            found.append(
+                Caution("Without a figure.", f"{why}generator can drive; all are listed at the end.", False)
+            )
+            return found
+        why = f"{count} of {planned} planned cells have no figure or too few repeats"
         why += f", {absent} of them because their arm is wrong or was not measured" if absent else ""
         found.append(Caution("Partial.", f"{why}; all are listed at the end.", False))
     return found

@@ -209,6 +209,14 @@ def missing(results: Results) -> dict[str, list[str]]:
     return found
 
 
+def is_whole(results: Results) -> bool:
+    """Whether every planned cell was tried as often as planned, whatever came of it."""
+    planned = int(results.plan.get("repeats", REPEATS))
+    return all(
+        len(results.cells.get(key, {}).get("repeats", ())) >= planned for key in results.plan.get("cells", ())
+    )
+
+
 def awaited(results: Results, model: str) -> list[str]:
     """The arms whose main cell of a model was planned and has no figure, though nothing is wrong with them."""
     gaps = missing(results)

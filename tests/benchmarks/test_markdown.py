@@ -167,3 +167,13 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
 )
 def test_less_than_all_is_never_written_as_all(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+def test_a_whole_result_with_loads_that_nobody_answered_is_not_called_partial() -> None:
+    results = made_up(arms=ARMS)
+    key = next(iter(results.plan["cells"]))
+    for repeat in results.cells[key]["repeats"]:
+        repeat["answered"] = 0
+    page = markdown(results)
+    assert "Partial." not in page
+    assert "> **Without a figure.** In 1 of" in page
