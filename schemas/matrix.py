@@ -64,18 +64,15 @@ class Rows:
         self._lows, self._highs = self._low.tolist(), self._high.tolist()
         self._one_row = Struct(f"{len(self.columns)}d")
 
-    def read_one(self, row: Any, *, numbers: bool = False) -> np.ndarray | None:
-        """A row of shape (1, n_columns) if it is a list of numbers as it should be; None for all that needs a closer look.
-
-        ``numbers`` : as in ``read``.
-        """
+    def read_one(self, row: Any) -> np.ndarray | None:
+        """A row of shape (1, n_columns) if it is a list of numbers as it should be; None for all that needs a closer look."""
         if not (self._plain and type(row) is list and len(row) == len(self.columns)):
             return None
-        return self._numbers((row,), numbers)
+        return self._numbers((row,), False)
 
     def read(self, rows: Sequence[Any], *, numbers: bool = False) -> tuple[np.ndarray | None, list[Fault]]:
         """rows : lists of values, or objects by name. Faults have locations below the list: (row, column name).
-        ``numbers`` : every scalar among them is known to be a number, so that need not be looked up.
+        ``numbers`` : their cells are known to be numbers, so that need not be looked up.
 
         Returns an array of shape (n_rows, n_columns), or None and the faults, 50 of them at most.
         """

@@ -32,13 +32,10 @@ class PredictSchemas:
         self.single = Schema.from_dict({"features": RowField(rows, required=True), **parameters})()
         self.batch = Schema.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
 
-    def read_single(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
-        """A row as ndarray of shape (1, n_columns), and the parameters by name.
-
-        ``numbers`` : every scalar in the body is known to be a number, as ``json_body.read`` tells.
-        """
+    def read_single(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """A row as ndarray of shape (1, n_columns), and the parameters by name."""
         if self._is_envelope_of("features", body):
-            matrix = self._rows.read_one(body["features"], numbers=numbers)
+            matrix = self._rows.read_one(body["features"])
             if matrix is not None:
                 return matrix, {}
         if not isinstance(body, dict):
@@ -62,7 +59,10 @@ class PredictSchemas:
         return loaded["features"], loaded.get("parameters", {})
 
     def read_batch(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
-        """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name. ``numbers`` : as in ``read_single``."""
+        """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name.
+
+        ``numbers`` : every scalar in the body is known to be a number, as ``json_body.read`` tells.
+        """
         if self._is_envelope_of("inputs", body) and 1 <= len(body["inputs"]) <= self._max_rows:
             matrix, _ = self._rows.read(body["inputs"], numbers=numbers)
             if matrix is not None:

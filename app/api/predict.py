@@ -80,8 +80,7 @@ def _answer(*, single: bool, name: str | None = None, version: str | None = None
     target = _choose(here, request, name, version)
     schemas = here.schemas(target)
     body, numbers = read_json(request)
-    read = schemas.read_single if single else schemas.read_batch
-    rows, parameters = read(body, numbers=numbers)
+    rows, parameters = schemas.read_single(body) if single else schemas.read_batch(body, numbers=numbers)
     bare = single and schemas.is_bare(body)
     # Freed here, the many small values of a large body are still in the processor's cache; after the wait they are not.
     del body

@@ -146,6 +146,7 @@ def test_what_is_said_to_hold_numbers_only_does(text: str) -> None:
     [
         ('{"inputs": [[1, 2.5], [3, -4e2]]}', True),
         ('{"features": [1, 2.5]}', True),
+        ('{"features": [[], 1, 2.5]}', True),
         ('{"inputs": [[1, true]]}', False),
         ('{"inputs": [[1, false]]}', False),
         ('{"inputs": [[1, null]]}', False),

@@ -231,3 +231,15 @@ def test_floats_of_a_request_keep_every_bit(make_app: MakeApp, toy_store: Store)
     tiny = b'{"features": [0.1, 5e-324, 1e38, 2.2250738585072014e-308, 0.30000000000000004, 1, 0]}'
     row = np.array([0.1, 5e-324, 1e38, 2.2250738585072014e-308, 0.30000000000000004, 1, 0])
     assert answer(client.post("/predict", data=tiny, headers=JSON))["prediction"] == row @ np.arange(1.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[[], 1.0, 2.0, 3.0], [1.0, 2.0, 3.0, []], [[], [], [], []], [[1.0], 1.0, 1.0, 1.0], [{}, 1.0, 1.0, 1.0]],
+)
+def test_a_list_in_the_place_of_a_number_is_a_fault_of_the_client(
+    client: FlaskClient, row: list[Any]
+) -> None:
+    assert client.post("/predict", json={"features": row}).status_code == 422
+    assert client.post("/predict/batch", json={"inputs": [row, row]}).status_code == 422
+    assert client.post("/predict/batch", json={"inputs": [row]}).status_code == 422
