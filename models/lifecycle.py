@@ -10,7 +10,7 @@ from typing import Any
 
 from models.errors import Conflict, VersionNotFound
 from models.files import store_errors
-from models.state import Change, State, read_state
+from models.state import Change, State
 from models.store import Store
 from models.traffic import Rule
 
@@ -54,7 +54,7 @@ def promote(
         with store.change(name) as change:
             if version not in (live := store.versions(name)):
                 raise VersionNotFound(name, str(version), map(str, live))
-            state = read_state(store.path / name)
+            state = store.state(name)
             before = _stable(state, name, expected)
             if before == version:
                 return Changed(name, "promote", before, version, store.generation())
@@ -71,7 +71,7 @@ def rollback(
     with store_errors(store.path):
         store.versions(name)
         with store.change(name) as change:
-            state = read_state(store.path / name)
+            state = store.state(name)
             before = _stable(state, name, expected)
             left = list(state.previous)
             while left and left[-1] == before:
@@ -93,7 +93,7 @@ def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", wh
             live = store.versions(name)
             if rule is not None and (missing := sorted(rule.versions - set(live))):
                 raise VersionNotFound(name, str(missing[0]), map(str, live))
-            state = read_state(store.path / name)
+            state = store.state(name)
             said = None if rule is None else rule.to_json()
             if said == state.traffic:
                 return Changed(name, "traffic", state.traffic, said, store.generation())

@@ -50,8 +50,9 @@ def read_state(directory: Path) -> State:
 def held_by(state: State, version: int) -> list[str]:
     """What of the state names the version, so that it cannot be deleted."""
     held = [alias for alias, number in state.aliases.items() if number == version]
-    matches = (state.traffic or {}).get("matches", ())
-    return held + ["in the traffic rule"] * any(match["version"] == version for match in matches)
+    rule = state.traffic or {}
+    named = any(part["version"] == version for part in (*rule.get("arms", ()), *rule.get("matches", ())))
+    return held + ["in the traffic rule"] * named
 
 
 def read_history(directory: Path) -> list[dict[str, Any]]:

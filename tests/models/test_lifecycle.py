@@ -159,6 +159,12 @@ def test_a_version_that_only_a_match_names_is_held_too(four: Store) -> None:
         four.delete("toy", 3)
 
 
+def test_a_version_of_the_second_arm_is_held_too(four: Store) -> None:
+    set_traffic(four, "toy", Rule(arms=(Arm(2, 5), Arm(3, 5))))
+    with pytest.raises(Conflict, match="traffic rule"):
+        four.delete("toy", 3)
+
+
 def test_a_rule_for_a_version_that_does_not_exist_is_refused(four: Store) -> None:
     with pytest.raises(VersionNotFound):
         set_traffic(four, "toy", Rule(arms=(Arm(9, 5),)))
