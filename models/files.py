@@ -99,6 +99,22 @@ class Files:
             os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the flock on ``path`` at this moment; raises StoreUnavailable. Nothing is created."""
+    with store_errors(path.parent):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+
 def read_if_there(path: Path) -> bytes | None:
     """The bytes of a small file of a store, or None when there is none; raises StoreUnavailable."""
     with store_errors(path.parent):

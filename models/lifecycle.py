@@ -5,20 +5,23 @@ Only the store changes here. Proving a version first and waiting for the workers
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from models.errors import Conflict, VersionNotFound
 from models.files import store_errors
-from models.state import Change, State
+from models.state import Change, State, next_generation
 from models.store import Store
 from models.traffic import Rule
 
 #: So many versions back a rollback reaches.
 MOST_PREVIOUS = 100
 
-#: A metric whose name holds one of these is better when it is smaller.
-SMALLER_IS_BETTER = ("error", "loss", "mae", "mse", "mape", "deviance", "perplexity", "brier")
+#: A metric whose name holds one of these is better when it is smaller, and one that has one of these words in it, too;
+#: unless it begins with ``neg_``, as scikit-learn's scorers do, which are better when they are larger.
+SMALLER_IS_BETTER = ("error", "loss", "mae", "mse", "msle", "mape", "wape", "deviance", "perplexity", "brier")
+SMALLER_WORDS = {"wer", "cer", "ece", "nll", "mase", "crps", "fpr", "fnr", "pinball", "hinge"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ def rollback(
         with store.change(name) as change:
             state = store.state(name)
             before = _stable(state, name, expected)
-            left = list(state.previous)
+            live = set(store.versions(name))
+            left = [version for version in state.previous if version in live]
             while left and left[-1] == before:
                 left.pop()
             if not left:
@@ -98,9 +102,18 @@ def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", wh
             if said == state.traffic:
                 return Changed(name, "traffic", state.traffic, said, store.generation())
             aliases = {"stable": state.aliases["stable"], **(rule.aliases if rule else {})}
-            change.set_state(replace(state, traffic=said, aliases=aliases))
-            generation = change.record("traffic", who=who, before=state.traffic, rule=said, why=why)
+            generation = change.begin()
+            changed = replace(state, traffic=said, aliases=aliases)
+            change.commit(changed, "traffic", who=who, before=state.traffic, rule=said, why=why)
             return Changed(name, "traffic", state.traffic, said, generation)
+
+
+def touch(store: Store) -> Changed:
+    """Give the store another generation although nothing changed, so that whoever watches it reads it anew."""
+    with store_errors(store.path):
+        store.files.make_dir(store.path)
+        with store.files.locked(store.path / "lock"):
+            return Changed("", "reload", None, None, next_generation(store.files, store.path))
 
 
 def _stable(state: State, name: str, expected: int | None) -> int:
@@ -114,9 +127,19 @@ def _stable(state: State, name: str, expected: int | None) -> int:
 
 def _move_stable(change: Change, verb: str, state: State, version: int, why: str, who: str) -> Changed:
     before = state.aliases["stable"]
-    change.set_state(replace(state, aliases={**state.aliases, "stable": version}))
-    generation = change.record(verb, who=who, before=before, version=version, why=why)
+    generation = change.begin()
+    changed = replace(state, aliases={**state.aliases, "stable": version})
+    change.commit(changed, verb, who=who, before=before, version=version, why=why)
     return Changed(change.name, verb, before, version, generation)
+
+
+def smaller_is_better(metric: str) -> bool:
+    """Whether the smaller value of a metric of this name is the better one."""
+    name = metric.lower()
+    words = set(re.split(r"[^a-z]+", name))
+    return not name.startswith("neg_") and (
+        any(part in name for part in SMALLER_IS_BETTER) or not words.isdisjoint(SMALLER_WORDS)
+    )
 
 
 def _check_better(store: Store, name: str, before: int, version: int, metric: str) -> None:
@@ -127,7 +150,7 @@ def _check_better(store: Store, name: str, before: int, version: int, metric: st
             listed = ", ".join(sorted(metrics)) or "none"
             raise Conflict(f"{name}:{number} recorded no metric {metric!r} (it has: {listed})")
         found.append(metrics[metric])
-    smaller = any(word in metric.lower() for word in SMALLER_IS_BETTER)
+    smaller = smaller_is_better(metric)
     better = found[1] < found[0] if smaller else found[1] > found[0]
     if not better:
         raise Conflict(

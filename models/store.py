@@ -1,7 +1,7 @@
 """Where versions are kept: publish, resolve, list, tag and delete, each one atomic and never torn.
 
     <store>/lock                          an flock for every change
-    <store>/generation                    a number that changes with every change; all that a worker watches
+    <store>/generation                    a number that grows when a change begins; all that a worker watches
     <store>/<name>/state.json             aliases, tags, the highest version number given
     <store>/<name>/history.jsonl          one line a change: when, who, what, why
     <store>/<name>/<version>/             manifest.json and the files it records; never changed again
@@ -29,12 +29,12 @@ from models.errors import (
     StoreUnavailable,
     VersionNotFound,
 )
-from models.files import Files, store_errors
+from models.files import Files, is_locked, store_errors
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
 from models.names import check_model_name, check_tag, split_reference, version_number
 from models.signature import Signature
 from models.state import Change, State, held_by, read_generation, read_history, read_state
-from models.stored import StoredVersion, read_version
+from models.stored import Known, StoredVersion, read_version
 
 __all__ = ["Store", "StoredVersion"]
 
@@ -48,12 +48,17 @@ class Store:
         self.path = Path(path)
         self.key = key
         self.files = files or Files()
+        self._known: Known = {}
 
     # -- reading ------------------------------------------------------------------------------------------------
 
     def generation(self) -> str:
-        """A text that differs after every change of the store."""
+        """A text that differs as soon as the store begins to change; read what changed when it is ``at_rest``."""
         return read_generation(self.path)
+
+    def at_rest(self) -> bool:
+        """Whether no change is under way: everything that ``generation`` said before this call stands for is done."""
+        return not is_locked(self.path / "lock")
 
     def names(self) -> list[str]:
         """The models that have at least one version, sorted."""
@@ -109,7 +114,7 @@ class Store:
         """
         path = self.path / check_model_name(name) / str(version)
         try:
-            return read_version(path, name, version, self.key)
+            return read_version(path, name, version, self.key, self._known)
         except OSError as error:
             if not path.is_dir():
                 raise VersionNotFound(name, str(version), map(str, self.versions(name))) from error
@@ -177,9 +182,8 @@ class Store:
         what: str = "publish",
     ) -> StoredVersion:
         """Write a version under the next free number. ``manifest.files`` must be the records of ``files``."""
-        if {path: record.size_bytes for path, record in manifest.files.items()} != {
-            p: len(d) for p, d in files.items()
-        }:
+        recorded = {path: record.size_bytes for path, record in manifest.files.items()}
+        if recorded != {path: len(data) for path, data in files.items()}:
             raise PublishError("the manifest does not record the files that it comes with")
         for tag in tags:
             check_tag(tag)
@@ -200,31 +204,27 @@ class Store:
                     if self.key is not None:
                         self.files.write(staging / MANIFEST_SIGNATURE, sign(raw, self.key))
                     self.files.sync_tree(staging)
+                    change.begin()
                     self.files.rename(staging, directory / str(number))
                     aliases = {"stable": self._versions(name)[0], **state.aliases}
-                    change.set_state(
-                        replace(
-                            state,
-                            highest=number,
-                            aliases=aliases,
-                            tags=state.tags | dict.fromkeys(tags, number),
-                        )
-                    )
-                    change.record(what, version=number, tags=list(tags))
+                    named = state.tags | dict.fromkeys(tags, number)
+                    changed = replace(state, highest=number, aliases=aliases, tags=named)
+                    change.commit(changed, what, version=number, tags=list(tags))
             self._collect_leftovers(directory)
         return StoredVersion(directory / str(number), manifest)
 
-    def tag(self, name: str, version: int, tag: str, why: str = "") -> None:
-        """Let a tag name the version, wherever it pointed before; raises VersionNotFound or InvalidName."""
+    def tag(self, name: str, version: int, tag: str, why: str = "", who: str = "") -> str:
+        """Let a tag name the version; returns the new generation. Raises VersionNotFound or InvalidName."""
         check_tag(tag)
         with store_errors(self.path):
             self.versions(name)
             with self.change(name) as change:
                 if version not in self._versions(name):
                     raise VersionNotFound(name, str(version), map(str, self.versions(name)))
-                state = read_state(self.path / name)
-                change.set_state(replace(state, tags={**state.tags, tag: version}))
-                change.record("tag", tag=tag, before=state.tags.get(tag), version=version, why=why)
+                generation, state = change.begin(), read_state(self.path / name)
+                changed, before = replace(state, tags={**state.tags, tag: version}), state.tags.get(tag)
+                change.commit(changed, "tag", who=who, tag=tag, before=before, version=version, why=why)
+                return generation
 
     def delete(self, name: str, version: int, why: str = "") -> None:
         """Remove a version and its tags; its number is never given again.
@@ -236,14 +236,12 @@ class Store:
             with self.change(name) as change:
                 if version not in self._versions(name):
                     raise VersionNotFound(name, str(version), map(str, self.versions(name)))
-                holding = held_by(self.state(name), version)
-                if holding:
-                    raise Conflict(
-                        f"{name}:{version} is {' and '.join(holding)}; move that to another version first, "
-                        f"or delete the whole model"
-                    )
-                self._remove(change, name, [version])
-                change.record("delete", version=version, why=why)
+                if held := " and ".join(held_by(self.state(name), version)):
+                    way_out = "move that to another version first, or delete the whole model"
+                    raise Conflict(f"{name}:{version} is {held}; {way_out}")
+                change.begin()
+                change.commit(self._without(name, [version]), "delete", version=version, why=why)
+                self._remove(name, [version])
 
     def delete_model(self, name: str, why: str = "") -> None:
         """Remove every version of a model; its numbers are never given again. Raises ModelNotFound."""
@@ -251,11 +249,13 @@ class Store:
             self.versions(name)
             with self.change(name) as change:
                 versions, stable = self._versions(name), self.state(name).aliases["stable"]
+                change.begin()
                 # Stable goes last: until the model is gone its name keeps answering with the same version.
-                self._remove(change, name, [v for v in versions if v != stable])
-                change.set_state(replace(read_state(self.path / name), aliases={}, traffic=None))
-                self._remove(change, name, [v for v in versions if v == stable])
-                change.record("delete", versions=versions, why=why)
+                others = [v for v in versions if v != stable]
+                change.commit(self._without(name, others), "delete", versions=versions, why=why)
+                self._remove(name, others)
+                change.set_state(replace(self._without(name, [stable]), aliases={}, traffic=None))
+                self._remove(name, [stable])
 
     @contextmanager
     def change(self, name: str) -> Iterator[Change]:
@@ -274,13 +274,16 @@ class Store:
                 return []
         return sorted(n for e in entries if (n := version_number(e.name)) is not None and e.is_dir())
 
-    def _remove(self, change: Change, name: str, versions: Sequence[int]) -> None:
+    def _without(self, name: str, versions: Sequence[int]) -> State:
+        """The state of a model that loses these versions. It is set before they go: were their numbers not on record, a
+        crash between would free them."""
         state = read_state(self.path / name)
         tags = {tag: version for tag, version in state.tags.items() if version not in versions}
         previous = [version for version in state.previous if version not in versions]
-        # The numbers must be on record before the directories go, or a crash between would free them.
         highest = max([state.highest, *self._versions(name)])
-        change.set_state(replace(state, highest=highest, tags=tags, previous=previous))
+        return replace(state, highest=highest, tags=tags, previous=previous)
+
+    def _remove(self, name: str, versions: Sequence[int]) -> None:
         for version in versions:
             leftover = self.path / name / f"{STAGING}deleted-{version}-{os.urandom(4).hex()}"
             self.files.rename(self.path / name / str(version), leftover)

@@ -94,8 +94,8 @@ class Rule:
         for match in self.matches:
             if not _HEADER.fullmatch(match.header):
                 yield f"{match.header!r} is no header: use 1-64 letters, digits and '-'"
-            if not (match.value.isprintable() and 0 < len(match.value) <= 200):
-                yield f"the value of {match.header}: use 1-200 printable characters"
+            if not (match.value.isascii() and match.value.isprintable() and 0 < len(match.value) <= 200):
+                yield f"the value of {match.header}: use 1-200 printable characters of ASCII, as headers are"
 
 
 def read_rule(said: Any) -> Rule:

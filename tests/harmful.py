@@ -78,3 +78,9 @@ def start_thread() -> LogisticRegression:
     """What ``threaded`` calls."""
     threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
     return linear_model()
+
+
+def slowly(seconds: float, model: Any) -> Any:
+    """The model, after a while."""
+    time.sleep(seconds)
+    return model

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,31 @@ class Summing:
 
     def predict(self, rows: np.ndarray, factor: float = 1.0) -> Any:
         return rows.sum(axis=1) * factor
+
+
+class Plus:
+    """Answers the sum of two columns and a number of its own; fails for a first value from ``fails_from`` on, or computes
+    for ``stall_seconds`` before it does."""
+
+    def __init__(
+        self,
+        number: float,
+        columns: tuple[str, ...] = ("a", "b"),
+        fails_from: float = math.inf,
+        stall_seconds: float = 0.0,
+    ) -> None:
+        self.stall_seconds = stall_seconds
+        self.number = number
+        self.fails_from = fails_from
+        self.signature = Signature(tuple(Column(name) for name in columns), Output("number"))
+
+    def predict(self, rows: np.ndarray) -> Any:
+        if (rows[:, 0] >= self.fails_from).any():
+            until = time.perf_counter() + self.stall_seconds
+            while time.perf_counter() < until:
+                pass
+            raise ValueError("unlucky")
+        return rows.sum(axis=1) + self.number
 
 
 #: What ``remember`` was called with: type and shape.

@@ -7,7 +7,8 @@ the operating system that changes a disk. With KILL_AT 0 it lives, prints how ma
 were made beside the store's file operations.
 
 STEP is ``publish`` or ``publish=TAG`` (the version toy:1 of the store TEMPLATE again), ``measure`` (from a model in
-memory), ``tag=TAG``, ``delete`` (the latest version), ``delete_model``, or ``forever`` (all of them, over and over).
+memory), ``tag=TAG``, ``delete`` (the latest version), ``delete_model``, ``promote`` (the latest), ``rollback``, ``traffic`` (a
+tenth to the latest), or ``forever`` (all up to ``delete_model``, over and over).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from typing import Any
 
 from models.errors import VersionNotFound
 from models.files import Files
+from models.lifecycle import promote, rollback, set_traffic
 from models.store import Store
+from models.traffic import Arm, Rule
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = [name for name, value in vars(Files).items() if callable(value) and not name.startswith("_")]
@@ -114,6 +117,12 @@ def run(store: Store, template: Store, step: str) -> None:
             store.delete("toy", store.resolve("toy", "latest"))
     elif verb == "delete_model":
         store.delete_model("toy")
+    elif verb == "promote":
+        promote(store, "toy", store.resolve("toy", "latest"))
+    elif verb == "rollback":
+        rollback(store, "toy")
+    elif verb == "traffic":
+        set_traffic(store, "toy", Rule((Arm(store.resolve("toy", "latest"), 10.0),)))
     else:
         forever(store, template)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.opening import open_runtime
+from models.state import State
 from models.store import Store
 from tests.models.publisher import publisher, run
 from tests.toys import summing_draft
@@ -111,6 +114,44 @@ def test_killed_before_each_single_call_that_changes_the_disk(
 @pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.stress)])
 def test_killed_in_a_whole_publish(tmp_path: Path, template: Store, stride: int) -> None:
     kill_everywhere(tmp_path, template, "measure", "operation", stride)
+
+
+def what_holds(store: Store) -> tuple[list[int], State]:
+    return store.versions("toy"), replace(store.state("toy"), last=None)
+
+
+@pytest.mark.parametrize("what", ["promote", "rollback", "traffic", "tag=blue", "delete"])
+def test_a_change_that_was_killed_is_told_and_recorded_as_far_as_it_went(
+    tmp_path: Path, template: Store, what: str
+) -> None:
+    """Whoever watches the generation must look again, and the history lacks nothing of what holds."""
+    prepared = Store(tmp_path / "prepared")
+    for step in ("publish", "publish", "publish", "promote", "publish"):
+        run(prepared, template, step)
+
+    def copy(name: str) -> Store:
+        shutil.copytree(prepared.path, tmp_path / name)
+        return Store(tmp_path / name)
+
+    (counted, *_) = change_in_a_process(whole := copy("whole"), template, what, "operation")
+    seen = set()
+    for kill_at in range(1, int(counted) + 1):
+        store = copy(f"killed-{kill_at}")
+        change_in_a_process(store, template, what, "operation", kill_at)
+        changed = what_holds(store) != what_holds(prepared)
+        done = what_holds(store) == what_holds(whole)
+        seen.add((changed, done))
+        assert store.at_rest(), "the dead hold no lock"
+        assert not changed or store.generation() != prepared.generation()
+        history = [line["what"] for line in store.history("toy")]
+        assert not done or history == [line["what"] for line in whole.history("toy")]
+        store.tag("toy", 1, "later")
+        assert [line["what"] for line in store.history("toy")] == [*history, "tag"]
+        lines = (store.path / "toy" / "history.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in lines] == store.history("toy"), (
+            "the next change wrote what was missing"
+        )
+    assert {(False, False), (True, True)} <= seen
 
 
 @pytest.mark.parametrize("what", CHANGES)
