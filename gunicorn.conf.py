@@ -13,12 +13,16 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 _sys.path.insert(0, str(_Path(__file__).parent))
 
 from app import config as _config  # noqa: E402
+from app import credentials as _credentials  # noqa: E402
 from app.serving import slots as _slots  # noqa: E402
 
 try:
     _settings = _config.load_settings()
-    _config.read_key(_settings)
-    _run_dir = _slots.make_run_dir(_settings.run_dir or _config.default_run_dir(_settings))
+    _credentials.read_key(_settings)
+    _credentials.read_admin_tokens(_settings)
+    _run_dir = _slots.make_run_dir(
+        _settings.run_dir or _slots.default_run_dir(_settings.bind, _settings.store)
+    )
 except (_config.ConfigError, _slots.RunDirError) as _error:
     # In a worker this would be tried again for ever; here it ends the server before anything is forked.
     raise SystemExit(f"plumbline: {_error}") from _error
@@ -90,7 +94,7 @@ def _share(server):
 
     # A reload runs this file anew; what is kept over it is kept by the server.
     server.shared = getattr(server, "shared", None) or Shared()
-    store = Store(_settings.store, key=_config.read_key(_settings))
+    store = Store(_settings.store, key=_credentials.read_key(_settings))
     rule = LoadingRule(_settings.loading, _settings.model_loading)
     try:
         server.shared.refresh(
@@ -179,7 +183,9 @@ def _example(base):
     from app.serving.catalog import read_catalog
     from models.store import Store
 
-    catalog = read_catalog(Store(_settings.store, key=_config.read_key(_settings)), _settings.default_model)
+    catalog = read_catalog(
+        Store(_settings.store, key=_credentials.read_key(_settings)), _settings.default_model
+    )
     name = catalog.default or next(iter(catalog.models), None)
     if name is None:
         return f"curl -s {base}/ready   (the store is empty: flask models publish --help)"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +47,7 @@ def _row(
     help: str,
     *,
     env: str = "",
+    secret: bool = False,
     one_of: tuple[str, ...] = (),
     pattern: str = "",
     at_least: float = 0,
@@ -65,7 +64,7 @@ def _row(
     }
     if callable(default):
         return field(default_factory=default, metadata=meta)
-    return field(default=default, metadata=meta)
+    return field(default=default, metadata=meta, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +101,10 @@ class Settings:
         "the same for single models, for example churn=lazy,prices=startup",
         one_of=("startup", "lazy"),
     )
+    loaded_max_mib: int = _row(
+        0, "MiB", "for models in a worker; beyond it the least recently used leave; 0 for no limit"
+    )
+    pinned_models: tuple[str, ...] = _row((), "models", "these never leave memory")
     share_models: bool = _row(
         False, "", "whether the parent process loads what is loaded at start-up, once for all workers"
     )
@@ -109,6 +112,13 @@ class Settings:
         60.0,
         "seconds",
         "how long a model may take to load in the process that tries it before it is shared",
+        at_least=0.1,
+        at_most=3600,
+    )
+    proof_seconds: float = _row(
+        120.0,
+        "seconds",
+        "how long a model may take to load in the process that proves it, before a running server takes it up",
         at_least=0.1,
         at_most=3600,
     )
@@ -157,6 +167,20 @@ class Settings:
     trusted_hosts: tuple[str, ...] = _row((), "host names", "if any: requests for other hosts are 400")
     proxy_hops: int = _row(
         0, "proxies", "how many proxies in front set X-Forwarded-*; 0 ignores these headers"
+    )
+    admin_token: str = _row(
+        "",
+        "text",
+        "the bearer token of /admin, 32 bytes or more; or two, with a blank between; without one no /admin",
+        secret=True,
+    )
+    admin_token_file: Path | None = _row(None, "file", "the same from a file, which no process list shows")
+    switch_wait_seconds: float = _row(
+        30.0,
+        "seconds",
+        "how long a promotion or another verb waits until every worker of this host has switched",
+        at_least=0,
+        at_most=3600,
     )
     docs: bool = _row(True, "", "whether /docs/ and /openapi.json are served")
     metrics: bool = _row(True, "", "whether /metrics is served")
@@ -248,29 +272,6 @@ def load_settings() -> Settings:
     if wrong:
         raise ConfigError("; ".join(wrong))
     return Settings(**values)
-
-
-def default_run_dir(settings: Settings) -> Path:
-    """A directory in memory that the same server finds again, and that no other server of this user shares."""
-    memory = Path("/dev/shm")
-    base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    server = f"{settings.host}:{settings.port} {settings.store.absolute()}"
-    return base / f"plumbline-{os.geteuid()}-{hashlib.sha256(server.encode()).hexdigest()[:12]}"
-
-
-def read_key(settings: Settings) -> bytes | None:
-    """The store's key, or None without one; raises ConfigError."""
-    if settings.store_key is None:
-        return None
-    try:
-        key = settings.store_key.read_bytes().strip()
-    except OSError as error:
-        raise ConfigError(f"PLUMBLINE_STORE_KEY: {settings.store_key}: {error.strerror}") from error
-    if len(key) < 32:
-        raise ConfigError(
-            f"PLUMBLINE_STORE_KEY: {settings.store_key} holds {len(key)} bytes; use at least 32"
-        )
-    return key
 
 
 def _unknown_names() -> list[str]:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.api import catalog, health, index
-from app.api.context import KEY, Context
+from app.api import admin, catalog, health, index
+from app.api.context import KEY, Context, context
 from app.api.docs import init_docs
 from app.api.errors import init_errors
 from app.api.hooks import init_hooks
 from app.api.lean_flask import LeanFlask
 from app.api.predict import NumberConverter, routed_blueprint, version_blueprints
 from app.cli.commands import COMMANDS
-from app.config import Settings, load_settings
+from app.config import ConfigError, Settings, load_settings
+from app.credentials import read_admin_tokens
 from app.wiring import Services, wire
 
+log = logging.getLogger("plumbline")
 
-def create_app(settings: Settings | None = None, services: Services | None = None) -> Flask:
+
+def create_app(
+    settings: Settings | None = None,
+    services: Services | None = None,
+    here: Context | None = None,
+    pause: Callable[[], None] = lambda: None,
+) -> Flask:
     """An ordinary Flask application over the store that the settings name; raises ConfigError.
 
     Models are loaded from the first request on, or when ``services.start`` is called, whichever comes first.
+    ``here`` : the context of an application that this one replaces; ``pause`` : called now and then while it is built.
     """
     services = services or wire(settings or load_settings())
     settings = services.settings
@@ -34,22 +46,40 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         MAX_FORM_MEMORY_SIZE=0,
         MAX_FORM_PARTS=0,
     )
-    app.extensions[KEY] = Context(
-        settings, services.engine, services.metrics, services.access_log, services.start
+    app.extensions[KEY] = here or Context(
+        settings,
+        services.engine,
+        services.metrics,
+        services.access_log,
+        services.start,
+        verbs=services.verbs,
+        admin_tokens=_admin_tokens(settings),
     )
     init_errors(app)
     init_hooks(app)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(index.blueprint)
-    app.register_blueprint(catalog.blueprint)
-    app.register_blueprint(routed_blueprint())
-    for blueprint in version_blueprints(services.engine.catalog):
+    fixed = [health.blueprint, index.blueprint, catalog.blueprint, routed_blueprint()]
+    guarded = [admin.blueprint] if context(app).admin_tokens else []
+    for blueprint in (*fixed, *guarded, *version_blueprints(services.engine.catalog)):
+        pause()
         app.register_blueprint(blueprint)
+    pause()
     if settings.docs:
         init_docs(app)
     for command in COMMANDS:
         app.cli.add_command(command)
+    pause()
+    # Else the first request would pay for it.
+    app.url_map.update()
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops, hops, hops)  # type: ignore[method-assign]
     return app
+
+
+def _admin_tokens(settings: Settings) -> tuple[bytes, ...]:
+    """Checked when the server starts; a file that was spoiled since must not keep a worker from replacing another."""
+    try:
+        return read_admin_tokens(settings)
+    except ConfigError as error:
+        log.error("there is no /admin: %s", error)
+        return ()

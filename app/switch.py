@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.api.context import context
 from app.config import load_settings
 from app.factory import create_app
+from app.serving.catalog import Catalog
 from app.serving.shared import Shared
 from app.wiring import Services, wire
+
+#: Between two versions whose routes are made requests have their turn.
+PAUSE_SECONDS = 0.001
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -32,11 +37,12 @@ class Switch:
         shared: Shared | None = None,
     ) -> None:
         """Make the application and begin to load models; raises ConfigError."""
-        services = wire(load_settings(), shared)
+        services = wire(load_settings(), shared, run_dir)
         app = create_app(services=services)
         context(app).draining = draining
-        services.start(run_dir, when_ready)
         self.services, self._app = services, app
+        services.live.on_routes = self._rebuild
+        services.start(run_dir, when_ready)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer with the application of the moment."""
@@ -44,6 +50,14 @@ class Switch:
             self.start()
         assert self._app is not None
         return self._app(environ, start_response)
+
+    def _rebuild(self, catalog: Catalog) -> None:
+        """Make an application with the routes of this catalog, in slices beside the requests, and let it take over."""
+        assert self.services is not None and self._app is not None
+        here = context(self._app)
+        here.forget(catalog)
+        pause = partial(self.services.concurrency.pause, PAUSE_SECONDS)
+        self._app = create_app(services=self.services, here=here, pause=pause)
 
     def close(self) -> None:
         """Let go of everything that ``start`` began."""

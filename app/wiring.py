@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from app.config import Settings, read_key
+from app.config import Settings
+from app.credentials import read_key
 from app.monitoring.access_log import AccessLog, JsonLines, NullAccessLog
 from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
+from app.serving.budget import Budget
 from app.serving.catalog import read_catalog
 from app.serving.concurrency import Concurrency, here
 from app.serving.engine import Engine
 from app.serving.lanes import BatchWish
+from app.serving.live import LiveCatalog
 from app.serving.loader import Loader, LoadingRule
+from app.serving.proof import HostProver, NullProver, Prover
 from app.serving.served import Batched, open_served
 from app.serving.shared import Shared
 from app.serving.slots import Slot, claim_slot, make_run_dir
+from app.serving.verbs import Verbs
+from app.serving.workers import WorkerFile
 from models.manifest import Artifact
 from models.store import Store
 
@@ -39,6 +45,8 @@ class Services:
     settings: Settings
     store: Store
     engine: Engine
+    live: LiveCatalog
+    verbs: Verbs
     metrics: Metrics
     access_log: AccessLog
     concurrency: Concurrency
@@ -54,15 +62,28 @@ class Services:
             if not self._started:
                 self._slot = claim_slot(make_run_dir(run_dir)) if run_dir is not None else None
                 self.metrics.start(self._slot)
+                if self._slot is not None:
+                    self.live.tell = WorkerFile(self._slot).write
+                self.live.begin()
                 if self.engine.catalog.fault:
                     log.error("nothing can be served: %s", self.engine.catalog.fault)
-                self.engine.start(when_ready)
+                self.engine.start(partial(self._tried, when_ready))
+                self.live.start()
                 self._started = True
                 for flush in (self.metrics.flush, self.access_log.flush):
                     self.concurrency.spawn(partial(self._repeat, flush))
 
+    def _tried(self, when_ready: Callable[[], None]) -> None:
+        """Everything was tried: where a stable version failed, another one stands in before anybody is told."""
+        try:
+            self.live.check()
+        except Exception:
+            log.exception("the store could not be followed")
+        when_ready()
+
     def close(self) -> None:
         """Let go of models, and of the slot."""
+        self.live.close()
         self.engine.close()
         if self._started:
             self._started = False
@@ -96,10 +117,10 @@ class Services:
                 works = False
 
 
-def wire(settings: Settings, shared: Shared | None = None) -> Services:
+def wire(settings: Settings, shared: Shared | None = None, run_dir: Path | None = None) -> Services:
     """Raises ConfigError when the store's key cannot be used; never fails for a model.
 
-    ``shared`` : models that the parent process loaded, if it did.
+    ``shared`` : models that the parent process loaded, if it did; ``run_dir`` : where the workers of a server meet.
     """
     store = Store(settings.store, key=read_key(settings))
     concurrency = here()
@@ -108,13 +129,23 @@ def wire(settings: Settings, shared: Shared | None = None) -> Services:
     catalog = read_catalog(store, settings.default_model)
     rule = LoadingRule(settings.loading, settings.model_loading)
 
+    loader: Loader
+
     def open_version(artifact: Artifact) -> Batched:
         model = None if shared is None else shared.find(artifact)
-        return open_served(artifact, concurrency, batch_wish(settings, artifact.manifest.name), model)
+        wish = batch_wish(settings, artifact.manifest.name)
+        return open_served(artifact, concurrency, wish, model, beside=loader.tried and model is None)
 
-    engine = Engine(Loader(catalog, rule, concurrency, open_version, observers), observers)
+    budget = Budget(settings.loaded_max_mib * 2**20, settings.pinned_models)
+    prover: Prover = NullProver()
+    if run_dir is not None:
+        prover = HostProver(store, run_dir, settings.proof_seconds, concurrency)
+    loader = Loader(catalog, rule, concurrency, open_version, observers, budget, prover)
+    engine = Engine(loader, observers, concurrency)
+    live = LiveCatalog(store, settings.default_model, loader, prover, concurrency)
     access_log: AccessLog = JsonLines(pause=concurrency.pause) if settings.access_log else NullAccessLog()
-    return Services(settings, store, engine, metrics, access_log, concurrency)
+    verbs = Verbs(store, run_dir, prover, settings.switch_wait_seconds, concurrency, live.check)
+    return Services(settings, store, engine, live, verbs, metrics, access_log, concurrency)
 
 
 def batch_wish(settings: Settings, name: str) -> BatchWish:

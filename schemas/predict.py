@@ -72,6 +72,23 @@ class PredictSchemas:
         loaded = self._load(self.batch, body)
         return loaded["inputs"], loaded.get("parameters", {})
 
+    def value_of(self, body: Any, column: str) -> str | None:
+        """A column's value in the first row of a body, single or batch, as text; None where there is none. The body need
+        not be a right one."""
+        if not isinstance(body, dict):
+            return None
+        row = body.get("features", body)
+        inputs = body.get("inputs")
+        if isinstance(inputs, list) and inputs:
+            row = inputs[0]
+        value = row.get(column) if isinstance(row, dict) else None
+        place = self.signature.index(column)
+        if isinstance(row, list) and place is not None and place < len(row):
+            value = row[place]
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # 1 and 1.0 are one number
+        return None if value is None or isinstance(value, (list, dict)) else str(value)
+
     def is_bare(self, body: Mapping[str, Any]) -> bool:
         """Whether the body of a single request is the row itself. A value of a column is never a list or an object, so an
         envelope can be told even from a column of the same name."""

@@ -104,6 +104,15 @@ class ModelSchema(Reply):
     latest = _text("The highest number")
     aliases = _names("Alias to number; `stable` answers routed requests", {"stable": "1"})
     tags = _names("Tag to number", {"1.0.0": "1"})
+    traffic = fields.Dict(
+        metadata={
+            "description": "Which requests get another version than the stable one, where a rule says so",
+            "example": {"arms": [{"version": 3, "percent": 10.0}]},
+        }
+    )
+    stand_in = _text(
+        "The version that answers in the place of the stable one, which cannot be loaded", required=False
+    )
 
 
 class ModelsSchema(Reply):
@@ -133,6 +142,23 @@ class ModelDetailSchema(ModelSchema):
     versions = fields.List(
         fields.Nested(VersionSummarySchema), required=True, metadata={"description": "Ascending"}
     )
+
+
+class ComparisonSchema(Reply):
+    """Two versions side by side."""
+
+    versions = fields.List(fields.Integer(), required=True, metadata={"example": [1, 2]})
+    metadata = fields.Dict(
+        required=True, metadata={"description": "What they recorded: pairs, first and second"}
+    )
+    answers = fields.Dict(
+        required=True,
+        metadata={
+            "description": "On the golden rows of the second: how many predictions change, how far scores are apart, "
+            "which rows differ most, and in which slices"
+        },
+    )
+    truth = fields.Dict(metadata={"description": "How right each is, where outcomes are known"})
 
 
 class ColumnSchema(Reply):

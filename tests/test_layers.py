@@ -31,6 +31,7 @@ LEVELS = {
     "app.monitoring": 2,
     "schemas": 1,
     "app.config": 1,
+    "app.credentials": 1,
     "app.database": 1,
     "models": 0,
 }
@@ -41,6 +42,7 @@ SIDEWAYS = {
     ("app.switch", "app.factory"),
     ("app.factory", "app.cli"),
     ("app.monitoring", "app.serving"),
+    ("app.credentials", "app.config"),
 }
 FORBIDDEN = {
     ("app.serving", "schemas"): "the engine takes arrays and plain values",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest
 
 from app.api.context import context
 from app.api.json_provider import json_reply
 from app.serving.catalog import CatalogModel
 from app.serving.messages import Target
+from models.traffic import Rule
 from schemas.catalog import version_metadata, version_summary
 
 blueprint = Blueprint("catalog", __name__)
@@ -40,6 +42,17 @@ def version(name: str, version: str) -> Response:
     return json_reply(version_metadata(summary, engine.catalog.manifest(target), batching))
 
 
+@blueprint.get("/models/<name>/compare")
+def compare_versions(name: str) -> Response:
+    """Two versions side by side, on the golden rows of the second."""
+    engine = context().engine
+    asked = [request.args.get(which, "") for which in ("a", "b")]
+    if not all(asked):
+        raise BadRequest(f"name two versions, such as /models/{name[:64]}/compare?a=1&b=2")
+    one, other = (engine.route(name, selector) for selector in asked)
+    return json_reply(context().comparison(one, other).to_json())
+
+
 @blueprint.get("/models/<name>/ready")
 def ready(name: str) -> tuple[Response, int]:
     """Whether routed requests of the model can be answered."""
@@ -59,6 +72,7 @@ def summary(found: CatalogModel) -> dict[str, Any]:
     engine = context().engine
     state, reason = engine.loader.model_status(found.name)
     described = found.whole.get(found.selectors.get("stable", 0))
+    stand_in = engine.catalog.stand_ins.get(found.name)
     return {
         "name": found.name,
         "default": found.name == engine.catalog.default,
@@ -69,7 +83,17 @@ def summary(found: CatalogModel) -> dict[str, Any]:
         "latest": str(found.versions[-1]) if found.versions else None,
         "aliases": {alias: str(v) for alias, v in found.aliases.items()},
         "tags": {tag: str(v) for tag, v in found.tags.items()},
+        **({"traffic": _without_secrets(found.rule)} if found.rule else {}),
+        **({"stand_in": str(stand_in)} if stand_in is not None else {}),
     }
+
+
+def _without_secrets(rule: Rule) -> dict[str, Any]:
+    """A traffic rule without the header values that open a match."""
+    said = rule.to_json()
+    for match in said.get("matches", ()):
+        del match["value"]
+    return said
 
 
 def _summary(found: CatalogModel, version: int) -> dict[str, Any]:

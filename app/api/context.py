@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,18 +11,23 @@ from flask import Flask, current_app
 from app.config import Settings
 from app.monitoring.access_log import AccessLog
 from app.monitoring.metrics import Metrics
+from app.serving.catalog import Catalog
 from app.serving.engine import Engine
 from app.serving.messages import Target
+from app.serving.verbs import Verbs
+from models.comparison import Comparison
 from schemas.predict import PredictSchemas
 
 KEY = "plumbline"
+MOST_COMPARISONS = 64
 
 
 @dataclass(slots=True)
 class Context:
     """One application's engine, metrics, access log and settings, and the request schemas of each version.
 
-    ``start`` is called before the first request, ``draining`` tells whether the process is about to end.
+    ``start`` is called before the first request, ``draining`` tells whether the process is about to end. ``verbs`` and
+    ``admin_tokens`` are for /admin; without a token there is none.
     """
 
     settings: Settings
@@ -31,7 +36,29 @@ class Context:
     access_log: AccessLog
     start: Callable[[], None]
     draining: Callable[[], bool] = lambda: False
+    verbs: Verbs | None = None
+    admin_tokens: Sequence[bytes] = ()
     _schemas: dict[Target, PredictSchemas] = field(default_factory=dict)
+    _comparisons: dict[tuple[Target, str, Target, str], Comparison] = field(default_factory=dict)
+
+    def forget(self, catalog: Catalog) -> None:
+        """Keep the schemas of versions that the catalog has as they were, and no others."""
+        for target in list(self._schemas):
+            model = catalog.models.get(target.name)
+            stored = model.whole.get(target.version) if model else None
+            if stored is None or stored.manifest.signature != self._schemas[target].signature:
+                del self._schemas[target]
+
+    def comparison(self, one: Target, other: Target) -> Comparison:
+        """Two versions on the golden rows of the second, found out once. Raises NotFound, NotReady, Conflict for versions that
+        cannot be asked the same, or what a model raises."""
+        stored = [self.engine.catalog.stored(target) for target in (one, other)]
+        key = (one, stored[0].manifest.published_at, other, stored[1].manifest.published_at)
+        if key not in self._comparisons:
+            if len(self._comparisons) >= MOST_COMPARISONS:
+                self._comparisons.clear()
+            self._comparisons[key] = self.engine.compare(one, other)
+        return self._comparisons[key]
 
     def schemas(self, target: Target) -> PredictSchemas:
         """The schemas of a version, made at its first use; raises LoadError when its manifest cannot be trusted."""

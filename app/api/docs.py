@@ -6,7 +6,6 @@ Everything that the page loads comes from this server, by relative addresses, un
 from __future__ import annotations
 
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.api.context import context
 from app.api.openapi import OPENAPI, build_document
+from app.serving.catalog import Catalog
 
 HERE = Path(__file__).parent
 
@@ -43,27 +43,29 @@ class Docs(Swagger):
     def init_app(self, app: Flask, decorators: Any = None) -> None:
         """Register the routes."""
         here = context(app)
-        # The document belongs to the routes of this application, also when the engine has moved on.
-        self._build = partial(build_document, here, here.engine.catalog)
+        self._here = here
         self._lock = threading.Lock()
         self._document: orjson.Fragment | None = None
+        self._catalog: Catalog | None = None
         super().init_app(app, decorators)
         vars(app).pop("add_url_rule", None)
 
     def get_apispecs(self, endpoint: str = "openapi") -> dict[str, Any]:
         """A new document."""
-        self.template = self._build()
+        self.template = build_document(self._here, self._here.engine.catalog)
         document: dict[str, Any] = super().get_apispecs(endpoint)
         self.template = None
         self.apispecs.clear()
         return document
 
     def document(self) -> orjson.Fragment:
-        """The document as JSON, made once, whoever asks first: that is a tenth of its size in objects."""
-        if self._document is None:
+        """The document as JSON, made once for a catalog, whoever asks first: that is a tenth of its size in objects."""
+        catalog = self._here.engine.catalog
+        if self._document is None or self._catalog is not catalog:
             with self._lock:
-                if self._document is None:
+                if self._document is None or self._catalog is not catalog:
                     self._document = orjson.Fragment(orjson.dumps(self.get_apispecs()))
+                    self._catalog = catalog
         return self._document
 
     def add_headers(self, app: Flask) -> None:

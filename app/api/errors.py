@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +18,7 @@ from models.errors import (
     Fault,
     InputError,
     InvalidName,
+    InvalidRule,
     LoadError,
     NotFound,
     NotReady,
@@ -36,6 +37,7 @@ STATUS: dict[type[BaseException], int] = {
     NotFound: 404,
     InvalidName: 404,
     Conflict: 409,
+    InvalidRule: 422,
     InputError: 422,
     PredictError: 500,
     LoadError: 503,
@@ -68,7 +70,9 @@ def handle(error: Exception) -> Response | HTTPException:
             error,
             exc_info=not isinstance(error, PredictError),
         )
-    faults = error.faults if isinstance(error, InputError) else ()
+    faults: Sequence[Fault] = error.faults if isinstance(error, InputError) else ()
+    if isinstance(error, InvalidRule):
+        faults = [Fault(("rule",), str(error))]
     members = {"available": list(error.available)} if isinstance(error, NotFound) else {}
     detail = HIDDEN.get(status) or _detail(error)
     reply = problem_reply(status, detail, faults, **members)

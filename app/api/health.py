@@ -56,6 +56,9 @@ def _model_state(here: Context, name: str) -> dict[str, Any]:
     for number in here.engine.catalog.models[name].versions:
         of_version, why = here.engine.loader.status(Target(name, number))
         versions[str(number)] = {"state": of_version, **({"reason": why} if why else {})}
+    stand_in = here.engine.catalog.stand_ins.get(name)
+    if stand_in is not None:
+        reason = f"version {stand_in} answers in the place of the stable one"
     return {"state": state, **({"reason": reason} if reason else {}), "versions": versions}
 
 

@@ -73,7 +73,7 @@ def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = request.request_id
         size = response.content_length
     target, status, seconds = request.target, response.status_code, time.perf_counter() - request.began
-    request.here.metrics.request_finished(target, status, seconds)
+    request.here.metrics.request_finished(target, status, seconds, request.arm)
     request.here.access_log.add(
         Finished(
             time.time(),
@@ -85,6 +85,7 @@ def end(response: Response) -> Response:
             target,
             request.timing_seconds,
             size,
+            request.arm,
         )
     )
     return response

@@ -11,6 +11,7 @@ from marshmallow import Schema
 
 from app.config import Settings
 from schemas.service import (
+    ComparisonSchema,
     HealthSchema,
     IndexSchema,
     ModelDetailSchema,
@@ -25,7 +26,12 @@ from schemas.service import (
 CATALOG_TAG, SERVICE_TAG = "Catalog", "Service"
 
 _VERSION = {"type": "string", "example": "latest"}
-_DESCRIPTIONS = {"name": "The model", "version": "A number, tag or alias"}
+_DESCRIPTIONS = {
+    "name": "The model",
+    "version": "A number, tag or alias",
+    "a": "One version: a number, tag or alias",
+    "b": "The other",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class Route:
     media_type: str = "application/json"
     reply: str = "The answer"
     parameters: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
     also: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +82,16 @@ CATALOG = (
         VersionDetailSchema,
         parameters=("name", "version"),
         also={"404": "Problem404", "503": "Problem503"},
+    ),
+    Route(
+        "/models/{name}/compare",
+        "models.compare",
+        CATALOG_TAG,
+        "How do two versions differ, in what they recorded and in their answers to golden rows?",
+        ComparisonSchema,
+        parameters=("name",),
+        query=("a", "b"),
+        also={"400": "Problem400", "404": "Problem404", "409": "Problem", "503": "Problem503"},
     ),
     Route(
         "/models/{name}/ready",
@@ -137,6 +154,10 @@ def _operation(route: Route, parameters: Mapping[str, Any]) -> dict[str, Any]:
     of_path = [
         {"name": n, "in": "path", "required": True, "description": _DESCRIPTIONS[n], "schema": parameters[n]}
         for n in route.parameters
+    ]
+    of_path += [
+        {"name": n, "in": "query", "required": True, "description": _DESCRIPTIONS[n], "schema": _VERSION}
+        for n in route.query
     ]
     return {
         "operationId": route.operation_id,

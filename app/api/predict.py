@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import cast
 
 from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest
@@ -22,9 +23,13 @@ from app.serving.catalog import Catalog
 from app.serving.deadline import hung_up
 from app.serving.messages import Prediction, Target
 from models.errors import InputError, ModelNotFound, NotFound
+from models.traffic import Rule
 from schemas.predict import PredictSchemas, reply_body
 
 VERSION_HEADER, VERSION_KEY = "X-Model-Version", "HTTP_X_MODEL_VERSION"
+#: Why the version was chosen, where a traffic rule chose it; and what a request wants to stick to.
+ARM_HEADER, ROUTING_KEY = "X-Model-Arm", "HTTP_X_ROUTING_KEY"
+MAX_KEY = 256
 SERVER_TIMING = ", ".join(f"{stage};dur=%.3f" for stage in STAGES)
 
 
@@ -77,9 +82,9 @@ def _answer(*, single: bool, name: str | None = None, version: str | None = None
     began = time.perf_counter()
     request = this_request()
     here = request.here
-    target = _choose(here, request, name, version)
+    target, shadow = _choose(here, request, name, version)
     schemas = here.schemas(target)
-    body, numbers = read_json(request)
+    body, numbers = request.parsed or read_json(request)
     rows, parameters = schemas.read_single(body) if single else schemas.read_batch(body, numbers=numbers)
     bare = single and schemas.is_bare(body)
     # Freed here, the many small values of a large body are still in the processor's cache; after the wait they are not.
@@ -91,11 +96,18 @@ def _answer(*, single: bool, name: str | None = None, version: str | None = None
         prediction = here.engine.predict(target, rows, parameters, is_gone)
     except InputError as error:
         raise schemas.located(error, single=single, bare=bare) from error
+    if shadow is not None:
+        here.engine.shadow(shadow, prediction)
     return _reply(request, schemas, prediction, began, parsed, single=single)
 
 
-def _choose(here: Context, request: PlainRequest, name: str | None, version: str | None) -> Target:
-    """The version that path and header ask for; raises NotFound, or BadRequest when they contradict each other."""
+def _choose(
+    here: Context, request: PlainRequest, name: str | None, version: str | None
+) -> tuple[Target, Target | None]:
+    """The version that path and header ask for, or that the model's traffic rule picks, and the one to be asked beside it.
+
+    Raises NotFound, or BadRequest when path and header contradict each other.
+    """
     engine = here.engine
     name = name or engine.catalog.default
     if name is None:
@@ -103,15 +115,41 @@ def _choose(here: Context, request: PlainRequest, name: str | None, version: str
         raise ModelNotFound(here.settings.default_model, engine.catalog.models)
     header = request.environ.get(VERSION_KEY, "").strip() or None
     if version is None:
+        rule = engine.catalog.rules.get(name) if header is None else None
+        if rule is not None:
+            return _divide(here, request, name, rule)
         request.target = target = engine.route(name, header)
-        return target
+        return target, None
     target = engine.route(name, version)
     if header is not None and _routed_or_none(name, header) != target:
         raise BadRequest(
             f"the path asks for version {version}, the header {VERSION_HEADER} for {header[:64]!r}; leave one away"
         )
     request.target = target
-    return target
+    return target, None
+
+
+def _divide(here: Context, request: PlainRequest, name: str, rule: Rule) -> tuple[Target, Target | None]:
+    environ = request.environ
+
+    def key() -> str:
+        """What the request sticks to: its own key, the value of a column, or nothing but itself."""
+        given: str = environ.get(ROUTING_KEY, "")
+        if given:
+            return given[:MAX_KEY]
+        if rule.key:
+            request.parsed = parsed = read_json(request)
+            value = here.schemas(here.engine.route(name)).value_of(parsed[0], rule.key)
+            if value is not None:
+                return value[:MAX_KEY]
+        return request.request_id
+
+    def header(named: str) -> str | None:
+        return cast("str | None", environ.get("HTTP_" + named.upper().replace("-", "_")))
+
+    route = here.engine.divide(name, rule, key, header)
+    request.target, request.arm = route.target, route.arm
+    return route.target, route.shadow
 
 
 def _routed_or_none(name: str, selector: str) -> Target | None:
@@ -153,4 +191,6 @@ def _reply(
         ("X-Prediction-Id", prediction.prediction_id),
         ("Server-Timing", SERVER_TIMING % (parse * 1e3, queue * 1e3, predict * 1e3, encode * 1e3)),
     ]
+    if request.arm:
+        reply.pairs.append((ARM_HEADER, request.arm))
     return reply

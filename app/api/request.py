@@ -17,13 +17,16 @@ _LATER = frozenset({"scheme", "server", "root_path", "query_string", "headers", 
 
 class PlainRequest(Request):
     """``here`` is set by the first hook, and so is ``began``, when its answer was begun (time.perf_counter); ``target``
-    is None for what asks no model."""
+    is None for what asks no model. ``arm`` : why a traffic rule chose it; ``parsed`` : the body, once it was read for that.
+    """
 
     here: Context
     request_id: str = ""
     began: float = 0.0
     counted: bool = False
     target: Target | None = None
+    arm: str = ""
+    parsed: tuple[Any, bool] | None = None
     timing_seconds: tuple[float, ...] | None = None
 
     def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import click
 import orjson
 
-from app.config import ConfigError, Settings, load_settings, read_key
+from app.config import ConfigError, Settings, load_settings
+from app.credentials import read_key
 from models.errors import InputError, LoadError, PlumblineError
 from models.store import Store
 

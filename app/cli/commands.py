@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import orjson
 
+from app.cli.canary import canary
 from app.cli.command import (
     Command,
     Group,
@@ -21,7 +22,9 @@ from app.cli.command import (
     open_store,
     tags_option,
 )
+from app.cli.compare import compare
 from app.cli.input import read_body, read_request
+from app.cli.lifecycle import VERBS, open_verbs
 from app.cli.output import (
     curl,
     file_status,
@@ -50,10 +53,12 @@ from schemas.predict import PredictSchemas, reply_body
 
 @click.group(cls=Group, name="models")
 def models_group() -> None:
-    """Publish, list, show, tag, delete, export and import models."""
+    """Publish, list, show, tag, promote, roll back, delete, export and import models."""
 
 
 models_group.add_command(publish)
+for _command in (canary, compare, *VERBS):
+    models_group.add_command(_command)
 
 
 @models_group.command("list")
@@ -102,10 +107,15 @@ def show(reference: str, history: bool, as_json: bool) -> None:
 @as_json_option
 def tag(reference: str, tag: str, as_json: bool) -> None:
     """Let TAG name the version, wherever it pointed before."""
-    _, store = open_store()
+    _, store, verbs = open_verbs(None)
     name, version = one_version(store, reference)
-    store.tag(name, version, tag)
+    outcome = verbs.tag(name, version, tag)
     say(as_json, f"{name}:{tag} is now version {version}", name=name, version=version, tag=tag)
+    if not outcome.complete:
+        late = f"{len(outcome.missing)} workers of this host have not followed in time"
+        raise click.ClickException(
+            late if outcome.missing else f"workers refuse it: {next(iter(outcome.refused.values()))}"
+        )
 
 
 @models_group.command()

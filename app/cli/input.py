@@ -86,6 +86,54 @@ def read_sample(model: Any, example: str | None, data: str | None, target: str |
     return GivenSample(_inferred_sample(model, body, table, str(data)), y)
 
 
+def read_rows(file: str, signature: Signature, target: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows of a CSV file, or of a file with a request in JSON on each line, and with ``target`` the outcomes.
+
+    Returns an ndarray of shape (n_rows, n_columns), and one of shape (n_rows,) or None. Raises InputError, or
+    ClickException for a file that cannot be used.
+    """
+    if file.endswith(".csv"):
+        labels = (
+            [target]
+            if target and signature.output.classes and isinstance(signature.output.classes[0], str)
+            else []
+        )
+        table = _read_declared_table(file, signature, labels)
+        y = None if target is None else _outcomes(table, target, file)
+        given: list[Any] = list(
+            _rows_of_table(signature, table.drop(columns=target) if target else table, file)
+        )
+    else:
+        given, y = _read_lines(file, target)
+    rows, faults = Rows(signature).read(given)
+    if rows is None:
+        raise InputError(fault.under(file) for fault in faults)
+    return rows, y
+
+
+def _read_lines(file: str, target: str | None) -> tuple[list[Any], np.ndarray | None]:
+    """One row a line: a list, an object of values by name, or either under "features"; the outcome stands beside."""
+    rows: list[Any] = []
+    outcomes: list[Any] = []
+    for number, line in enumerate(read_bytes(file).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = parse(line)
+        except MalformedBody as error:
+            raise click.ClickException(f"{file}, line {number}: {error}") from error
+        if target is not None:
+            if not isinstance(row, dict) or target not in row:
+                raise click.ClickException(f"{file}, line {number}: there is no {target!r}")
+            outcomes.append(row.pop(target))
+        if isinstance(row, dict) and isinstance(row.get("features"), (list, dict)):
+            row = row["features"]
+        rows.append(row)
+    if not rows:
+        raise click.ClickException(f"{file} has no rows")
+    return rows, None if target is None else np.array(outcomes)
+
+
 def _declared_sample(
     signature: Signature, body: Any, table: pd.DataFrame | None, y: Any, file: str
 ) -> GivenSample:

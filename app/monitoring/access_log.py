@@ -35,7 +35,7 @@ STAGES = ("parse", "queue", "predict", "encode")
 class Finished(NamedTuple):
     """A request that was answered. ``moment`` is seconds since the epoch, ``seconds`` how long it took.
 
-    ``timing_seconds`` has the time of each of ``STAGES``.
+    ``timing_seconds`` has the time of each of ``STAGES``; ``arm`` is empty where no traffic rule chose the version.
     """
 
     moment: float
@@ -47,6 +47,7 @@ class Finished(NamedTuple):
     target: Target | None
     timing_seconds: tuple[float, ...] | None
     size_bytes: int | None
+    arm: str = ""
 
 
 class AccessLog(Protocol):
@@ -209,6 +210,7 @@ def _line(request: Finished) -> bytes:
             "status": request.status,
             "model": target.name if target else None,
             "version": str(target.version) if target else None,
+            **({"arm": request.arm} if request.arm else {}),
             "duration_ms": round(request.seconds * 1000, 3),
             "timing_ms": timing_ms,
             "bytes": request.size_bytes,

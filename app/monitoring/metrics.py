@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
 from app.monitoring.exposition import CONTENT_TYPE, exposition
-from app.serving.messages import Prediction, Target
+from app.serving.messages import Prediction, Shadowed, Target
 from app.serving.slots import Slot, held_slots
 
 T = TypeVar("T")
@@ -44,8 +44,8 @@ class Metrics(Protocol):
     def request_started(self) -> None:
         """A request has arrived."""
 
-    def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
-        """It was answered."""
+    def request_finished(self, target: Target | None, status: int, seconds: float, arm: str = "") -> None:
+        """It was answered; ``arm`` : why a traffic rule chose the version, if one did."""
 
     def request_left(self) -> None:
         """It is gone, answered or not."""
@@ -58,6 +58,9 @@ class Metrics(Protocol):
 
     def loaded(self, target: Target, seconds: float, ready: bool) -> None:
         """A version was loaded, or could not be."""
+
+    def shadowed(self, shadowed: Shadowed) -> None:
+        """Another version was asked the same."""
 
     def page(self) -> str:
         """Everything counted by all workers, in Prometheus's text format."""
@@ -72,7 +75,7 @@ class NullMetrics:
     def request_started(self) -> None:
         """Nothing."""
 
-    def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
+    def request_finished(self, target: Target | None, status: int, seconds: float, arm: str = "") -> None:
         """Nothing."""
 
     def request_left(self) -> None:
@@ -85,6 +88,9 @@ class NullMetrics:
         """Nothing."""
 
     def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+        """Nothing."""
+
+    def shadowed(self, shadowed: Shadowed) -> None:
         """Nothing."""
 
     def page(self) -> str:
@@ -100,7 +106,7 @@ class PrometheusMetrics:
 
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
-        self._finished: deque[tuple[Target | None, int, float]] = deque(maxlen=MAX_WAITING)
+        self._finished: deque[tuple[Target | None, int, float, str]] = deque(maxlen=MAX_WAITING)
         self._answered: deque[tuple[Target, int, float]] = deque(maxlen=MAX_WAITING)
         self._present: list[None] = []
         self._slot: Slot | None = None
@@ -125,6 +131,27 @@ class PrometheusMetrics:
             "plumbline_request_duration_seconds",
             "Time from the request's arrival in the application to its reply.",
             by_status,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._arm_seconds = Histogram(
+            "plumbline_arm_duration_seconds",
+            "The same for requests that a traffic rule routed, by arm.",
+            ("model", "version", "arm", "status"),
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        by_shadow = ("model", "version", "shadow")
+        self._shadowed = Counter(
+            "plumbline_shadow_requests",
+            "Requests that another version was asked too, after the reply.",
+            (*by_shadow, "outcome"),
+            registry=registry,
+        )
+        self._shadow_seconds = Histogram(
+            "plumbline_shadow_duration_seconds",
+            "Time of the call of the version that was asked too.",
+            by_shadow,
             buckets=BUCKETS,
             registry=registry,
         )
@@ -168,9 +195,9 @@ class PrometheusMetrics:
         """Count it as in flight."""
         self._present.append(None)
 
-    def request_finished(self, target: Target | None, status: int, seconds: float) -> None:
+    def request_finished(self, target: Target | None, status: int, seconds: float, arm: str = "") -> None:
         """Note it, to be counted by model, version and status."""
-        self._finished.append((target, status, seconds))
+        self._finished.append((target, status, seconds, arm))
 
     def request_left(self) -> None:
         """Count it as in flight no more."""
@@ -181,14 +208,26 @@ class PrometheusMetrics:
         answer = prediction.answer
         self._answered.append((prediction.target, answer.batch_rows, answer.queue_seconds))
 
+    def shadowed(self, shadowed: Shadowed) -> None:
+        """Count it; it is beside the requests anyway."""
+        labels = (shadowed.target.name, str(shadowed.target.version), str(shadowed.shadow.version))
+        self._shadowed.labels(*labels, shadowed.outcome).inc()
+        if shadowed.shadow_seconds is not None:
+            self._shadow_seconds.labels(*labels).observe(shadowed.shadow_seconds)
+
     def flush(self) -> None:
         """Count what was noted, a slice at a time; many threads may call it."""
         self._in_flight.set(len(self._present))
         while self._finished or self._answered:
             times: dict[tuple[str, ...], list[float]] = defaultdict(list)
-            for target, status, seconds in _taken(self._finished):
+            arms: dict[tuple[str, ...], list[float]] = defaultdict(list)
+            for target, status, seconds, arm in _taken(self._finished):
                 named = (target.name, str(target.version)) if target else NO_TARGET
                 times[*named, str(status)].append(seconds)
+                if arm:
+                    arms[*named, arm, str(status)].append(seconds)
+            for labels, seconds_each in arms.items():
+                _observe(self._arm_seconds.labels(*labels), seconds_each)
             for labels, seconds_each in times.items():
                 self._requests.labels(*labels).inc(len(seconds_each))
                 _observe(self._seconds.labels(*labels), seconds_each)

@@ -65,7 +65,8 @@ class Answer:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """A request in the queue. ``left`` : nobody waits for it. ``leads`` : its caller computes the next batch."""
+    """A request in the queue. ``left`` : nobody waits for it. ``leads`` : its caller computes the next batch. ``aside`` : its
+    call is made beside the hub, and shared with no other."""
 
     rows: np.ndarray
     parameters: Mapping[str, Any]
@@ -73,6 +74,7 @@ class _Entry:
     arrived: float
     is_gone: Callable[[], bool]
     deadline: float | None
+    aside: bool = False
     answer: Answer | None = None
     error: BaseException | None = None
     leads: bool = False
@@ -98,20 +100,23 @@ class Batcher:
         parameters: Mapping[str, Any],
         is_gone: Callable[[], bool] = never,
         deadline: float | None = None,
+        *,
+        aside: bool = False,
     ) -> Answer:
         """Answer rows of shape (n_rows, n_columns).
 
-        ``is_gone`` tells whether nobody waits for the answer any more; ``deadline`` is a moment of the clock.
+        ``is_gone`` tells whether nobody waits for the answer any more; ``deadline`` is a moment of the clock; with ``aside``
+        the hub is not held up, however short the model's calls were when they were measured.
         Raises what the model raises, Overloaded when too much waits already, or DeadlinePassed.
         """
         concurrency = self._concurrency
         rule = self.rule
-        if not rule.merge and not self._beside_hub(len(rows)):
+        if not rule.merge and not aside and not self._beside_hub(len(rows)):
             # There is nothing to share: a model that waits for something may be asked again meanwhile.
             began = concurrency.now()
             outputs = self._call(rows, parameters)
             return Answer(outputs, 0.0, concurrency.now() - began, len(rows))
-        entry = _Entry(rows, parameters, concurrency.waiter(), concurrency.now(), is_gone, deadline)
+        entry = _Entry(rows, parameters, concurrency.waiter(), concurrency.now(), is_gone, deadline, aside)
         with self._mutex:
             if self._queued_rows + len(rows) > self.rule.queue_rows and self._queue:
                 raise Overloaded(f"{self._queued_rows} rows are waiting for this model already")
@@ -147,7 +152,7 @@ class Batcher:
 
     def _lead(self, entry: _Entry) -> None:
         """Compute the batch that begins with the entry, and pass the lane on."""
-        if self._beside_hub(len(entry.rows)):
+        if entry.aside or self._beside_hub(len(entry.rows)):
             # The batch is not the leader's own: it goes on when the leader gives up.
             entry.leads, entry.waiter = False, self._concurrency.waiter()
             self._concurrency.spawn(self._compute)
@@ -196,7 +201,7 @@ class Batcher:
             return taken
 
     def _fits(self, first: _Entry, entry: _Entry, rows: int) -> bool:
-        if not self.rule.merge or rows + len(entry.rows) > self.rule.max_rows:
+        if not self.rule.merge or first.aside or entry.aside or rows + len(entry.rows) > self.rule.max_rows:
             return False
         return entry.parameters == first.parameters
 
@@ -219,7 +224,7 @@ class Batcher:
         began = self._concurrency.now()
         try:
             rows = first.rows if len(entries) == 1 else np.concatenate([entry.rows for entry in entries])
-            outputs = self._outputs(rows, first.parameters)
+            outputs = self._outputs(rows, first.parameters, first.aside)
         except BaseException as error:
             if len(entries) == 1:
                 first.error = error
@@ -238,7 +243,7 @@ class Batcher:
             entry.waiter.wake()
             start = stop
 
-    def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
+    def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any], aside: bool) -> Outputs:
         """One request may have more rows than a call takes: then others have their turn between its calls."""
         step = self.rule.call_rows if self.rule.merge else len(rows)
         parts = []
@@ -246,12 +251,14 @@ class Batcher:
             if start:
                 self._concurrency.pause(PAUSE_SECONDS)
             try:
-                parts.append(self._one_call(rows[start : start + step], parameters))
+                parts.append(self._one_call(rows[start : start + step], parameters, aside))
             except InputError as error:
                 raise InputError([_moved(fault, start) for fault in error.faults]) from error
         return parts[0] if len(parts) == 1 else Outputs.joined(parts)
 
-    def _one_call(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
+    def _one_call(self, rows: np.ndarray, parameters: Mapping[str, Any], aside: bool) -> Outputs:
+        if aside:
+            return self._concurrency.in_background(lambda: self._call(rows, parameters))
         if self._beside_hub(len(rows)):
             return self._concurrency.on_thread(lambda: self._call(rows, parameters))
         return self._call(rows, parameters)

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from app.serving.messages import Target
-from models.errors import LoadError, ModelNotFound, PlumblineError, StoreUnavailable, VersionNotFound
+from models.errors import (
+    InvalidRule,
+    LoadError,
+    ModelNotFound,
+    PlumblineError,
+    StoreUnavailable,
+    VersionNotFound,
+)
 from models.manifest import Manifest
 from models.names import version_number
 from models.store import Store
 from models.stored import StoredVersion
+from models.traffic import Rule, read_rule
 
 log = logging.getLogger("plumbline.serving")
+
+#: Between two models that are read others have their turn.
+PAUSE_SECONDS = 0.001
+#: So often, and at most so long, a reader looks whether a change that is under way is done.
+SETTLE_POLL_SECONDS, SETTLE_SECONDS = 0.005, 2.0
 
 #: What clients are told of ``Catalog.fault``, which names paths of the server.
 UNREADABLE = "the store cannot be read; the log says why"
@@ -24,7 +39,8 @@ UNREADABLE = "the store cannot be read; the log says why"
 class CatalogModel:
     """One model. ``whole`` and ``faulty`` versions are ascending; ``selectors`` are tags, aliases and ``latest``.
 
-    One whose directory cannot be read has no versions, and a ``fault``.
+    ``rule`` : which requests get another version than the stable one; ``previous`` : what was stable before, the last one
+    last. One whose directory cannot be read has no versions, and a ``fault``.
     """
 
     name: str
@@ -33,6 +49,8 @@ class CatalogModel:
     selectors: Mapping[str, int]
     aliases: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
+    rule: Rule | None = None
+    previous: Sequence[int] = ()
     fault: str = ""
 
     @property
@@ -44,15 +62,25 @@ class CatalogModel:
         """The tags and aliases of a version."""
         return [selector for selector, number in self.selectors.items() if number == version]
 
+    def is_wanted(self, version: int) -> bool:
+        """Whether a tag, an alias or the traffic rule names the version."""
+        return version in self.selectors.values() or (self.rule is not None and version in self.rule.versions)
+
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every model of the store at one generation. ``default`` is the model behind the short routes, if there is one."""
+    """Every model of the store at one generation. ``default`` is the model behind the short routes, if there is one.
+
+    ``stand_ins`` : by model, the version that answers in the place of a stable one that is not loaded here;
+    ``held_rules`` : rules that hold until every version of the new ones is loaded.
+    """
 
     generation: str
     models: Mapping[str, CatalogModel]
     default: str | None = None
     fault: str = ""
+    stand_ins: Mapping[str, int] = field(default_factory=dict)
+    held_rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises StoreUnavailable when the store could not be read: then nothing is known to be missing from it."""
@@ -72,7 +100,7 @@ class Catalog:
 
         Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot be read.
         """
-        if selector is None and name in self._routed:
+        if (selector is None or selector == "stable") and name in self._routed:
             return self._routed[name]
         model = self.model(name)
         if model.fault:
@@ -85,9 +113,22 @@ class Catalog:
         return Target(name, found)
 
     @cached_property
+    def rules(self) -> Mapping[str, Rule]:
+        """The traffic rules of the models that have one and can be routed."""
+        found = {name: self.held_rules.get(name, model.rule) for name, model in self.models.items()}
+        return {name: rule for name, rule in found.items() if rule is not None and name in self._routed}
+
+    def routed(self, name: str) -> Target | None:
+        """The version that routed requests of the model get, or None."""
+        return self._routed.get(name)
+
+    @cached_property
     def _routed(self) -> Mapping[str, Target]:
-        """The ``stable`` version of every model that has one: what nearly every request is for."""
-        found = {name: (model, model.selectors.get("stable")) for name, model in self.models.items()}
+        """The ``stable`` version of every model that has one, or its stand-in: what nearly every request is for."""
+        found = {
+            name: (model, self.stand_ins.get(name, model.selectors.get("stable")))
+            for name, model in self.models.items()
+        }
         return {
             name: Target(name, number)
             for name, (model, number) in found.items()
@@ -95,10 +136,12 @@ class Catalog:
         }
 
     def stored(self, target: Target) -> StoredVersion:
-        """The version itself; raises LoadError when its manifest cannot be trusted."""
+        """The version itself; raises LoadError when its manifest cannot be trusted, VersionNotFound when it is gone."""
         model = self.model(target.name)
         if target.version in model.faulty:
             raise LoadError(model.faulty[target.version])
+        if target.version not in model.whole:
+            raise VersionNotFound(target.name, str(target.version), map(str, model.versions))
         return model.whole[target.version]
 
     def manifest(self, target: Target) -> Manifest:
@@ -110,21 +153,23 @@ class Catalog:
         return [Target(name, version) for name, model in self.models.items() for version in model.versions]
 
 
-def read_catalog(store: Store, default: str) -> Catalog:
+def read_catalog(store: Store, default: str, pause: Callable[[float], None] | None = None) -> Catalog:
     """Read the whole store. A fault of one model or version stays with it; a store that cannot be read has ``fault``.
 
-    ``default`` names the default model; when the store lacks it and holds exactly one model, that one is it.
+    ``default`` names the default model; when the store lacks it and holds exactly one model, that one is it. ``pause`` is
+    called with seconds after each version. A change that is under way is waited for; where it takes too long the
+    catalog's generation is empty, which is no store's: it must be read once more.
     """
     generation = "0"
     found: dict[str, CatalogModel] = {}
     try:
-        generation = store.generation()
+        generation = _settled_generation(store, pause or time.sleep)
         names = store.names()
     except (PlumblineError, OSError) as error:
         return Catalog(generation, {}, fault=str(error))
     for name in names:
         try:
-            found[name] = _read_model(store, name)
+            found[name] = _read_model(store, name, pause or (lambda seconds: None))
         except ModelNotFound:  # deleted since its name was read
             continue
         except (PlumblineError, OSError) as error:
@@ -134,13 +179,42 @@ def read_catalog(store: Store, default: str) -> Catalog:
     return Catalog(generation, found, chosen)
 
 
-def _read_model(store: Store, name: str) -> CatalogModel:
+def _settled_generation(store: Store, pause: Callable[[float], None]) -> str:
+    generation = store.generation()
+    for _ in range(round(SETTLE_SECONDS / SETTLE_POLL_SECONDS)):
+        if store.at_rest():
+            return generation
+        pause(SETTLE_POLL_SECONDS)
+    log.warning("a change of the store takes long: what is read now may lack it, and is read again")
+    return ""
+
+
+def carried_over(before: Catalog, now: Catalog) -> Catalog:
+    """The catalog of now; what could be read before and cannot be read any more is as it was."""
+    models = dict(now.models)
+    for name, model in now.models.items():
+        old = before.models.get(name)
+        if old is None:
+            continue
+        if old.whole and not model.whole:
+            log.error("%s cannot be read any more; what was read before is kept", name)
+            models[name] = old
+        elif lost := model.faulty.keys() & old.whole.keys():
+            log.error(
+                "%s: version %s cannot be read any more, it is kept", name, ", ".join(map(str, sorted(lost)))
+            )
+            whole = {**model.whole, **{version: old.whole[version] for version in lost}}
+            faulty = {version: why for version, why in model.faulty.items() if version not in lost}
+            models[name] = replace(model, whole=whole, faulty=faulty)
+    return replace(now, models=models)
+
+
+def _read_model(store: Store, name: str, pause: Callable[[float], None]) -> CatalogModel:
     whole: dict[int, StoredVersion] = {}
     faulty: dict[int, str] = {}
     versions = store.versions(name)
     try:
         state = store.state(name)
-        selectors = store.selectors(name)
     except (LoadError, StoreUnavailable) as error:
         reason = str(error) if isinstance(error, LoadError) else f"{name}/state.json cannot be read"
         return CatalogModel(name, {}, dict.fromkeys(versions, reason), {"latest": versions[-1]})
@@ -151,9 +225,26 @@ def _read_model(store: Store, name: str) -> CatalogModel:
             continue
         except LoadError as error:
             faulty[version] = str(error)
+        pause(PAUSE_SECONDS)
     live = {*whole, *faulty}
     if not live:
         raise ModelNotFound(name)
+    rule = _rule(name, state.traffic)
+    # Deleting moves aliases first, so these went another way; what is in memory of them may answer on.
+    for version in ({*state.aliases.values()} | (rule.versions if rule else set())) - live:
+        faulty[version] = f"the files of {name}:{version} have gone from the store"
+    live = {*whole, *faulty}
     aliases = {alias: v for alias, v in state.aliases.items() if v in live}
     tags = {tag: v for tag, v in state.tags.items() if v in live}
-    return CatalogModel(name, whole, faulty, {s: v for s, v in selectors.items() if v in live}, aliases, tags)
+    named = {**tags, **aliases, **({"latest": versions[-1]} if versions[-1] in live else {})}
+    previous = [v for v in state.previous if v in live]
+    return CatalogModel(name, whole, faulty, named, aliases, tags, rule, previous)
+
+
+def _rule(name: str, said: Any) -> Rule | None:
+    """The model's traffic rule; one that makes no sense is left out, and every request goes to the stable version."""
+    try:
+        return None if said is None else read_rule(said)
+    except InvalidRule as error:
+        log.error("the traffic rule of %s is not applied: %s", name, error)
+        return None

@@ -7,19 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from app.serving.batcher import never
+from app.serving.batcher import Answer, never
 from app.serving.catalog import Catalog
+from app.serving.concurrency import Concurrency, here
 from app.serving.ids import new_id
 from app.serving.loader import Loader
 from app.serving.messages import Observer, Prediction, Target
+from app.serving.router import Route, choose
+from app.serving.shadow import Shadows
+from models.comparison import Comparison, comparable, compare
+from models.errors import Conflict, NotFound, NotReady
+from models.golden import GoldenRows
+from models.traffic import Rule
 
 
 class Engine:
     """Routes a request to a version and asks it. Cache, fallback and deadlines take their places here."""
 
-    def __init__(self, loader: Loader, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self, loader: Loader, observers: Sequence[Observer] = (), concurrency: Concurrency | None = None
+    ) -> None:
         self.loader = loader
         self._observers = observers
+        self._concurrency = concurrency or here()
+        self._shadows = Shadows(self._ask, self._comparable, self._concurrency, observers)
 
     @property
     def catalog(self) -> Catalog:
@@ -38,6 +49,23 @@ class Engine:
         """The version that a request for the model is for; raises ModelNotFound or VersionNotFound."""
         return self.catalog.resolve(name, selector)
 
+    def divide(
+        self, name: str, rule: Rule, key: Callable[[], str], header: Callable[[str], str | None]
+    ) -> Route:
+        """The version that the model's traffic rule gives a request; one that cannot be loaded here gets none."""
+        stable = self.catalog.resolve(name)
+        route = choose(rule, stable, key, header)
+        if route.target != stable:
+            try:
+                self.loader.version(route.target)
+            except (NotReady, NotFound):
+                return Route(stable, "stable", None if route.shadow == stable else route.shadow)
+        return route
+
+    def shadow(self, target: Target, prediction: Prediction) -> None:
+        """Ask another version the same, after the reply, and tell the observers how it compares."""
+        self._shadows.offer(target, prediction)
+
     def predict(
         self,
         target: Target,
@@ -55,3 +83,28 @@ class Engine:
         for observer in self._observers:
             observer.predicted(prediction)
         return prediction
+
+    def compare(self, one: Target, other: Target) -> Comparison:
+        """Both versions side by side on the golden rows of the second, whose values are not told. Raises Conflict for versions
+        that cannot be asked the same, and as ``predict``."""
+        stored = self.catalog.stored(one), self.catalog.stored(other)
+        manifests = stored[0].manifest, stored[1].manifest
+        if why := comparable(manifests[0].signature, manifests[1].signature):
+            raise Conflict(
+                f"{one.name}:{one.version} and {other.name}:{other.version} cannot be compared: {why}"
+            )
+        golden = GoldenRows.of(stored[1])
+        first, second = (
+            self.loader.version(t).answer(golden.rows, golden.parameters).outputs for t in (one, other)
+        )
+        return self._concurrency.in_background(
+            lambda: compare(*manifests, golden.rows, (first, second), show_rows=False)
+        )
+
+    def _ask(self, target: Target, rows: np.ndarray, parameters: Mapping[str, Any]) -> Answer:
+        return self.loader.version(target).answer(rows, parameters, aside=True)
+
+    def _comparable(self, one: Target, other: Target) -> bool:
+        """Whether rows that were read for one version are rows of the other."""
+        first, second = (self.catalog.manifest(target).signature for target in (one, other))
+        return first.named == second.named and not comparable(first, second)

@@ -65,14 +65,22 @@ class BatchWish:
 
 
 def calibrate(
-    call: Callable[[np.ndarray], Outputs], golden: GoldenRows, concurrency: Concurrency
+    call: Callable[[np.ndarray], Outputs],
+    golden: GoldenRows,
+    concurrency: Concurrency,
+    *,
+    beside: bool = False,
 ) -> Calibration:
-    """Ask golden rows singly and together; raises what the model raises."""
+    """Ask golden rows singly and together; raises what the model raises. ``beside`` : requests are answered meanwhile, so that
+    it is asked on a thread."""
 
-    def timed(asked: np.ndarray, beside: bool) -> tuple[float, Outputs]:
-        began = concurrency.now()
-        outputs = concurrency.on_thread(lambda: call(asked)) if beside else call(asked)
-        seconds = concurrency.now() - began
+    def timed(asked: np.ndarray, slow: bool) -> tuple[float, Outputs]:
+        def ask() -> tuple[float, Outputs]:
+            began = concurrency.now()
+            outputs = call(asked)
+            return concurrency.now() - began, outputs
+
+        seconds, outputs = concurrency.in_background(ask) if beside or slow else ask()
         concurrency.pause(PAUSE_SECONDS)
         return seconds * 1000, outputs
 

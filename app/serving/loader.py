@@ -1,4 +1,4 @@
-"""When models come into memory, and what state each version is in."""
+"""When models come into memory, when they leave it, and what state each version is in."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
+from app.serving.budget import Budget, Resident, resident_bytes
 from app.serving.catalog import Catalog
 from app.serving.concurrency import Concurrency, Lock
 from app.serving.messages import Observer, Target
+from app.serving.proof import NullProver, Prover
 from app.serving.served import Served
-from models.errors import LoadError, NotReady, PlumblineError
-from models.manifest import Artifact
+from models.errors import LoadError, NotFound, NotReady, PlumblineError
+from models.manifest import MANIFEST, Artifact
+from models.runtimes import runtime_class
+from models.stored import StoredVersion, same_version
 
 log = logging.getLogger("plumbline.serving")
 
@@ -25,18 +30,25 @@ PAUSE_SECONDS = 0.005
 
 @dataclass(slots=True, eq=False)
 class Loaded:
-    """One version in this process. ``seconds`` is how long loading it took."""
+    """One version in this process. ``seconds`` is how long loading it took; ``resident`` : what it takes, once loaded;
+    ``unproved`` : it came while the process served; ``evicted`` : it left to make room."""
 
     lock: Lock
+    stored: StoredVersion | None
+    fault: str = ""
+    unproved: bool = False
+    evicted: bool = False
     state: State = "lazy"
     reason: str = ""
     seconds: float = 0.0
     served: Served | None = None
+    resident: Resident | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoadingRule:
-    """Which versions are loaded at start-up: of a model that is, those with an alias or tag, and the latest."""
+    """Which versions are loaded at start-up: of a model that is, those with an alias or tag or in its traffic rule, and the
+    latest."""
 
     default: str = "startup"
     by_model: Mapping[str, str] = field(default_factory=dict)
@@ -44,11 +56,14 @@ class LoadingRule:
     def at_startup(self, catalog: Catalog, target: Target) -> bool:
         """Whether the version is loaded before it is asked for."""
         when = self.by_model.get(target.name, self.default)
-        return when == "startup" and bool(catalog.model(target.name).names_of(target.version))
+        return when == "startup" and catalog.model(target.name).is_wanted(target.version)
 
 
 class Loader:
-    """Loads each version once, whoever asks first; one that failed stays failed until the next restart or reload."""
+    """Loads each version once, whoever asks first; one that failed stays failed until it is wanted anew.
+
+    ``tried`` : everything that is loaded at start-up has been tried.
+    """
 
     def __init__(
         self,
@@ -57,14 +72,26 @@ class Loader:
         concurrency: Concurrency,
         open_version: Callable[[Artifact], Served],
         observers: Sequence[Observer] = (),
+        budget: Budget = Budget(),  # noqa: B008 - it cannot be changed
+        prover: Prover | None = None,
     ) -> None:
-        self.catalog = catalog
+        self._prover = prover or NullProver()
+        self._budget = budget
+        self._uses = count(1)
+        self._rule = rule
         self._concurrency = concurrency
         self._observers = observers
         self._open = open_version
-        self._versions = {target: Loaded(concurrency.lock()) for target in catalog.targets()}
-        eager = [target for target in self._versions if rule.at_startup(catalog, target)]
-        self._eager = sorted(eager, key=lambda target: target.name != catalog.default)
+        self._versions: dict[Target, Loaded] = {}
+        self.restart(catalog)
+
+    def restart(self, catalog: Catalog) -> None:
+        """Begin anew with this catalog; for as long as nothing is loaded."""
+        self.catalog = catalog
+        self.tried = False
+        self._versions.clear()
+        self._eager = self.enter(catalog)
+        self.tried = not self._eager
         for target in self._eager:
             self._versions[target].state = "loading"
 
@@ -74,8 +101,9 @@ class Loader:
         def load_all() -> None:
             for target in self._eager:
                 with suppress(NotReady):  # it is recorded, and told to whoever asks for the version
-                    self.version(target)
+                    self.version(target, ahead=True)
                 self._concurrency.pause(PAUSE_SECONDS)
+            self.tried = True
             when_done()
 
         self._concurrency.spawn(load_all)
@@ -85,18 +113,84 @@ class Loader:
         for entry in self._versions.values():
             if entry.served is not None:
                 entry.served.close()
-                entry.served, entry.state = None, "lazy"
+                entry.served, entry.resident, entry.state = None, None, "lazy"
 
-    def version(self, target: Target) -> Served:
-        """The loaded version; the first caller loads it, the others wait for that. Raises NotReady."""
-        entry = self._versions[target]
+    # -- changing catalogs ----------------------------------------------------------------------------------------
+
+    def enter(self, catalog: Catalog) -> list[Target]:
+        """Make its versions known, beside those that are served; which of them are wanted in memory and are not there,
+        the default model's first. A version whose number stands for other bytes by now is another version.
+
+        Wanted are those that are loaded at start-up, and what will be routed where what is routed now is in memory.
+        """
+        wanted = []
+        for target in catalog.targets():
+            model = catalog.models[target.name]
+            stored = model.whole.get(target.version)
+            entry = self._versions.get(target)
+            if entry is None or not same_version(entry.stored, stored):
+                fault = model.faulty.get(target.version, "")
+                entry = Loaded(self._concurrency.lock(), stored, fault, unproved=self.tried)
+                self._versions[target] = entry
+            eager = self._rule.at_startup(catalog, target) and not entry.evicted
+            if entry.served is None and (eager or self._takes_over(catalog, target)):
+                wanted.append(target)
+        # What requests are routed to goes first, and of that the default model.
+        return sorted(wanted, key=lambda t: (catalog.routed(t.name) != t, t.name != catalog.default))
+
+    def switch(self, catalog: Catalog) -> list[Target]:
+        """Serve this catalog from now on; returns the versions that leave memory, which are those that nothing names any
+        more. Requests under way keep theirs until they are answered."""
+        self.catalog = catalog
+        there = set(catalog.targets())
+        left = []
+        for target, entry in list(self._versions.items()):
+            named = target in there and catalog.models[target.name].is_wanted(target.version)
+            if entry.served is not None and not named and catalog.routed(target.name) != target:
+                left.append(target)
+                self._unload(target, entry)
+            if target not in there:
+                del self._versions[target]
+        return left
+
+    def bring_in(self, target: Target) -> bool:
+        """Prove the version and load it beside the requests, also if that failed before; whether it can answer now."""
+        entry = self._versions.get(target)
+        if entry is None:  # deleted since it was wanted
+            return False
+        if entry.state == "failed":
+            entry.state = "lazy"
         if entry.served is None:
+            entry.unproved = True
+        try:
+            self.version(target)
+        except (NotReady, NotFound):  # it is recorded, and told to whoever asks for the version
+            return False
+        if entry.resident is not None:
+            entry.resident.used = 0  # nobody has asked for it yet
+        return True
+
+    # -- versions -------------------------------------------------------------------------------------------------
+
+    def version(self, target: Target, *, ahead: bool = False) -> Served:
+        """The loaded version; the first caller loads it, the others wait for that. Raises NotReady.
+
+        ``ahead`` : nobody waits for it, and where there is no room for it others stay.
+        """
+        entry = self._versions.get(target)
+        if entry is None:  # deleted while the request was read
+            return self.version(self.catalog.resolve(target.name, str(target.version)))
+        served = entry.served
+        if self._budget.max_bytes and entry.resident is not None:
+            entry.resident.used = next(self._uses)
+        if served is None:
             with entry.lock:
                 if entry.served is None and entry.state != "failed":
-                    self._load(target, entry)
-        if entry.served is None:
+                    self._load(target, entry, ahead)
+                served = entry.served
+        if served is None:
             raise NotReady(f"{target.name}:{target.version} cannot be loaded; GET /ready says why")
-        return entry.served
+        return served
 
     def status(self, target: Target) -> tuple[State, str]:
         """The state of a version, and why if it failed."""
@@ -117,22 +211,80 @@ class Loader:
             return "failed", next(iter(model.faulty.values()), str(error))
 
     @property
-    def tried(self) -> bool:
-        """Whether everything that is loaded at start-up has been tried."""
-        return all(self._versions[target].state != "loading" for target in self._eager)
+    def faults(self) -> dict[str, str]:
+        """Versions that were wanted in memory and cannot be loaded, as ``name:version``, and why."""
+        return {
+            f"{target.name}:{target.version}": entry.reason
+            for target, entry in list(self._versions.items())
+            if entry.state == "failed"
+        }
 
-    def _load(self, target: Target, entry: Loaded) -> None:
-        entry.state = "loading"
-        began = self._concurrency.now()
+    def _takes_over(self, catalog: Catalog, target: Target) -> bool:
+        """Whether it will be routed in the place of one that is in memory now."""
+        now = self.catalog.routed(target.name)
+        return (
+            now != target
+            and catalog.routed(target.name) == target
+            and now in self._versions
+            and self._versions[now].served is not None
+        )
+
+    def _load(self, target: Target, entry: Loaded, ahead: bool) -> None:
+        known, entry.state = entry.reason, "loading"
+        began, size = self._concurrency.now(), 0
         try:
-            entry.served = self._open(self.catalog.stored(target))
-            entry.state = "ready"
+            entry.served, size = self._opened(target, entry)
+            entry.state, entry.reason, entry.unproved, entry.evicted = "ready", "", False, False
         except LoadError as error:
             entry.state, entry.reason = "failed", str(error)
-            log.error("%s:%s cannot be loaded: %s", target.name, target.version, error.in_full)
+            if entry.reason != known:
+                log.error("%s:%s cannot be loaded: %s", target.name, target.version, error.in_full)
         except (Exception, SystemExit) as error:  # foreign code: whatever it raises takes nothing else down
             entry.state, entry.reason = "failed", f"{type(error).__name__} while loading"
             log.exception("%s:%s cannot be loaded", target.name, target.version)
         entry.seconds = self._concurrency.now() - began
+        self._tell(target, entry)
+        if entry.served is not None:
+            entry.resident = Resident(size, 0 if ahead else next(self._uses))
+            self._make_room(None if ahead else target)
+
+    def _opened(self, target: Target, entry: Loaded) -> tuple[Served, int]:
+        """The version, and how many bytes it takes."""
+        if entry.stored is None:
+            raise LoadError(entry.fault)
+        if entry.unproved and (why := self._prover.prove(target, entry.stored).why):
+            raise LoadError(why)
+        with self._prover.loading(target, entry.stored):
+            with suppress(ImportError):  # its library is not the model's own
+                runtime_class(entry.stored.manifest.framework)
+            before = resident_bytes()
+            served = self._open(entry.stored)
+            # Freed memory is used again before the process grows, so the files are the least that it takes.
+            files = entry.stored.manifest.files.values()
+            return served, max(sum(file.size_bytes for file in files), resident_bytes() - before)
+
+    def _make_room(self, arrived: Target | None) -> None:
+        """Let the least recently used leave, as the budget says, and of those that nobody has used what is not routed. They
+        come back when they are asked for."""
+        there = sorted(self._versions.items(), key=lambda item: self.catalog.routed(item[0].name) == item[0])
+        resident = {target: entry.resident for target, entry in there if entry.resident}
+        for target in self._budget.leaving(resident, arrived, self._could_return):
+            log.info("%s:%s leaves memory to make room", target.name, target.version)
+            self._unload(target, self._versions[target])
+            self._versions[target].evicted = True
+
+    def _could_return(self, target: Target) -> bool:
+        """Not one whose files have gone, nor one that answers because another one cannot."""
+        stored = self._versions[target].stored
+        stands_in = self.catalog.stand_ins.get(target.name) == target.version
+        return stored is not None and not stands_in and (stored.path / MANIFEST).exists()
+
+    def _unload(self, target: Target, entry: Loaded) -> None:
+        """Requests under way keep it until they are answered."""
+        entry.served, entry.resident, entry.state = None, None, "lazy"
+        for observer in self._observers:
+            observer.loaded(target, 0.0, False)
+
+    def _tell(self, target: Target, entry: Loaded) -> None:
         for observer in self._observers:
             observer.loaded(target, entry.seconds, entry.state == "ready")

@@ -30,6 +30,18 @@ class Prediction:
     answer: Answer
 
 
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """What came of asking ``shadow`` what ``target`` had answered. ``outcome`` : agrees, differs, error, unlike (other
+    columns) or dropped (too much waited); the times are those of both calls, where there were any."""
+
+    target: Target
+    shadow: Target
+    outcome: str
+    seconds: float
+    shadow_seconds: float | None = None
+
+
 class Observer(Protocol):
     """Told what happened, after it happened; must neither wait nor raise."""
 
@@ -39,6 +51,9 @@ class Observer(Protocol):
     def loaded(self, target: Target, seconds: float, ready: bool) -> None:
         """A version was loaded, or could not be."""
 
+    def shadowed(self, shadowed: Shadowed) -> None:
+        """Another version was asked the same."""
+
 
 class NullObserver:
     """Does nothing."""
@@ -47,4 +62,7 @@ class NullObserver:
         """Nothing."""
 
     def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+        """Nothing."""
+
+    def shadowed(self, shadowed: Shadowed) -> None:
         """Nothing."""

@@ -10,8 +10,9 @@ import numpy as np
 from app.serving.batcher import DEFAULT_RULE, Answer, Batcher, BatchRule, never
 from app.serving.concurrency import Concurrency
 from app.serving.lanes import BatchWish, Calibration, calibrate, described, rule_for
+from models.compare import ABSOLUTE_TOLERANCE
 from models.conformity import finite, misfit
-from models.errors import PredictError
+from models.errors import LoadError, PredictError
 from models.golden import GoldenRows
 from models.manifest import Artifact, Manifest
 from models.opening import open_runtime
@@ -28,6 +29,8 @@ class Served(Protocol):
         parameters: Mapping[str, Any],
         is_gone: Callable[[], bool] = never,
         deadline: float | None = None,
+        *,
+        aside: bool = False,
     ) -> Answer:
         """As ``Batcher.answer``."""
 
@@ -63,13 +66,33 @@ class Batched:
         self._runtime.close()
 
 
-def open_served(artifact: Artifact, concurrency: Concurrency, wish: BatchWish, model: Any = None) -> Batched:
-    """Load a version and measure how it is best called; raises LoadError. ``model`` : as in ``open_runtime``."""
-    runtime = open_runtime(artifact, model)
+def open_served(
+    artifact: Artifact, concurrency: Concurrency, wish: BatchWish, model: Any = None, *, beside: bool = False
+) -> Batched:
+    """Load a version and measure how it is best called; raises LoadError. ``model`` : as in ``open_runtime``.
+
+    beside : requests are being answered meanwhile, so that it is loaded in the background, and it must give its recorded
+        answers before it is given any.
+    """
+    if beside:
+        runtime = concurrency.in_background(lambda: _open_and_replay(artifact))
+    else:
+        runtime = open_runtime(artifact, model)
     golden = GoldenRows.of(artifact)
     manifest = artifact.manifest
-    found = calibrate(lambda rows: runtime.predict(rows, golden.parameters), golden, concurrency)
+    found = calibrate(
+        lambda rows: runtime.predict(rows, golden.parameters), golden, concurrency, beside=beside
+    )
     return Batched(runtime, manifest, concurrency, rule_for(found, wish, exact=manifest.exact), found)
+
+
+def _open_and_replay(artifact: Artifact) -> Runtime:
+    """All golden rows at once, as they were recorded: a model may answer a single row another way."""
+    runtime = open_runtime(artifact)
+    tolerance = max(float(artifact.manifest.compiled.get("tolerance", 0.0)), ABSOLUTE_TOLERANCE)
+    if not GoldenRows.of(artifact).holds(runtime, tolerance):
+        raise LoadError("its golden rows do not give the recorded answers; publish it again")
+    return runtime
 
 
 def checked(runtime: Runtime, manifest: Manifest) -> Callable[[np.ndarray, Mapping[str, Any]], Outputs]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import stat
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,14 @@ class Slot:
     def release(self) -> None:
         """Give the slot back."""
         os.close(self.descriptor)
+
+
+def default_run_dir(address: str, store: Path) -> Path:
+    """A directory in memory that the server at this address, of this store, finds again, and no other of this user."""
+    memory = Path("/dev/shm")
+    base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    server = f"{address} {store.absolute()}"
+    return base / f"plumbline-{os.geteuid()}-{hashlib.sha256(server.encode()).hexdigest()[:12]}"
 
 
 def make_run_dir(path: Path) -> Path:
@@ -68,18 +78,23 @@ def held_slots(run_dir: Path) -> set[int]:
 
 
 def sweep(run_dir: Path) -> None:
-    """Delete the metrics of an earlier server, unless one of its workers still lives."""
+    """Delete the metrics and proofs of an earlier server, unless one of its workers still lives."""
     if not held_slots(run_dir):
-        for file in run_dir.glob("*.db"):
+        for file in (*run_dir.glob("*.db"), *run_dir.glob("proofs/*")):
             file.unlink(missing_ok=True)
 
 
 def remove_run_dir(run_dir: Path) -> None:
     """Delete the directory, unless a worker still lives or somebody else keeps files there."""
     if not held_slots(run_dir):
-        for file in (*run_dir.glob("*.db"), *run_dir.glob("slot-*.lock"), *run_dir.glob("workers/*")):
+        for file in (
+            *run_dir.glob("*.db"),
+            *run_dir.glob("slot-*.lock"),
+            *run_dir.glob("workers/*"),
+            *run_dir.glob("proofs/*"),
+        ):
             file.unlink(missing_ok=True)
-        for directory in (run_dir / "workers", run_dir):
+        for directory in (run_dir / "workers", run_dir / "proofs", run_dir):
             with suppress(OSError):
                 directory.rmdir()
 

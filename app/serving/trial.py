@@ -1,6 +1,7 @@
 """Whether a version can be loaded without harm: found out in a process of its own, which may crash or hang.
 
-The process (``python -m app.serving.trial``) loads one version after the other, replays its golden rows and says a line
+Asked before it is served for the first time, and, more strictly, before the parent process loads it for all workers. The
+process (``main`` below) loads one version after the other, replays its golden rows and says a line
 about each. If it ends or falls silent, the version at hand is to blame, and another process goes on with the next.
 """
 
@@ -17,14 +18,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 from app.serving.messages import Target
+from models.compare import ABSOLUTE_TOLERANCE
+from models.compiled import ORIGINAL
 from models.errors import LoadError, PlumblineError
 from models.golden import GoldenRows
 from models.manifest import Artifact
-from models.opening import open_runtime
+from models.opening import open_original, open_runtime
 from models.runtimes import runtime_class
 from models.runtimes.shareable import PACKAGES, foreign_packages, native_threads
 from models.store import Store
@@ -34,16 +38,25 @@ log = logging.getLogger("plumbline.serving")
 #: How long Python and the libraries may take to be imported.
 START_SECONDS = 60.0
 POLL_SECONDS = 0.1
+#: Of a process that proves a version while a server answers: it takes what is left of a processor.
+NICENESS = 10
 PR_SET_PDEATHSIG = 1
+#: Stepping back comes first: importing the libraries is most of the work.
+START = "import os; os.nice({niceness}); from app.serving import trial; trial.main()"
+
+
+Purpose = Literal["sharing", "serving"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``why`` is empty for a version that may be shared. ``fatal`` : it ended the process, or went on for too long."""
+    """``why`` is empty for a version that passed. ``fatal`` : it ended the process, or went on for too long. ``mib`` : by how
+    much the process grew with it."""
 
     target: Target
     why: str = ""
     fatal: bool = False
+    mib: float = field(default=0.0, compare=False)
 
 
 class Silence(Exception):
@@ -51,7 +64,11 @@ class Silence(Exception):
 
 
 def try_out(
-    store: Store, targets: Sequence[Target], seconds: float, give_up: Callable[[], bool] = lambda: False
+    store: Store,
+    targets: Sequence[Target],
+    seconds: float,
+    give_up: Callable[[], bool] = lambda: False,
+    purpose: Purpose = "sharing",
 ) -> Iterator[Verdict]:
     """A verdict on each version, in their order; on none when the process cannot be started or ``give_up`` says so.
 
@@ -59,20 +76,25 @@ def try_out(
     """
     left = list(targets)
     while left and not give_up():
-        with Process(store, left, give_up) as process:
+        try:
+            started = Process(store, left, give_up, purpose)
+        except OSError as error:
+            log.error("no version can be tried out for %s: %s", purpose, error)
+            return
+        with started as process:
             try:
                 threads = process.line(START_SECONDS)["threads"]
-                if threads != 1:
+                if threads != 1 and purpose == "sharing":
                     raise Silence(
                         f"the libraries start threads when they are imported ({threads} found): "
                         f"leave OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS at 1"
                     )
             except Silence as reason:
-                log.error("no model is shared: %s", reason)
+                log.error("no version can be tried out for %s: %s", purpose, reason)
                 return
             while left:
                 try:
-                    verdict = Verdict(left[0], process.line(seconds)["why"])
+                    verdict = Verdict(left[0], **process.line(seconds))
                 except Silence as reason:
                     if give_up():
                         return
@@ -86,21 +108,28 @@ def try_out(
 class Process:
     """One process that tries versions; leaving the context ends it."""
 
-    def __init__(self, store: Store, targets: Sequence[Target], give_up: Callable[[], bool]) -> None:
+    def __init__(
+        self, store: Store, targets: Sequence[Target], give_up: Callable[[], bool], purpose: Purpose
+    ) -> None:
         self._give_up = give_up
         self._unread = b""
         asked = {
             "parent": os.getpid(),
+            "purpose": purpose,
             "store": str(store.path.absolute()),
             "key": None if store.key is None else store.key.hex(),
             "versions": [[target.name, target.version] for target in targets],
         }
         # A fresh interpreter: nothing of the parent is in it, and it may start whatever threads it likes.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app.serving.trial"],
+            [sys.executable, "-c", START.format(niceness=NICENESS if purpose == "serving" else 0)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            start_new_session=True,
+            env={
+                **{name: value for name, value in os.environ.items() if name != "PLUMBLINE_ADMIN_TOKEN"},
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._out = self._process.stdout
@@ -111,7 +140,8 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        with suppress(ProcessLookupError):  # with what the model may have started
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._out.close()
 
@@ -148,6 +178,8 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != asked["parent"]:
         return
+    with suppress(OSError):  # where memory runs out this process goes, and no worker
+        Path("/proc/self/oom_score_adj").write_text("1000")
     # What a model prints while it loads must not be taken for an answer.
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
@@ -157,14 +189,22 @@ def main() -> None:
                 runtime_class(framework)
         print(json.dumps({"threads": native_threads()}), file=answers, flush=True)
         for name, version in asked["versions"]:
-            print(json.dumps({"why": why_not(store, name, version)}), file=answers, flush=True)
+            before = _resident_mib()
+            why = why_not(store, name, version, asked["purpose"])
+            # The most that it took: by now the model is freed.
+            said = {"why": why, "mib": round(_most_resident_mib() - before, 1)}
+            print(json.dumps(said), file=answers, flush=True)
 
 
-def why_not(store: Store, name: str, version: int) -> str:
-    """Load the version and replay its golden rows; why it is not to be shared, or nothing."""
+def why_not(store: Store, name: str, version: int, purpose: Purpose = "sharing") -> str:
+    """Load the version and replay its golden rows; why it is not to be shared or served, or nothing."""
     try:
-        return _fault(store.get(name, version))
+        return _FAULTS[purpose](store.get(name, version))
     except LoadError as error:
+        if purpose == "serving":
+            # Clients may read it; what other code said is for whoever reads this process's output.
+            print(error.in_full, file=sys.stderr, flush=True)
+            return str(error)
         return error.in_full
     except PlumblineError as error:
         return str(error)
@@ -172,7 +212,18 @@ def why_not(store: Store, name: str, version: int) -> str:
         return f"{type(error).__name__} while loading"
 
 
-def _fault(artifact: Artifact) -> str:
+def _fault_for_serving(artifact: Artifact) -> str:
+    """The original too where a compiled form serves: it is what is fallen back to."""
+    golden, compiled = GoldenRows.of(artifact), artifact.manifest.compiled
+    holds = golden.holds(
+        open_runtime(artifact), max(float(compiled.get("tolerance", 0.0)), ABSOLUTE_TOLERANCE)
+    )
+    if holds and compiled.get("form", ORIGINAL) != ORIGINAL:
+        holds = golden.holds(open_original(artifact))
+    return "" if holds else "its golden rows do not give the recorded answers"
+
+
+def _fault_for_sharing(artifact: Artifact) -> str:
     manifest = artifact.manifest
     before, visited = native_threads(), set[str]()
     model = runtime_class(manifest.framework).read(artifact, visited.add)
@@ -185,5 +236,24 @@ def _fault(artifact: Artifact) -> str:
     return ""
 
 
-if __name__ == "__main__":
-    main()
+_FAULTS: dict[Purpose, Callable[[Artifact], str]] = {
+    "sharing": _fault_for_sharing,
+    "serving": _fault_for_serving,
+}
+
+
+def _resident_mib() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _most_resident_mib() -> float:
+    """The highest that ``_resident_mib`` was (proc_pid_status(5))."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) / 1024
+    except (OSError, ValueError, KeyError, IndexError):
+        return _resident_mib()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,8 @@ POLL_SECONDS = 0.02
 @dataclass(frozen=True, slots=True)
 class WorkerState:
     """What a worker said last. ``generation`` : of the store that it serves, empty before it serves any; ``started`` and
-    ``seen`` : Unix times, when it began and when it wrote this; ``faults`` : versions that it cannot serve, and why."""
+    ``seen`` : Unix times, when it began and when it wrote this; ``faults`` : versions that it cannot serve, and why;
+    ``coming`` : versions that it has not tried yet."""
 
     slot: int
     pid: int = 0
@@ -31,6 +32,7 @@ class WorkerState:
     seen: float = 0.0
     generation: str = ""
     faults: Mapping[str, str] = field(default_factory=dict)
+    coming: Collection[str] = ()
 
 
 class WorkerFile:
@@ -46,19 +48,21 @@ class WorkerFile:
         """Where it lies."""
         return self._slot.run_dir / DIRECTORY / f"{self._slot.number}.json"
 
-    def write(self, generation: str, faults: Mapping[str, str]) -> None:
+    def write(self, generation: str, faults: Mapping[str, str], coming: Collection[str] = ()) -> None:
         """Say what is served, and that this worker lives."""
         state = WorkerState(
-            self._slot.number, os.getpid(), self._started, self._clock(), generation, dict(faults)
+            self._slot.number,
+            os.getpid(),
+            self._started,
+            self._clock(),
+            generation,
+            dict(faults),
+            list(coming),
         )
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
         staged = self.path.with_suffix(".tmp")
         staged.write_bytes(orjson.dumps(asdict(state)))
         staged.replace(self.path)
-
-    def remove(self) -> None:
-        """Say no more."""
-        self.path.unlink(missing_ok=True)
 
 
 def living_workers(run_dir: Path) -> list[WorkerState]:
@@ -76,22 +80,26 @@ def living_workers(run_dir: Path) -> list[WorkerState]:
 def wait_for_workers(
     run_dir: Path,
     generation: str,
+    versions: Collection[str],
     seconds: float,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
 ) -> tuple[list[WorkerState], list[WorkerState]]:
-    """Until every living worker serves this generation or a later one, at most so long: those that do, and the missing.
+    """Until every living worker serves this generation or a later one, and has tried these versions (``name:version``; when
+    there are none, all that it wants), at most so long: those that do, and the missing.
 
     A worker that dies is waited for no more; the one that takes its place reads the store anew.
     """
     until = now() + seconds
     while True:
         states = living_workers(run_dir)
-        missing = [state for state in states if not _has(state, generation)]
+        missing = [state for state in states if not _has(state, generation, versions)]
         if not missing or now() >= until:
             return [state for state in states if state not in missing], missing
         sleep(POLL_SECONDS)
 
 
-def _has(state: WorkerState, generation: str) -> bool:
-    return state.generation.isdigit() and int(state.generation) >= int(generation)
+def _has(state: WorkerState, generation: str, versions: Collection[str]) -> bool:
+    if not state.generation.isdigit() or int(state.generation) < int(generation):
+        return False
+    return not (set(versions).intersection(state.coming) if versions else state.coming)

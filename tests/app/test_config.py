@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import SETTINGS, ConfigError, Settings, cpu_quota, default_run_dir, load_settings, read_key
+from app.config import SETTINGS, ConfigError, Settings, cpu_quota, load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,27 +99,6 @@ def test_what_kubernetes_and_docker_inject_for_a_service_called_plumbline_is_no_
     monkeypatch.setenv(name, "tcp://10.0.0.7:8000")
     assert load_settings() == Settings()
     assert name not in {row.env for row in SETTINGS}
-
-
-def test_a_key_must_be_readable_and_long(tmp_path: Path) -> None:
-    assert read_key(Settings()) is None
-    short, good = tmp_path / "short", tmp_path / "good"
-    short.write_bytes(b"0" * 31)
-    good.write_bytes(b"k" * 32 + b"\n")
-    assert read_key(Settings(store_key=good)) == b"k" * 32
-    for path, says in ((short, "31 bytes"), (tmp_path / "none", "No such file")):
-        with pytest.raises(ConfigError, match=says):
-            read_key(Settings(store_key=path))
-
-
-def test_two_servers_never_share_a_run_directory_by_default() -> None:
-    """And the same server finds its own again."""
-    one = default_run_dir(Settings(port=1))
-    assert one == default_run_dir(Settings(port=1))
-    assert one not in (
-        default_run_dir(Settings(port=2)),
-        default_run_dir(Settings(port=1, store=Path("other"))),
-    )
 
 
 @pytest.mark.parametrize(

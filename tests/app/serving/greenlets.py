@@ -52,6 +52,8 @@ class Schedule(Threads):
         self.pause(0.001)
         return call()
 
+    in_background = on_thread
+
     def at(self, moment: float, run: Callable[[], Any]) -> None:
         """Run it at a moment of this clock."""
         self._timer_number += 1

@@ -127,6 +127,20 @@ def test_a_model_that_may_not_batch_is_asked_request_by_request() -> None:
     assert schedule.on_threads == 0
 
 
+@pytest.mark.parametrize("merge", [True, False])
+def test_what_is_asked_aside_is_called_on_a_thread_and_alone(merge: bool) -> None:
+    schedule, model = Schedule(), Model()
+    batcher = Batcher(model, schedule, BatchRule(merge=merge))
+    aside = [Client(schedule, batcher, rows_of(i), aside=True) for i in range(3)]
+    schedule.run()
+    assert (model.calls, schedule.on_threads) == ([1, 1, 1], 3)
+    mixed = [Client(schedule, batcher, rows_of(i), aside=i == 1) for i in range(4)]
+    schedule.run()
+    for client in (*aside, *mixed):
+        client.check()
+    assert schedule.on_threads == 4
+
+
 def test_calls_that_may_not_be_merged_may_overlap() -> None:
     """A model that waits for something else is asked again meanwhile."""
     schedule = Schedule()

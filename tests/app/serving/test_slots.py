@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from app.serving.slots import RunDirError, claim_slot, held_slots, make_run_dir, sweep
+from app.serving.slots import (
+    RunDirError,
+    claim_slot,
+    default_run_dir,
+    held_slots,
+    make_run_dir,
+    sweep,
+)
 
 
 def test_slots_are_claimed_from_the_lowest_and_freed_by_release(tmp_path: Path) -> None:
@@ -55,3 +62,13 @@ def test_a_run_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "theirs", 12345, 12345)
     with pytest.raises(RunDirError, match="somebody else"):
         make_run_dir(tmp_path / "theirs")
+
+
+def test_two_servers_never_share_a_run_directory_by_default() -> None:
+    """And the same server finds its own again."""
+    one = default_run_dir("127.0.0.1:1", Path("store"))
+    assert one == default_run_dir("127.0.0.1:1", Path("store"))
+    assert one not in (
+        default_run_dir("127.0.0.1:2", Path("store")),
+        default_run_dir("127.0.0.1:1", Path("other")),
+    )

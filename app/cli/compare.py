@@ -1,0 +1,122 @@
+"""`flask models compare`: two versions side by side, in tables, as JSON, or as a page with plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from app.cli.command import Command, as_json_option, one_version, open_store
+from app.cli.comparison_page import page
+from app.cli.input import read_rows
+from app.cli.output import print_facts, print_heading, print_json, print_table, progress
+from models import comparison
+from models.comparison import comparable
+from models.errors import Conflict
+from models.golden import GoldenRows
+from models.opening import open_runtime
+from models.outputs import Outputs
+from models.runtimes.base import Runtime
+
+#: So many rows are asked at a time, so that the progress bar moves.
+STEP = 1000
+
+
+@click.command(cls=Command)
+@click.argument("first", metavar="NAME:VERSION")
+@click.argument("second", metavar="NAME:VERSION")
+@click.option(
+    "--data", metavar="FILE", help="Rows to ask: CSV, or JSON with a row a line; by default golden rows."
+)
+@click.option(
+    "--target", metavar="COLUMN", help="The column of the data with the outcome: then who is right is told."
+)
+@click.option("--html", "html", metavar="FILE", help="Also write a page with plots.")
+@as_json_option
+def compare(
+    first: str, second: str, data: str | None, target: str | None, html: str | None, as_json: bool
+) -> None:
+    """Compare two versions: what they recorded, and how their answers to the same rows differ."""
+    if target is not None and data is None:
+        raise click.UsageError("--target names a column of --data FILE")
+    _, store = open_store()
+    artifacts = [store.get(*one_version(store, reference)) for reference in (first, second)]
+    one, other = (artifact.manifest for artifact in artifacts)
+    if why := comparable(one.signature, other.signature):
+        raise Conflict(f"{first} and {second} cannot be compared: {why}")
+    if target is not None and one.signature.output.kind not in ("class", "number"):
+        raise click.UsageError(
+            f"--target: who is right is not told of answers that are a {one.signature.output.kind}"
+        )
+    golden = GoldenRows.of(artifacts[1])
+    truth = None
+    rows = golden.rows
+    if data is not None:
+        rows, truth = read_rows(data, one.signature, target)
+    with progress("loading the versions", 2 * (1 + len(rows) // STEP + 1)) as step:
+        found = []
+        for reference, artifact in zip((first, second), artifacts, strict=True):
+            step(f"loading {reference}")
+            found.append(
+                _ask(open_runtime(artifact), rows, golden.parameters, lambda r=reference: step(f"asking {r}"))
+            )
+    result = comparison.compare(one, other, rows, (found[0], found[1]), truth).to_json()
+    if html is not None:
+        Path(html).write_text(page(f"{first} and {second}", result, data or "golden rows"), encoding="utf-8")
+    if as_json:
+        print_json(result)
+    else:
+        _print(result, [first, second], data or f"golden rows of {second}")
+        print_facts({"page": html})
+
+
+def _ask(runtime: Runtime, rows: np.ndarray, parameters: Mapping[str, Any], step: Any) -> Outputs:
+    parts = []
+    for start in range(0, len(rows), STEP):
+        step()
+        parts.append(runtime.predict(rows[start : start + STEP], parameters))
+    return parts[0] if len(parts) == 1 else Outputs.joined(parts)
+
+
+def _print(result: Mapping[str, Any], names: Sequence[str], source: str) -> None:
+    metadata, answers = result["metadata"], result["answers"]
+    pairs = [(f"metric {name}", *values) for name, values in metadata["metrics"].items()]
+    pairs += [(f"ms for {n} rows", *values) for n, values in metadata["measured_ms"].items()]
+    pairs += [(f"column {name}", *values) for name, values in metadata["columns"].items()]
+    pairs += [(name, *values) for name, values in metadata["differing"].items() if name != "output"]
+    print_table(["", *names], pairs)
+    print_heading(f"Answers to {answers['rows']:,} rows: {source}")
+    print_facts({"predictions that change": f"{answers['changed']:,} ({answers['changed_share']:.1%})"})
+    if "difference" in answers:
+        quantiles = answers["difference"]["quantiles"].items()
+        print_facts({"score, second less first": ", ".join(f"{float(q):.0%} {v:.4g}" for q, v in quantiles)})
+    if "truth" in result:
+        _print_truth(result["truth"], names)
+    print_table(
+        ["column", "slice", "rows", "change"],
+        [(s["column"], s["slice"], s["rows"], f"{s['changed_share']:.1%}") for s in answers["slices"]],
+        "Where predictions change most",
+    )
+    print_table(
+        ["row", "values", *names, "difference"],
+        [
+            (r["row"], r["values"], *(a["prediction"] for a in r["answers"]), r["difference"])
+            for r in answers["rows_that_differ_most"]
+        ],
+        "Rows that differ most",
+    )
+
+
+def _print_truth(truth: Mapping[str, Any], names: Sequence[str]) -> None:
+    rows = [
+        (name, f"{s['value']:.4g}", f"{s['interval'][0]:.4g} to {s['interval'][1]:.4g}")
+        for name, s in zip(names, truth["scores"], strict=True)
+    ]
+    print_table(["version", truth["measure"], "95 % interval"], rows)
+    apart = truth["difference"]
+    low, high = apart["interval"]
+    verdict = "clear" if apart["clear"] else "not clear: the interval holds 0"
+    print_facts({"second less first": f"{apart['value']:.4g} ({low:.4g} to {high:.4g}), {verdict}"})

@@ -1,0 +1,221 @@
+"""The commands that change what a running server answers with: promote, rollback, traffic, reload, history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from app.cli.command import Command, as_json_option, one_version, open_store
+from app.cli.output import print_facts, print_json, print_table, progress
+from app.serving.concurrency import here
+from app.serving.proof import HostProver
+from app.serving.slots import RunDirError, default_run_dir, make_run_dir
+from app.serving.verbs import Outcome, Verbs
+from models.names import check_model_name
+from models.store import Store
+from models.traffic import Arm, Match, Rule, Shadow
+
+wait_option = click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(0, 3600),
+    help="Seconds to wait for this host's workers, at most; by default PLUMBLINE_SWITCH_WAIT_SECONDS.",
+)
+reason_option = click.option("--reason", default="", help="Why, for the history.")
+expected_option = click.option(
+    "--expected",
+    type=click.IntRange(1),
+    metavar="VERSION",
+    help="Change nothing unless this version is stable now.",
+)
+
+
+@click.command(cls=Command)
+@click.argument("reference", metavar="NAME:VERSION")
+@click.option(
+    "--if-better", metavar="METRIC", help="Only if this recorded metric is better than the stable version's."
+)
+@expected_option
+@reason_option
+@wait_option
+@as_json_option
+def promote(
+    reference: str,
+    if_better: str | None,
+    expected: int | None,
+    reason: str,
+    wait_seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Let a version be stable, once it has proved itself, and wait until every worker of this host serves it."""
+    _, store, verbs = open_verbs(wait_seconds)
+    name, version = one_version(store, reference)
+    with progress(f"proving {name}:{version}, then waiting for the workers"):
+        outcome = verbs.promote(name, version, expected=expected, if_better=if_better, why=reason)
+    _report(outcome, f"{name}:stable is now version {version}", as_json)
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="NAME")
+@expected_option
+@reason_option
+@wait_option
+@as_json_option
+def rollback(name: str, expected: int | None, reason: str, wait_seconds: float | None, as_json: bool) -> None:
+    """Let the version be stable that was before; again for the one before that."""
+    _, _, verbs = open_verbs(wait_seconds)
+    with progress("waiting for the workers"):
+        outcome = verbs.rollback(check_model_name(name), expected=expected, why=reason)
+    _report(outcome, f"{name}:stable is now version {outcome.changed.after} again", as_json)
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="NAME")
+@click.argument("shares", metavar="[VERSION=PERCENT]...", nargs=-1)
+@click.option(
+    "--shadow", metavar="VERSION[=PERCENT]", help="Ask this version too, after the reply, and compare."
+)
+@click.option(
+    "--match",
+    "matches",
+    metavar="HEADER=VALUE:VERSION",
+    multiple=True,
+    help="Requests with this header; repeatable.",
+)
+@click.option("--key", default="", metavar="COLUMN", help="What a request without X-Routing-Key sticks to.")
+@click.option("--clear", is_flag=True, help="No rule: the stable version has every request.")
+@reason_option
+@wait_option
+@as_json_option
+def traffic(
+    name: str,
+    shares: tuple[str, ...],
+    shadow: str | None,
+    matches: tuple[str, ...],
+    key: str,
+    clear: bool,
+    reason: str,
+    wait_seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Give versions a share of a model's requests, such as 3=10 for a tenth; the stable version has the rest."""
+    asked = bool(shares or shadow or matches or key)
+    if clear == asked:
+        raise click.UsageError("name shares, a match or a shadow, or --clear")
+    _, store, verbs = open_verbs(wait_seconds)
+    rule = None if clear else _rule(store, check_model_name(name), shares, matches, shadow, key)
+    with progress("proving the versions, then waiting for the workers"):
+        outcome = verbs.traffic(name, rule, why=reason)
+    _report(outcome, f"{name} is routed {describe_rule(rule)}", as_json)
+
+
+@click.command(cls=Command)
+@wait_option
+@as_json_option
+def reload(wait_seconds: float | None, as_json: bool) -> None:
+    """Let every worker of this host read the store anew and try again what it could not load."""
+    _, _, verbs = open_verbs(wait_seconds)
+    with progress("waiting for the workers"):
+        outcome = verbs.reload()
+    _report(outcome, "the store was read anew", as_json)
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="NAME")
+@as_json_option
+def history(name: str, as_json: bool) -> None:
+    """Every change of a model, oldest first: when, who, what, from, to and why."""
+    _, _, verbs = open_verbs(None)
+    changes = verbs.history(check_model_name(name))
+    if as_json:
+        print_json({"name": name, "history": changes})
+        return
+    known = ("when", "who", "what", "before", "version", "tag", "rule", "why")
+    rows = [[change.get(column) for column in known] for change in changes]
+    print_table(("when", "who", "what", "from", "to", "tag", "rule", "why"), rows)
+
+
+def describe_rule(rule: Rule | None) -> str:
+    """A rule in a few words."""
+    if rule is None:
+        return "to its stable version alone"
+    said = [f"{arm.percent:g} % to version {arm.version}" for arm in rule.arms]
+    said += [f"{match.header}={match.value} to version {match.version}" for match in rule.matches]
+    if rule.shadow is not None:
+        said.append(f"{rule.shadow.percent:g} % to version {rule.shadow.version} as a shadow")
+    return ", ".join(said) + ", the rest to its stable version"
+
+
+def open_verbs(wait_seconds: float | None) -> tuple[Path, Store, Verbs]:
+    """The run directory of this host's server, its store, and what can be done to them."""
+    settings, store = open_store()
+    run_dir = settings.run_dir or default_run_dir(settings.bind, settings.store)
+    if run_dir.is_dir():
+        try:
+            make_run_dir(run_dir)  # somebody else's could hold verdicts that nobody gave
+        except RunDirError as error:
+            raise click.ClickException(str(error)) from error
+    concurrency = here()
+    # Where no server runs there is nobody to share a proof with, and nothing to be left behind.
+    prover = HostProver(store, run_dir if run_dir.is_dir() else None, settings.proof_seconds, concurrency)
+    seconds = settings.switch_wait_seconds if wait_seconds is None else wait_seconds
+    return run_dir, store, Verbs(store, run_dir, prover, seconds, concurrency)
+
+
+def _report(outcome: Outcome, done: str, as_json: bool) -> None:
+    """What became of it. Exit code 1 when a worker does not serve the change."""
+    if as_json:
+        print_json(outcome.to_json(time.time()))
+    else:
+        click.echo(done)
+        count = len(outcome.switched) - len(outcome.refused)
+        facts = {
+            "workers": f"{count} of this host serve{'s' * (count == 1)} it"
+            if outcome.switched or outcome.missing
+            else "no server of this address and store runs on this host"
+        }
+        print_facts(facts)
+        now = time.time()
+        rows = [
+            (worker.slot, worker.pid or "", _silence(worker.seen, now), "has not switched in time")
+            for worker in outcome.missing
+        ]
+        rows += [(slot, "", "", why) for slot, why in sorted(outcome.refused.items())]
+        print_table(("slot", "pid", "last sign of life", "what is wrong"), rows)
+    if not outcome.complete:
+        raise SystemExit(1)
+
+
+def _silence(seen: float, now: float) -> str:
+    return f"{now - seen:.1f} s ago" if seen else "none yet"
+
+
+def _rule(
+    store: Store, name: str, shares: Sequence[str], matches: Sequence[str], shadow: str | None, key: str
+) -> Rule:
+    arms = tuple(Arm(*_share(store, name, share)) for share in shares)
+    found = []
+    for match in matches:
+        header, _, rest = match.partition("=")
+        value, colon, selector = rest.rpartition(":")
+        if not colon:
+            raise click.UsageError(f"--match {match}: use HEADER=VALUE:VERSION")
+        found.append(Match(header, value, store.resolve(name, selector)))
+    beside = None
+    if shadow is not None:
+        beside = Shadow(*_share(store, name, shadow if "=" in shadow else f"{shadow}=100"))
+    return Rule(arms, tuple(found), beside, key)
+
+
+def _share(store: Store, name: str, share: str) -> tuple[int, float]:
+    selector, _, percent = share.partition("=")
+    try:
+        return store.resolve(name, selector), float(percent)
+    except ValueError as error:
+        raise click.UsageError(f"{share}: use VERSION=PERCENT, such as 3=10") from error
+
+
+VERBS: tuple[click.Command, ...] = (promote, rollback, traffic, reload, history)

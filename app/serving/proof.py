@@ -1,0 +1,209 @@
+"""Whether a version may be loaded here: proved once on each host in a process of its own, and remembered if it did harm.
+
+Verdicts lie in the run directory. Whoever needs one first proves, the others wait for that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from app.serving.concurrency import Concurrency
+from app.serving.messages import Target
+from app.serving.trial import START_SECONDS, try_out
+from models.errors import LoadError
+from models.manifest import Artifact
+from models.store import Store
+
+DIRECTORY = "proofs"
+POLL_SECONDS = 0.05
+MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """``why`` : what speaks against serving it, or nothing. ``seconds`` and ``mib`` : what proving it took. ``lasting`` :
+    whether it would be the same if it were proved again."""
+
+    why: str = ""
+    seconds: float = 0.0
+    mib: float = 0.0
+    lasting: bool = True
+
+
+class Prover(Protocol):
+    """Judges versions before they are loaded."""
+
+    def prove(self, target: Target, artifact: Artifact) -> Proof:
+        """Load it somewhere else, and see whether it gives its recorded answers."""
+
+    def loading(self, target: Target, artifact: Artifact) -> AbstractContextManager[Any]:
+        """Around loading it in this process; raises LoadError for what was refused, also after it ended a process."""
+
+    def vouch(self, target: Target, artifact: Artifact) -> None:
+        """It serves already, so it needs no proof when it is loaded again."""
+
+    def forget_refusals(self) -> None:
+        """Let versions that failed be tried again."""
+
+
+class NullProver:
+    """Believes everything."""
+
+    def prove(self, target: Target, artifact: Artifact) -> Proof:
+        """As ``Prover`` says."""
+        return Proof()
+
+    def loading(self, target: Target, artifact: Artifact) -> AbstractContextManager[Any]:
+        """Nothing."""
+        return nullcontext()
+
+    def vouch(self, target: Target, artifact: Artifact) -> None:
+        """Nothing."""
+
+    def forget_refusals(self) -> None:
+        """Nothing."""
+
+
+class HostProver:
+    """``run_dir`` : where the processes of a server meet; without one every process proves for itself."""
+
+    def __init__(
+        self,
+        store: Store,
+        run_dir: Path | None,
+        seconds: float,
+        concurrency: Concurrency,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._store = store
+        self._directory = None if run_dir is None else run_dir / DIRECTORY
+        self._seconds = seconds
+        self._concurrency = concurrency
+        self._give_up = give_up
+
+    def prove(self, target: Target, artifact: Artifact) -> Proof:
+        """As ``Prover`` says."""
+        if self._directory is None:
+            return self._proof(target)
+        file = self._file(self._directory, target, artifact)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        lock = os.open(file.with_suffix(".lock"), flags, 0o600)
+        try:
+            # Whoever holds it may have been stopped.
+            until = self._concurrency.now() + START_SECONDS + self._seconds
+            while not _taken(lock) and self._concurrency.now() < until:
+                self._concurrency.pause(POLL_SECONDS)
+            known = _read(file)
+            if known is not None:
+                return known
+            proof = self._proof(target)
+            if proof.lasting:
+                _write(file, proof)
+            return proof
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def loading(self, target: Target, artifact: Artifact) -> Iterator[None]:
+        """As ``Prover`` says: a mark is left while it is loaded, and found by others when this process dies of it."""
+        if self._directory is None:
+            yield
+            return
+        file = self._file(self._directory, target, artifact)
+        proof = _read(file)
+        if proof is None and _left_by_the_dead(file):
+            proof = self.prove(target, artifact)
+        if proof is not None and proof.why:
+            raise LoadError(proof.why)
+        mark = file.with_suffix(f".{os.getpid()}")
+        mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+
+    def vouch(self, target: Target, artifact: Artifact) -> None:
+        """As ``Prover`` says."""
+        if self._directory is not None:
+            file = self._file(self._directory, target, artifact)
+            if not file.exists():
+                _write(file, Proof())
+
+    def forget_refusals(self) -> None:
+        """As ``Prover`` says."""
+        for file in self._directory.glob("*.json") if self._directory is not None else ():
+            if (known := _read(file)) is None or known.why:
+                file.unlink(missing_ok=True)
+
+    def _file(self, directory: Path, target: Target, artifact: Artifact) -> Path:
+        directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+        digest = hashlib.sha256(artifact.manifest.to_bytes()).hexdigest()[:16]
+        return directory / f"{target.name}-{target.version}-{digest}.json"
+
+    def _proof(self, target: Target) -> Proof:
+        began = self._concurrency.now()
+        # Read to its end, so that the process is waited for here and not when the generator is collected.
+        verdicts = list(try_out(self._store, [target], self._seconds, self._give_up, "serving"))
+        seconds = round(self._concurrency.now() - began, 3)
+        if not verdicts:
+            return Proof(
+                "the process that proves versions could not be started; the log says why", lasting=False
+            )
+        why, mib, available = verdicts[0].why, verdicts[0].mib, _available_mib()
+        if not why and available is not None and mib > available:
+            why = f"it takes {mib:,.0f} MiB, and this machine has {available:,.0f} MiB left"
+            return Proof(why, seconds, mib, lasting=False)
+        return Proof(why, seconds, mib)
+
+
+def _left_by_the_dead(file: Path) -> bool:
+    """Whether a process died while it loaded the version; its mark is taken away."""
+    marks = [mark for mark in file.parent.glob(f"{file.stem}.*") if mark.suffix[1:].isdigit()]
+    dead = [mark for mark in marks if not Path("/proc", mark.suffix[1:]).exists()]
+    for mark in dead:
+        mark.unlink(missing_ok=True)
+    return bool(dead)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(file: Path, proof: Proof) -> None:
+    """As a whole, also when two do it at once."""
+    staged = file.with_suffix(f".tmp{os.getpid()}")
+    staged.write_bytes(orjson.dumps(asdict(proof)))
+    staged.replace(file)
+
+
+def _read(file: Path) -> Proof | None:
+    try:
+        return Proof(**orjson.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _available_mib() -> float | None:
+    """What can be had without swapping (proc_meminfo(5)) and within the limit of the container (cgroup v2), or None where
+    nobody tells."""
+    found = []
+    with suppress(OSError, ValueError, KeyError, IndexError):
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        found.append(int(lines["MemAvailable"].split()[0]) / 1024)
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        most, now = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        found.append((most - now) / 2**20)
+    return min(found, default=None)

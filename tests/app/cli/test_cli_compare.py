@@ -1,0 +1,122 @@
+"""`flask models compare` and GET /models/{name}/compare: the same findings in tables, as JSON and on a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from app.cli.commands import models_group
+from models.store import Store
+from tests.app.api.asking import answer, problem
+from tests.conftest import MakeApp
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(200, 2))
+Y = X[:, 0] + X[:, 1] > 0
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1 looks at one column, version 2 at both; 3 is another kind of model."""
+    store = Store(tmp_path_factory.mktemp("compare") / "store")
+    blind = np.column_stack([X[:, 0], np.zeros(200)])
+    store.publish("toy", LogisticRegression().fit(blind, Y), X, metrics={"auc": 0.8})
+    store.publish("toy", LogisticRegression().fit(X, Y), X, metrics={"auc": 0.99})
+    store.publish("toy", LinearRegression().fit(X, X[:, 0]), X)
+    return store.path
+
+
+@pytest.fixture(autouse=True)
+def environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_STORE", str(path))
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(models_group, ["compare", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def write_csv(path: Path) -> str:
+    file = path / "rows.csv"
+    lines = [f"{a},{b},{str(y).lower()}" for (a, b), y in zip(X.tolist(), Y.tolist(), strict=True)]
+    file.write_text("\n".join(["x0,x1,bought", *lines]))
+    return str(file)
+
+
+def test_golden_rows_are_asked_by_default() -> None:
+    found = json.loads(run("toy:1", "toy:2", "--json").stdout)
+    assert found["versions"] == [1, 2]
+    assert found["answers"]["rows"] == 64
+    assert 0 < found["answers"]["changed_share"] < 0.5
+    assert found["metadata"]["metrics"] == {"auc": [0.8, 0.99]}
+
+
+def test_tables_say_what_changes_where_and_who_is_right(tmp_path: Path) -> None:
+    shown = run("toy:1", "toy:2", "--data", write_csv(tmp_path), "--target", "bought").stdout
+    assert "Answers to 200 rows" in shown
+    assert "Rows that differ most" in shown and "Where predictions change most" in shown
+    assert "accuracy" in shown and "95 % interval" in shown and "clear" in shown
+
+
+def test_rows_come_as_lines_of_json_too(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows: list[Any] = [[1, 2], {"features": [1, -2]}, {"features": {"x0": -1, "x1": 0}}]
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    assert json.loads(run("toy:1", "toy:2", "--data", str(file), "--json").stdout)["answers"]["rows"] == 3
+    file.write_text(json.dumps({"x0": 1, "x1": 2, "y": True}))
+    found = json.loads(run("toy:1", "toy:2", "--data", str(file), "--target", "y", "--json").stdout)
+    assert found["truth"]["rows"] == 1
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    run("toy:1", "toy:2", "--data", write_csv(tmp_path), "--target", "bought", "--html", str(page))
+    text = page.read_text()
+    assert text.count("<rect") == 20
+    assert "http://" not in text and "https://" not in text and "<script" not in text
+    assert "of the predictions change" in text and "accuracy" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["toy:1", "toy:3"], "cannot be compared: one answers class, the other number"),
+        (["toy:1", "toy:9"], "no version or tag"),
+        (["toy:1", "toy"], "name a version of it"),
+        (["toy:1", "toy:2", "--target", "y"], "--target names a column of --data"),
+        (["toy:1", "toy:2", "--data", "nothing.csv"], "no such file"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_the_reason(arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(models_group, ["compare", *arguments])
+    assert result.exit_code != 0
+    assert says in result.stderr.lower() or says in result.stderr
+
+
+def test_a_row_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('[1, 2]\n[1, "two"]\n')
+    assert "rows.jsonl.1.x1: text is not allowed" in run("toy:1", "toy:2", "--data", str(file), code=1).stderr
+    file.write_text("[1, 2]\n[1,\n")
+    assert "line 2" in run("toy:1", "toy:2", "--data", str(file), code=1).stderr
+
+
+def test_the_server_compares_on_golden_rows(make_app: MakeApp, path: Path) -> None:
+    client = make_app(path).test_client()
+    same = answer(client.get("/models/toy/compare?a=1&b=1"))
+    assert same["answers"]["changed"] == 0
+    expected = json.loads(run("toy:1", "toy:2", "--json").stdout)
+    assert (
+        answer(client.get("/models/toy/compare?a=1&b=2"))["answers"]["changed"]
+        == expected["answers"]["changed"]
+    )
+    assert "name two versions" in problem(client.get("/models/toy/compare?a=1"), 400)["detail"]
+    assert "cannot be compared" in problem(client.get("/models/toy/compare?a=1&b=3"), 409)["detail"]
+    problem(client.get("/models/none/compare?a=1&b=3"), 404)

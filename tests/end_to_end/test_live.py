@@ -1,0 +1,458 @@
+"""Models change under load without a failed request: promotions, rollbacks, bad versions, killed workers, traffic rules."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from app.serving.concurrency import Threads
+from app.serving.proof import HostProver
+from app.serving.verbs import Verbs
+from models.draft import Draft
+from models.errors import Conflict, PlumblineError
+from models.golden import GOLDEN
+from models.lifecycle import promote, rollback
+from models.manifest import Manifest
+from models.publication import Description, draft_version
+from models.runtimes.pickled import ARTIFACT
+from models.store import Store
+from models.traffic import Arm, Rule, Shadow
+from tests.conftest import wait_until
+from tests.end_to_end.load import Load
+from tests.end_to_end.server import ROOT, Server
+from tests.harmful import Calling, exiting, hanging, slowly
+from tests.toys import Plus, with_files
+
+WORKERS = 3
+VERSIONS = 5
+TOKEN = "k" * 40
+ROWS = np.random.default_rng(2).integers(0, 1000, (40, 2)).astype(float)
+
+
+def adder(number: int) -> LinearRegression:
+    """Answers the sum of two columns and a number."""
+    model = LinearRegression()
+    model.coef_, model.intercept_ = np.array([1.0, 1.0]), float(number)
+    model.n_features_in_ = 2
+    return model
+
+
+def adding(number: int) -> Draft:
+    """A version of it, as publishing makes it."""
+    return draft_version("toy", adder(number), ROWS, None, Description())
+
+
+def add(store: Store, draft: Draft) -> int:
+    number: int = store.add(draft.manifest, draft.files).manifest.version
+    return number
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "store")
+    for number in range(1, VERSIONS + 1):
+        assert add(store, adding(number)) == number
+    return store
+
+
+@pytest.fixture
+def server(store: Store) -> Iterator[Server]:
+    with Server(
+        store.path, workers=WORKERS, PLUMBLINE_ADMIN_TOKEN=TOKEN, PLUMBLINE_PROOF_SECONDS="60"
+    ) as running:
+        wait_until(lambda: all_follow(running))
+        yield running
+
+
+def verbs(server: Server, wait_seconds: float = 60.0) -> Verbs:
+    """What the command line uses."""
+    store = Store(server.store)
+    threads = Threads()
+    return Verbs(
+        store, server.run_dir, HostProver(store, server.run_dir, 60.0, threads), wait_seconds, threads
+    )
+
+
+def all_follow(server: Server) -> bool:
+    """Whether every worker serves the store as it is."""
+    generation, workers = Store(server.store).generation(), verbs(server).workers()
+    return len(workers) == WORKERS and all(
+        worker.generation == generation and not worker.coming for worker in workers
+    )
+
+
+def answered_by(server: Server, times: int = 12) -> set[int]:
+    """Over connections of their own, so that every worker is likely to be among those that answer."""
+    replies = [server.post("/models/toy/predict", {"features": [1, 2]}) for _ in range(times)]
+    assert {reply.status for reply in replies} == {200}
+    return {int(reply.headers["x-model-version"]) for reply in replies}
+
+
+def test_a_hundred_promotions_and_rollbacks_under_load(server: Server, store: Store) -> None:
+    chance = random.Random(1)
+    stable, past = 1, list[int]()
+    stays: list[tuple[float, float, int]] = []
+    with Load(server.port) as load:
+        for _ in range(100):
+            began = time.monotonic()
+            if stays:
+                stays[-1] = (stays[-1][0], began, stays[-1][2])
+            if past and chance.random() < 0.4:
+                outcome = verbs(server).rollback("toy")
+                stable = past.pop()
+            else:
+                chosen = chance.choice([v for v in range(1, VERSIONS + 1) if v != stable])
+                outcome = verbs(server).promote("toy", chosen)
+                past.append(stable)
+                stable = chosen
+            assert outcome.complete and len(outcome.switched) == WORKERS
+            assert outcome.changed.after == stable
+            stays.append((time.monotonic(), float("inf"), stable))
+            time.sleep(chance.random() * 0.05)
+    assert load.faults == []
+    assert len(load.asked) > 1000
+    judged = 0
+    for asked in load.asked:
+        for since, until, version in stays:
+            if since <= asked.sent and asked.answered < until:
+                assert asked.version == version
+                judged += 1
+    assert judged > 100
+    print(
+        f"100 changes, {len(load.asked)} requests, {len(load.faults)} faults, {judged} after a verb had returned"
+    )
+    assert [line["what"] for line in store.history("toy")].count("publish") == VERSIONS
+
+
+def test_an_administrator_promotes_over_http(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert server.post("/admin/models/toy/promote", {"version": 3}).status == 401
+    reply = server.post("/admin/models/toy/promote", {"version": 3, "reason": "better"}, headers)
+    assert reply.status == 200, reply.body
+    assert (reply.json()["complete"], len(reply.json()["switched"])) == (True, WORKERS)
+    assert answered_by(server) == {3}
+    found = server.get("/admin/workers", headers).json()["workers"]
+    assert sorted(worker["pid"] for worker in found) == sorted(server.workers())
+    assert all(worker["silent_seconds"] < 10 for worker in found)
+
+
+def test_a_new_version_has_its_routes_and_documentation_in_every_worker(server: Server, store: Store) -> None:
+    number = add(store, adding(6))
+    wait_until(lambda: all_follow(server))
+    for _ in range(12):
+        assert (
+            server.post(f"/models/toy/versions/{number}/predict", {"features": [1, 2]}).json()["prediction"]
+            == 9
+        )
+        assert f"/models/toy/versions/{number}/predict" in server.get("/openapi.json").json()["paths"]
+
+
+def other_numbers() -> Draft:
+    draft = adding(6)
+    golden = json.loads(draft.files[GOLDEN])
+    golden["values"][0] += 1.0
+    return with_files(draft, {GOLDEN: json.dumps(golden).encode()})
+
+
+def raising() -> Draft:
+    """Comes into memory, and fails at every call."""
+    return with_files(adding(6), {ARTIFACT: pickle.dumps(Calling(LinearRegression))})
+
+
+BAD: dict[str, tuple[Callable[[], Draft], str]] = {
+    "raises": (raising, "fails on its own first golden row"),
+    "other numbers": (other_numbers, "do not give the recorded answers"),
+    "crashes": (
+        lambda: with_files(adding(6), {ARTIFACT: exiting("toy").files[ARTIFACT]}),
+        "ended its process",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_version_is_refused_and_the_old_one_answers_on(server: Server, store: Store, kind: str) -> None:
+    make, why = BAD[kind]
+    with Load(server.port) as load:
+        number = add(store, make())
+        with pytest.raises(Conflict, match=why):
+            verbs(server).promote("toy", number)
+        wait_until(lambda: all(f"toy:{number}" in w.faults for w in verbs(server).workers()))
+    assert load.faults == []
+    assert {asked.version for asked in load.asked} == {1}
+    assert set(server.workers()) == {worker.pid for worker in verbs(server).workers()}
+    state = server.get("/ready").json()["models"]["toy"]
+    assert state["state"] == "ready" and why in state["versions"][str(number)]["reason"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_damaged_bytes_are_refused_and_the_old_version_answers_on(
+    server: Server, store: Store, damage: str
+) -> None:
+    draft = adding(6)
+    with Load(server.port) as load:
+        version = store.add(draft.manifest, draft.files)
+        file = version.path / ARTIFACT
+        data = file.read_bytes()
+        file.chmod(0o644)
+        file.write_bytes(data[:-5] if damage == "truncated" else bytes([data[0] ^ 1]) + data[1:])
+        with pytest.raises((Conflict, PlumblineError)):
+            verbs(server).promote("toy", version.manifest.version)
+    assert load.faults == []
+    assert answered_by(server) == {1}
+
+
+def test_a_bad_version_that_was_made_stable_behind_the_servers_back_is_stood_in_for(
+    server: Server, store: Store
+) -> None:
+    """Also by a worker that starts anew."""
+    number = add(store, raising())
+    with Load(server.port) as load:
+        promote(store, "toy", number)
+        wait_until(lambda: all_follow(server))
+        assert answered_by(server) == {1}
+    assert load.faults == []
+    killed = server.workers()[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: killed not in server.workers() and len(server.workers()) == WORKERS)
+    wait_until(lambda: all_follow(server))
+    assert answered_by(server, 30) == {1}
+    assert server.get("/models/toy").json()["stand_in"] == "1"
+
+
+def test_a_version_that_loads_slowly_is_late_and_holds_up_nobody(server: Server, store: Store) -> None:
+    seconds = 3.0
+    slow = with_files(adding(6), {ARTIFACT: pickle.dumps(Calling(slowly, seconds, adder(6)))})
+    with Load(server.port) as load:
+        number = add(store, slow)
+        assert verbs(server).promote("toy", number).complete
+    assert load.faults == []
+    assert load.asked[-1].version == number
+    waited = max(asked.answered - asked.sent for asked in load.asked)
+    assert waited < seconds / 2, "nobody waited for the loading"
+
+
+def test_a_version_that_never_loads_holds_up_no_other_change(server: Server, store: Store) -> None:
+    store.add(other(adding(1)), adding(1).files)
+    hangs = hanging("other")
+    store.add(hangs.manifest, hangs.files)
+    wait_until(lambda: all("other:2" in worker.coming for worker in verbs(server).workers()))
+    assert verbs(server, 20).promote("toy", 3).complete
+    assert answered_by(server) == {3}
+    assert verbs(server, 20).rollback("toy").complete
+    assert answered_by(server) == {1}
+
+
+def test_a_stopped_worker_is_named_and_the_others_switch(server: Server) -> None:
+    stopped = server.workers()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        outcome = verbs(server, wait_seconds=3.0).promote("toy", 2)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert [worker.pid for worker in outcome.missing] == [stopped]
+    assert len(outcome.switched) == WORKERS - 1
+    wait_until(lambda: all(w.generation >= outcome.changed.generation for w in verbs(server).workers()))
+    assert answered_by(server) == {2}
+
+
+def test_the_command_line_waits_for_the_workers(server: Server) -> None:
+    found = json.loads(flask(server, "promote", "toy:4", "--json").stdout)
+    assert (found["after"], found["complete"], found["workers"]) == (4, True, WORKERS)
+    assert answered_by(server) == {4}
+
+
+def test_a_canary_gets_its_share_in_every_worker(server: Server) -> None:
+    assert verbs(server).traffic("toy", Rule(arms=(Arm(2, 20),))).complete
+    keys = [f"k{i}" for i in range(300)]
+
+    def arms() -> dict[str, str]:
+        found = {}
+        for key in keys:
+            reply = server.post("/models/toy/predict", {"features": [1, 2]}, {"X-Routing-Key": key})
+            found[key] = f"{reply.headers['x-model-version']} {reply.headers['x-model-arm']}"
+        return found
+
+    first = arms()
+    assert Counter(first.values()).keys() == {"1 stable", "2 canary"}
+    assert 30 <= list(first.values()).count("2 canary") <= 90
+    assert arms() == first, "the same key always has the same arm, whichever worker answers"
+    killed = server.workers()
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not set(killed) & set(server.workers()) and all_follow(server), 60)
+    assert arms() == first, "and workers that were started anew decide alike"
+    verbs(server).traffic("toy", Rule(arms=(Arm(2, 50),)))
+    raised = arms()
+    assert all(raised[key] == arm for key, arm in first.items() if arm == "2 canary")
+    lines = [line for line in server.access_log() if line.get("arm")]
+    assert {line["arm"] for line in lines} == {"stable", "canary"}
+
+
+def flask(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command as it is typed beside the server."""
+    return subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "models", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PLUMBLINE_STORE": str(server.store), "PLUMBLINE_RUN_DIR": str(server.run_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+WALK = ("--every", "2s", "--min-requests", "10", "--json")
+
+
+def test_a_canary_walks_to_the_end_by_itself(server: Server, store: Store) -> None:
+    with Load(server.port) as load:
+        done = flask(server, "canary", "toy", "2", "--steps", "30,100", "--min-agreement", "0", *WALK)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "name": "toy",
+        "version": 2,
+        "promoted": True,
+        "percent": 100.0,
+        "reason": "",
+    }
+    assert load.faults == []
+    assert {asked.version for asked in load.asked} == {1, 2}
+    assert (store.resolve("toy"), store.state("toy").traffic) == (2, None)
+
+
+def test_a_canary_that_fails_requests_is_taken_back(server: Server, store: Store) -> None:
+    """One row of twenty is an error."""
+    draft = draft_version("toy", Plus(6, fails_from=950.0), ROWS * 0.3, None, Description())
+    number = add(store, draft)
+    with Load(server.port) as load:
+        done = flask(server, "canary", "toy", str(number), "--steps", "30,100", *WALK)
+        ended = time.monotonic()
+        time.sleep(1.0)
+    assert done.returncode == 1
+    assert "requests failed, more than 1.00%" in json.loads(done.stdout)["reason"]
+    assert (store.resolve("toy"), store.state("toy").traffic) == (1, None)
+    assert any(asked.fault for asked in load.asked), "some of the canary's requests did fail"
+    assert not [asked.fault for asked in load.asked if asked.sent > ended and asked.fault]
+
+
+@pytest.mark.parametrize("stall_seconds", [0.0, 0.3])
+def test_a_shadow_that_fails_or_stalls_is_seen_by_nobody(
+    server: Server, store: Store, stall_seconds: float
+) -> None:
+    models = Plus(6), Plus(7, fails_from=300.0, stall_seconds=stall_seconds)
+    stable, number = (add(store, draft_version("toy", m, ROWS * 0.1, None, Description())) for m in models)
+    assert verbs(server).promote("toy", stable).complete
+    with Load(server.port, clients=3, pause_seconds=0.01) as load:
+        time.sleep(2)
+        assert verbs(server).traffic("toy", Rule((), (), Shadow(number))).complete
+        began = time.monotonic()
+        wait_until(lambda: outcomes(server).get("error", 0) >= 10, 60)
+        time.sleep(2)
+    assert load.faults == []
+    during = [asked for asked in load.asked if asked.sent > began]
+    assert {asked.version for asked in during} == {stable}
+    assert max(asked.answered - asked.sent for asked in during) < max(0.25, stall_seconds), (
+        "nobody waited for it"
+    )
+    page = server.get("/metrics").body.decode()
+    assert f'shadow="{number}"' in page
+
+
+def outcomes(server: Server) -> dict[str, float]:
+    """How often a shadow did what."""
+    found = re.findall(
+        r'plumbline_shadow_requests_total{.*outcome="(\w+)".*} (\S+)', server.get("/metrics").body.decode()
+    )
+    return {outcome: float(value) for outcome, value in found}
+
+
+def test_a_canary_that_was_killed_is_resumed(server: Server, store: Store) -> None:
+    with Load(server.port):
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "models", "canary", "toy", "2"]
+        env = {**os.environ, "PLUMBLINE_STORE": str(server.store), "PLUMBLINE_RUN_DIR": str(server.run_dir)}
+        steps = ("--steps", "30,60,100")
+        with subprocess.Popen([*command, *steps, "--every", "600s"], cwd=ROOT, env=env) as walking:
+            wait_until(lambda: store.state("toy").traffic is not None)
+            walking.kill()
+        done = flask(server, "canary", "toy", "2", *steps, *WALK)
+    assert json.loads(done.stdout)["promoted"], done.stdout + done.stderr
+    shares = [line["rule"]["arms"][0]["percent"] for line in store.history("toy") if line.get("rule")]
+    assert shares == [30.0, 60.0, 100.0], "it did not begin anew"
+
+
+def test_many_who_change_the_store_at_random_leave_it_whole(server: Server, store: Store) -> None:
+    changing(server, store, threads=8, times=12)
+
+
+@pytest.mark.stress
+def test_very_many_who_change_the_store_at_random_leave_it_whole(server: Server, store: Store) -> None:
+    changing(server, store, threads=32, times=200)
+
+
+def changing(server: Server, store: Store, *, threads: int, times: int) -> None:
+    """Publish, promote, tag and delete at random while clients ask; then everything agrees."""
+    drafts = [adding(number) for number in range(1, 4)]
+    wrong: list[BaseException] = []
+
+    def change(seed: int) -> None:
+        chance = random.Random(seed)
+        own = Store(store.path)
+        for i in range(times):
+            try:
+                versions = own.versions("other")
+                action = chance.choice(("publish", "promote", "rollback", "tag", "delete"))
+                if action == "publish":
+                    draft = chance.choice(drafts)
+                    own.add(other(draft), draft.files)
+                elif action == "promote":
+                    promote(own, "other", chance.choice(versions))
+                elif action == "rollback":
+                    rollback(own, "other")
+                elif action == "tag":
+                    own.tag("other", chance.choice(versions), f"t{i % 5}")
+                else:
+                    own.delete("other", chance.choice(versions))
+            except PlumblineError:
+                pass  # refused, as it should be: what was chosen has gone, or is held
+            except BaseException as error:
+                wrong.append(error)
+
+    for draft in drafts:
+        store.add(other(draft), draft.files)
+    with Load(server.port) as load:
+        running = [threading.Thread(target=change, args=(seed,)) for seed in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    assert wrong == []
+    assert load.faults == []
+    wait_until(lambda: all_follow(server), 120)
+    catalog = server.get("/models/other").json()
+    assert [v["version"] for v in catalog["versions"]] == [str(v) for v in store.versions("other")]
+    assert catalog["aliases"]["stable"] == str(store.resolve("other"))
+    lines = store.history("other")
+    published = [line["version"] for line in lines if line["what"] == "publish"]
+    deleted = [line["version"] for line in lines if line["what"] == "delete"]
+    assert sorted(set(published) - set(deleted)) == store.versions("other")
+    assert server.get("/ready").status == 200
+    assert len(server.workers()) == WORKERS
+
+
+def other(draft: Draft) -> Manifest:
+    return replace(draft.manifest, name="other")
