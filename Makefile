@@ -59,10 +59,10 @@ check: .venv/dev ## lint, types, layers, tests with branch coverage: what must p
 	$(BIN)/mypy
 	$(BIN)/pytest --cov
 
-bench: .venv/dev ## compare with other servers: QUICK=1, ARMS="..", MODELS="..", MINUTES=.., COMPARE=old.json
+bench: .venv/dev ## compare with other servers: QUICK=1, ARMS="..", MODELS="..", MINUTES=.., FRESH=1, COMPARE=old.json
 	@command -v wrk >/dev/null || { echo 'wrk is missing: run `apt-get install wrk`' >&2; exit 1; }
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ARMS),--arms "$(ARMS)") \
-	  $(if $(MODELS),--models "$(MODELS)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(COMPARE),--compare "$(COMPARE)")
+	  $(if $(MODELS),--models "$(MODELS)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FRESH),--fresh) $(if $(COMPARE),--compare "$(COMPARE)")
 
 stress: .venv/dev ## run the long forms of the stress tests
 	$(BIN)/pytest -m stress $(ARGS)

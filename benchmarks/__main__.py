@@ -15,13 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.arms import ARMS
 from benchmarks.compare import compare as compared
 from benchmarks.environments import ROOT, is_installed
-from benchmarks.machine import commit, machine, rfc3339
+from benchmarks.machine import commit, digest_of_peer, machine, rfc3339
 from benchmarks.outputs import write_all
 from benchmarks.plan import MODELS, Plan, full_plan, quick_plan
 from benchmarks.results import Results
 from benchmarks.run import Run
 
 DIRECTORY = ROOT / "benchmarks" / "results"
+PUBLISHED = DIRECTORY / "full.json"
 
 
 @click.command()
@@ -33,7 +34,11 @@ DIRECTORY = ROOT / "benchmarks" / "results"
 @click.option("--seconds", type=click.FloatRange(1.0, 60.0), default=3.0, help="Of a quick cell.")
 @click.option("--minutes", type=float, help="Stop after so long; the same command goes on later.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The result file; by default benchmarks/results/full.json."
+    "--out", type=click.Path(path_type=Path), help="The result file; by default benchmarks/results/run.json."
+)
+@click.option("--fresh", is_flag=True, help="Begin anew, whatever the result file holds.")
+@click.option(
+    "--publish", is_flag=True, help="Measure nothing; make the run the one that the repository shows."
 )
 @click.option(
     "--compare", type=click.Path(exists=True, path_type=Path), help="Exit 1 if a ratio is worse than there."
@@ -46,6 +51,8 @@ def main(
     seconds: float,
     minutes: float | None,
     out: Path | None,
+    fresh: bool,
+    publish: bool,
     compare: Path | None,
     only_report: bool,
 ) -> None:
@@ -56,15 +63,20 @@ def main(
     if quick and not chosen:
         chosen = [name for name, arm in ARMS.items() if not arm.peer or is_installed(arm.peer)]
     plan = quick_plan(chosen, wanted, seconds) if quick else full_plan(chosen, wanted)
-    path = out or DIRECTORY / ("quick.json" if quick else "full.json")
-    if quick and path.exists() and not only_report:
+    path = out or DIRECTORY / ("quick.json" if quick else "run.json")
+    if publish:
+        path = _published(path)
+    elif only_report and not out and not quick:
+        path = PUBLISHED
+    elif (quick or fresh) and path.exists():
         path.unlink()  # a quick run is begun anew each time
     results = Results.load(path) if path.exists() else Results(path)
     finished = True
-    if not only_report:
+    if not (only_report or publish):
+        _check_same_run(results)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         finished = _measure(plan, results, console, minutes)
-    for page in write_all(results, committed=not quick and out is None):
+    for page in write_all(results, committed=path == PUBLISHED):
         console.print(f"wrote {page.relative_to(ROOT) if page.is_relative_to(ROOT) else page}")
     try:
         worse = compared(Results.load(compare), results) if compare else []
@@ -73,6 +85,42 @@ def main(
     for line in worse:
         console.print(f"[red]worse:[/red] {line}")
     sys.exit(1 if worse or not finished else 0)
+
+
+def _published(path: Path) -> Path:
+    """The run in the place of the one that the repository shows."""
+    if not path.exists():
+        raise click.UsageError(f"there is no run to publish at {path}: make bench")
+    results = Results.load(path)
+    results.path = PUBLISHED
+    results.save()
+    return PUBLISHED
+
+
+def _check_same_run(results: Results) -> None:
+    """Raises click.UsageError where going on would put figures of other code or of another machine beside these."""
+    if not results.parts:
+        return
+    before, here = results.parts[-1], commit()
+    reasons = [
+        f"{what} was {then}, now it is {now}"
+        for what, then, now in (
+            ("the commit", before["commit"], here["commit"]),
+            ("the machine", results.machine, machine()),
+            *(
+                (f"the digest of {name}'s files", found["digest"][:12], digest_of_peer(ARMS[name].peer)[:12])
+                for name, found in results.arms.items()
+                if name in ARMS
+            ),
+        )
+        if then != now
+    ]
+    if here["dirty"] or before["dirty"]:
+        reasons.append("app, models or schemas differ from the commit")
+    if reasons:
+        raise click.UsageError(
+            f"{results.path} holds a run that cannot be gone on with: {'; '.join(reasons)}. Begin anew: make bench FRESH=1"
+        )
 
 
 def _measure(plan: Plan, results: Results, console: Console, minutes: float | None) -> bool:
@@ -89,6 +137,8 @@ def _measure(plan: Plan, results: Results, console: Console, minutes: float | No
         console.print(
             "[red]one core only: the generator and the servers share it, so read no figure of this run[/red]"
         )
+    if not total:
+        return True
     results.machine = machine()
     known = results.plan.get("cells", [])
     cells = [*known, *(c.key for c in plan.cells if c.key not in known)]

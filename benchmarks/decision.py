@@ -159,7 +159,11 @@ def _result(ranking: list[Score]) -> str:
     first = ranking[0]
     near = [s.candidate.name for s in ranking[1:] if first.total - s.total < CLOSE]
     text = f"By these weights **{first.candidate.name}** comes first with {first.total:.2f} of 10"
-    text += f"; {listed(near)} within {CLOSE} of it, too close to decide by." if near else "."
+    text += (
+        f". **It leads by {first.total - ranking[1].total:.2f}**, and {listed(near)} come within {CLOSE}: too close to decide by."
+        if near
+        else "."
+    )
     own = next((i for i, s in enumerate(ranking) if s.candidate.name == OWN_NAME), None)
     if own:
         text += f" {OWN_NAME} is number {own + 1} of {len(ranking)} with {ranking[own].total:.2f}."

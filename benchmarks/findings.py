@@ -91,7 +91,7 @@ def _many_rows(results: Results) -> Iterator[Finding]:
     loads = [("at 1 connection", 1, 1), ("at 1,000 connections", 1, 1000)]
     loads += [("with 16 rows a request", 16, 64), ("with 256 rows a request", 256, 64)]
     for words, rows, connections in loads:
-        lost, first, seen = [], [], []
+        lost, first, seen, level = [], [], [], []
         for model in summary.models(results):
             found = summary.lines(results, model, connections, "side", rows=rows)
             ranked = [line for line in found if line.standing == "ranked" and line.ratio]
@@ -106,14 +106,20 @@ def _many_rows(results: Results) -> Iterator[Finding]:
                 )
             else:
                 first.append(model)
+            level += [
+                f"{named(line)} ({MODEL_WORDS[model]})"
+                for line in ranked
+                if line.arm != OWN and line.ratio and verdict(line.ratio) == "level"
+            ]
+        untold = f" The intervals do not tell it from {listed(level)}." if level else ""
         if lost:
             rest = f"; nobody is ahead for {listed([MODEL_WORDS[m] for m in first])}" if first else ""
-            yield Finding("behind", f"{words[0].upper()}{words[1:]}, {OWN} loses {'; '.join(lost)}{rest}.")
-        elif seen:
             yield Finding(
-                "ahead",
-                f"{words[0].upper()}{words[1:]}, no arm is ahead of {OWN} for {listed([MODEL_WORDS[m] for m in seen])}.",
+                "behind", f"{words[0].upper()}{words[1:]}, {OWN} loses {'; '.join(lost)}{rest}.{untold}"
             )
+        elif seen:
+            text = f"{words[0].upper()}{words[1:]}, no arm is ahead of {OWN} for {listed([MODEL_WORDS[m] for m in seen])}."
+            yield Finding("level" if level else "ahead", text + untold)
 
 
 def _lower_is_better(results: Results) -> Iterator[Finding]:
@@ -189,9 +195,11 @@ def _failures(results: Results) -> Iterator[Finding]:
     """Requests that got no answer, over all loads."""
     shares = failures(results)
     own = next((f for f in shares if f.arm == OWN), None)
-    if own:
+    if own and (own.errors or own.timeouts):
         text = f"{OWN} left {own.errors:,} errors and {own.timeouts:,} time-outs in {own.sent:,} requests."
         yield Finding("behind", text)
+    elif own:
+        yield Finding("note", f"{len(own.broken)} loads of {OWN} have no figure: {own.broken[0]}.")
     elif any(c["arm"] == OWN for c in results.cells.values()):
         others = f"; {len(shares)} other arms did not" if shares else ""
         yield Finding(

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from benchmarks.environments import PEERS, ROOT
 from benchmarks.plan import Cell
 from benchmarks.server_process import Running
 from benchmarks.wires import Request
-from benchmarks.workload import parity
+from benchmarks.workload import requests
 
 #: A generator that hangs is given up after the load's own time and this.
 PATIENCE_SECONDS = 60.0
@@ -28,23 +29,22 @@ class LoadFailed(Exception):
 
 def drive(server: Running, cell: Cell, seconds: float, core: int | None, rate: float | None = None) -> Load:
     """Load the server as the cell says, from a process pinned to ``core``; raises LoadFailed or wrk.WrkMissing."""
-    fixed = parity(server.model).rows
-    rows = [fixed[i % len(fixed)] for i in range(cell.rows)]
-    request = server.arm.wire.request(rows)
+    asked = [server.arm.wire.request(rows) for rows in requests(server.model, cell.rows)]
     if server.arm.protocol == "grpc":
-        return _grpc(server, request, cell.connections, seconds, core, rate)
+        return _grpc(server, asked, cell.connections, seconds, core, rate)
     if rate is not None:
-        return _by_driver(server, request, cell.connections, seconds, core, rate)
+        return _by_driver(server, asked, cell.connections, seconds, core, rate)
     content_type = server.arm.wire.headers["Content-Type"]
     try:
         return wrk.closed_loop(
             server.port,
-            request.path,
-            request.body,
+            asked[0].path,
+            [request.body for request in asked],
             content_type,
             connections=cell.connections,
             seconds=seconds,
             core=core,
+            own_header=cell.own_header,
         )
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         raise LoadFailed(" ".join(str(error).split())[:300]) from error
@@ -52,8 +52,8 @@ def drive(server: Running, cell: Cell, seconds: float, core: int | None, rate: f
 
 def drive_closed_by_driver(server: Running, cell: Cell, seconds: float, core: int | None) -> Load:
     """The closed loop of the driver, where ``drive`` uses wrk: to compare the two. Raises LoadFailed."""
-    request = server.arm.wire.request(parity(server.model).rows[: cell.rows])
-    return _by_driver(server, request, cell.connections, seconds, core, None)
+    asked = [server.arm.wire.request(rows) for rows in requests(server.model, cell.rows)]
+    return _by_driver(server, asked, cell.connections, seconds, core, None)
 
 
 def http_bytes(request: Request, headers: dict[str, str]) -> bytes:
@@ -65,10 +65,15 @@ def http_bytes(request: Request, headers: dict[str, str]) -> bytes:
 
 
 def _by_driver(
-    server: Running, request: Request, connections: int, seconds: float, core: int | None, rate: float | None
+    server: Running,
+    asked: Sequence[Request],
+    connections: int,
+    seconds: float,
+    core: int | None,
+    rate: float | None,
 ) -> Load:
-    with tempfile.NamedTemporaryFile(suffix=".request") as file:
-        file.write(http_bytes(request, server.arm.wire.headers))
+    with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
+        file.writelines(f"{http_bytes(request, server.arm.wire.headers).hex()}\n" for request in asked)
         file.flush()
         command = [
             sys.executable,
@@ -76,7 +81,7 @@ def _by_driver(
             "benchmarks.driver",
             "--port",
             str(server.port),
-            "--request",
+            "--requests",
             file.name,
         ]
         command += ["--connections", str(connections), "--seconds", str(seconds)]
@@ -85,11 +90,16 @@ def _by_driver(
 
 
 def _grpc(
-    server: Running, request: Request, connections: int, seconds: float, core: int | None, rate: float | None
+    server: Running,
+    asked: Sequence[Request],
+    connections: int,
+    seconds: float,
+    core: int | None,
+    rate: float | None,
 ) -> Load:
     said = {
         "target": f"127.0.0.1:{server.port}",
-        "request": request.body.hex(),
+        "requests": [request.body.hex() for request in asked],
         "connections": connections,
         "seconds": seconds,
         "warm_up": 0.3,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks import summary, wording
 from benchmarks.findings import failures, findings
-from benchmarks.markdown_tables import goal, name, open_loop, other_loads, table, two_workers
+from benchmarks.markdown_tables import goal, name, open_loop, other_loads, own_headers, table, two_workers
 from benchmarks.method import LEGEND, about_arm, gaps, method, warnings
 from benchmarks.results import Results
 from benchmarks.summary import MODEL_TITLES, OWN, Line
@@ -33,6 +33,7 @@ def markdown(results: Results) -> str:
         *open_loop(results),
         *goal(results),
         *two_workers(results),
+        *own_headers(results),
         *_start_and_memory(results),
         *_failed(results),
         *_absent(results),

@@ -1,4 +1,4 @@
-"""How do the tables of RESULTS.md beyond the main load look: other loads, open loop, service goal, two workers?"""
+"""How do the tables of RESULTS.md beyond the main load look: other loads, open loop, service goal, two workers, own headers?"""
 
 from __future__ import annotations
 
@@ -151,3 +151,17 @@ def two_workers(results: Results) -> Iterator[str]:
         yield "## Two workers, nothing pinned"
         yield "The generator takes its processor time from the same cores here, so gains are smaller than on a larger machine."
         yield table(("model", "arm", "requests/s", f"ratio to {OWN}", "gain over one worker"), rows, left=2)
+
+
+def own_headers(results: Results) -> Iterator[str]:
+    """What it costs that each request has a header that no other has: whoever keeps heads that it has read saves nothing then."""
+    rows = []
+    for model in summary.models(results):
+        same = {line.arm: line for line in summary.lines(results, model)}
+        for line in summary.lines(results, model, 64, "own-header"):
+            kept = f"×{number(line.speed / same[line.arm].speed)}" if line.arm in same else wording.ABSENT
+            rows.append([model, name(line), with_interval(line.rate), times(line.ratio), kept])
+    if rows:
+        yield "## A header of its own in each request"
+        yield "One row, 64 connections, an `X-Request-Id` that was never sent before; wrk makes it, which takes its core some time too."
+        yield table(("model", "arm", "requests/s", f"ratio to {OWN}", "of the rate without it"), rows, left=2)

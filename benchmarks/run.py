@@ -18,7 +18,10 @@ from benchmarks.plan import Cell, Plan, Visit
 from benchmarks.results import Results, rate
 from benchmarks.server_process import NotStarted, Running, cores, running
 
-SETTLE_SECONDS = 0.3
+#: Before each load that counts, so often and at most so long, until the server is no longer busy with an earlier one.
+SETTLE_SECONDS, MOST_SETTLE_SECONDS = 0.3, 30.0
+#: Cores that a server may use while nobody asks it anything.
+IDLE_CORES = 0.25
 #: Requests a second. Above this the open loop's driver used over 90 % of its core on the slowest machine so far.
 MOST_OFFERED = 36_000.0
 
@@ -65,13 +68,30 @@ class Run:
         try:
             offered = self._offered_rate(server, cell)
             drive(server, replace(cell, connections=min(cell.connections, 64)), cell.warm_up_seconds, core)
-            time.sleep(SETTLE_SECONDS)
+            settled = self._settle(server)
             before = server.cpu_seconds()
             load = drive(server, cell, self.plan.seconds[cell.kind], core, offered)
         except LoadFailed as error:
             return {"started": began, "answered": 0, "failed": str(error)}
-        cost = {"cpu_seconds": server.cpu_seconds() - before, "pss_bytes": server.pss_bytes()}
+        cost = {
+            "cpu_seconds": server.cpu_seconds() - before,
+            "pss_bytes": server.pss_bytes(),
+            "settled_seconds": settled,
+        }
         return {"started": began, **asdict(load), **cost}
+
+    def _settle(self, server: Running) -> float:
+        """Wait until what earlier loads asked is worked off, for their clients have left; seconds that it took.
+
+        Raises LoadFailed when the server is still busy after the longest wait.
+        """
+        began = time.perf_counter()
+        while (passed := time.perf_counter() - began) < MOST_SETTLE_SECONDS:
+            before, at = server.cpu_seconds(), time.perf_counter()
+            time.sleep(SETTLE_SECONDS)
+            if (server.cpu_seconds() - before) / (time.perf_counter() - at) < IDLE_CORES:
+                return round(passed, 1)
+        raise LoadFailed(f"the server was still busy {MOST_SETTLE_SECONDS:g} s after the load before")
 
     def _offered_rate(self, server: Running, cell: Cell) -> float | None:
         """Requests a second that an open loop offers; raises LoadFailed when the arm's maximum is not known."""

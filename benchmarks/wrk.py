@@ -10,15 +10,19 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.driver import CURVE, QUANTILES, Load
 
 SCRIPT = """
-wrk.method = "POST"
-wrk.path = %(path)s
-wrk.body = %(body)s
-wrk.headers["Content-Type"] = %(content_type)s
+local bodies = {%(bodies)s}
+local headers = {["Content-Type"] = %(content_type)s}
+local made, next = {}, 0
+function init(args)
+  for i, body in ipairs(bodies) do made[i] = wrk.format("POST", %(path)s, headers, body) end
+end
+%(request)s
 function done(summary, latency, requests)
   local points = {}
   for _, q in ipairs({%(quantiles)s}) do
@@ -33,6 +37,24 @@ end
 """
 
 
+#: Requests in turn, made before the load begins.
+IN_TURN = """
+function request()
+  next = next %% #made + 1
+  return made[next]
+end
+"""
+
+#: The same with a header whose value was never sent before.
+OWN_HEADER = """
+function request()
+  next = next + 1
+  headers["X-Request-Id"] = string.format("%%032x", next)
+  return wrk.format("POST", %(path)s, headers, bodies[next %% #bodies + 1])
+end
+"""
+
+
 class WrkMissing(Exception):
     """wrk is not installed; the message has the command that installs it."""
 
@@ -40,23 +62,27 @@ class WrkMissing(Exception):
 def closed_loop(
     port: int,
     path: str,
-    body: bytes,
+    bodies: Sequence[bytes],
     content_type: str,
     *,
     connections: int,
     seconds: float,
     core: int | None,
+    own_header: bool = False,
 ) -> Load:
-    """Load ``POST path`` on the loopback port from one thread, pinned to ``core`` if given.
+    """Load ``POST path`` on the loopback port with these bodies in turn, from one thread, pinned to ``core`` if given;
+    ``own_header`` : each request has a header that no other has.
 
     Raises WrkMissing, or RuntimeError with what wrk said.
     """
     if shutil.which("wrk") is None:
         raise WrkMissing("wrk is not installed: apt-get install wrk")
     quantiles = sorted({*CURVE, *QUANTILES.values()} - {0.0})
+    said = {"path": _lua(path.encode())}
     text = SCRIPT % {
-        "path": _lua(path.encode()),
-        "body": _lua(body),
+        **said,
+        "bodies": ",".join(map(_lua, bodies)),
+        "request": (OWN_HEADER if own_header else IN_TURN) % said,
         "content_type": _lua(content_type.encode()),
         "quantiles": ",".join(f"{q:g}" for q in quantiles),
     }

@@ -54,7 +54,7 @@ def stalling(stall_after: int, seconds: float) -> Iterator[int]:
 def late_and_worst(kind: type[Driver]) -> tuple[int, float]:
     """How many requests were over 10 ms late, and the latest one in seconds, with a stall in the middle."""
     with stalling(int(RATE * SECONDS / 2), STALL) as port:
-        driver = kind(port, REQUEST, 64 if kind is Driver else 1)
+        driver = kind(port, [REQUEST], 64 if kind is Driver else 1)
         driver.open()
         try:
             load = driver.open_loop(SECONDS, RATE)
@@ -88,7 +88,7 @@ def test_a_driver_that_waits_for_replies_does_not_see_it() -> None:
 
 def test_the_closed_loop_counts_what_the_server_answered() -> None:
     with stalling(10**9, 0.0) as port:
-        driver = Driver(port, REQUEST, 8)
+        driver = Driver(port, [REQUEST], 8)
         driver.open()
         load = driver.closed_loop(0.5)
         driver.close()
@@ -101,10 +101,41 @@ def test_the_closed_loop_counts_what_the_server_answered() -> None:
 def test_errors_are_counted_by_status_and_not_as_answers() -> None:
     """A server that goes away: every request that it did not answer is an error, none is dropped."""
     with stalling(10**9, 0.0) as port:
-        driver = Driver(port, REQUEST, 4)
+        driver = Driver(port, [REQUEST], 4)
         driver.open()
     load = driver.closed_loop(0.2)
     driver.close()
     assert load.answered == 0
     assert load.errors >= 4
     assert sum(load.statuses.values()) == load.errors
+
+
+def test_what_a_slow_server_still_owes_after_the_warm_up_is_not_counted() -> None:
+    """It stalls for longer than the driver waits; then every request that was due is told apart: answered, failed or late."""
+    with stalling(40, 4.0) as port:
+        driver = Driver(port, [REQUEST], 8)
+        driver.open()
+        driver.warm_up(0.5)
+        assert len(driver._free) == 8
+        assert not driver._due
+        load = driver.open_loop(1.0, 200.0)
+        driver.close()
+    assert load.answered + load.errors + load.timeouts == 200
+
+
+def test_requests_are_sent_in_turn() -> None:
+    with stalling(10**9, 0.0) as port:
+        asked = [REQUEST.replace(b"{}", body) for body in (b"{}", b"[]", b"01")]
+        driver = Driver(port, asked, 1)
+        driver.open()
+        sent: list[bytes] = []
+        driver._requests = iter_and_keep(driver._requests, sent)
+        driver.closed_loop(0.1)
+        driver.close()
+    assert sent[:6] == asked * 2
+
+
+def iter_and_keep(requests: Iterator[bytes], kept: list[bytes]) -> Iterator[bytes]:
+    for request in requests:
+        kept.append(request)
+        yield request

@@ -1,13 +1,15 @@
 """Load on the gRPC server by its own asyncio client, one channel a connection; it runs in this peer's environment.
 
-One line of standard input says what to do, in JSON: target, request (hex), connections, seconds, warm_up, rate (or null). One
+One line of standard input says what to do, in JSON: target, requests (hex), connections, seconds, warm_up, rate (or null). One
 line of standard output has the latencies in seconds, from the moment each call was due, and the counts.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections.abc import Iterator
 
 import grpc
 
@@ -19,20 +21,20 @@ DRAIN_SECONDS = 2.0
 async def main() -> None:
     """Do what the line says."""
     said = json.loads(sys.stdin.readline())
-    request = bytes.fromhex(said["request"])
+    requests = itertools.cycle([bytes.fromhex(text) for text in said["requests"]])
     # Without a pool of its own every channel to one target would share one connection.
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [
         grpc.aio.insecure_channel(said["target"], options=options) for _ in range(said["connections"])
     ]
     calls = [channel.unary_unary(METHOD) for channel in channels]
-    await closed_loop(calls, request, said["warm_up"])
+    await closed_loop(calls, requests, said["warm_up"])
     busy, began = time.process_time(), time.perf_counter()
     if said["rate"] is None:
-        latencies, errors, sent = await closed_loop(calls, request, said["seconds"])
+        latencies, errors, sent = await closed_loop(calls, requests, said["seconds"])
         timeouts = 0
     else:
-        latencies, errors, sent, timeouts = await open_loop(calls, request, said["seconds"], said["rate"])
+        latencies, errors, sent, timeouts = await open_loop(calls, requests, said["seconds"], said["rate"])
     seconds = min(time.perf_counter() - began, said["seconds"])
     found = {"latencies": latencies, "errors": errors, "sent": sent, "timeouts": timeouts, "seconds": seconds}
     print(json.dumps({**found, "busy_seconds": time.process_time() - busy}), flush=True)
@@ -40,7 +42,7 @@ async def main() -> None:
         await channel.close(None)
 
 
-async def closed_loop(calls: list, request: bytes, seconds: float) -> tuple[list[float], int, int]:
+async def closed_loop(calls: list, requests: Iterator[bytes], seconds: float) -> tuple[list[float], int, int]:
     """Every channel sends its next call as soon as the last is answered."""
     latencies: list[float] = []
     errors = sent = 0
@@ -51,7 +53,7 @@ async def closed_loop(calls: list, request: bytes, seconds: float) -> tuple[list
         while (began := time.perf_counter()) < until:
             sent += 1
             try:
-                await call(request, timeout=TIMEOUT_SECONDS)
+                await call(next(requests), timeout=TIMEOUT_SECONDS)
                 latencies.append(time.perf_counter() - began)
             except grpc.RpcError:
                 errors += 1
@@ -61,7 +63,7 @@ async def closed_loop(calls: list, request: bytes, seconds: float) -> tuple[list
 
 
 async def open_loop(
-    calls: list, request: bytes, seconds: float, rate: float
+    calls: list, requests: Iterator[bytes], seconds: float, rate: float
 ) -> tuple[list[float], int, int, int]:
     """Calls are due at fixed moments; each waits for a free channel, and its wait counts."""
     latencies: list[float] = []
@@ -76,7 +78,7 @@ async def open_loop(
         call = await free.get()
         sent += 1
         try:
-            await call(request, timeout=TIMEOUT_SECONDS)
+            await call(next(requests), timeout=TIMEOUT_SECONDS)
             latencies.append(time.perf_counter() - due)
         except grpc.RpcError:
             errors += 1
