@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -29,16 +30,16 @@ class MemoryServer:
     """``with MemoryServer(store, model, workers, share) as server`` : every worker has loaded the model."""
 
     def __init__(self, store: Path, model: str, workers: int, share: bool) -> None:
-        self._model = model
+        self._model, self._version = model, 1
         self._workers = workers
         with socket.create_server(("127.0.0.1", 0)) as probe:
-            self._port = probe.getsockname()[1]
+            self.port = probe.getsockname()[1]
         self._tree = ProcessTree(uuid.uuid4().hex)
         self._run_dir = tempfile.TemporaryDirectory(prefix="plumbline-memory-")
         self._env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("PLUMBLINE_")},
             "HOST": "127.0.0.1",
-            "PORT": str(self._port),
+            "PORT": str(self.port),
             "WORKERS": str(workers),
             "PLUMBLINE_STORE": str(store),
             "PLUMBLINE_SHARE_MODELS": str(int(share)),
@@ -46,7 +47,7 @@ class MemoryServer:
             "PLUMBLINE_LOG_LEVEL": "error",
             # Connections wait while others are used.
             "PLUMBLINE_KEEPALIVE_SECONDS": "3600",
-            "PLUMBLINE_RUN_DIR": f"{self._run_dir.name}/run",
+            "PLUMBLINE_RUN_DIR": str(self.run_dir),
             MARKER: self._tree.marker,
         }
         self.ready_seconds = 0.0
@@ -78,6 +79,20 @@ class MemoryServer:
             self._tree.stop(0)
         self._run_dir.cleanup()
 
+    @property
+    def run_dir(self) -> Path:
+        """Where the workers meet."""
+        return Path(self._run_dir.name) / "run"
+
+    def reload(self, version: int) -> None:
+        """SIGHUP, until every new worker has the version and the old ones are gone."""
+        self._version = version
+        old = {stat.pid for stat in self._tree.processes()} - {self._process.pid}
+        self._process.send_signal(signal.SIGHUP)
+        while old & {stat.pid for stat in self._tree.processes()} or not self._is_ready():
+            time.sleep(0.2)
+        time.sleep(3)
+
     def pss_mib(self) -> float:
         """Memory of the whole tree."""
         return self._tree.pss_bytes() / 2**20
@@ -88,7 +103,7 @@ class MemoryServer:
         held: dict[int, http.client.HTTPConnection] = {}
         opened = []
         while len(held) < self._workers:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             opened.append(connection)
             _get(connection, "/health")
             held.setdefault(self._worker_behind(connection), connection)
@@ -110,7 +125,7 @@ class MemoryServer:
     def predicted(self) -> int:
         """How many predictions the server counted."""
         time.sleep(0.5)  # workers count every tenth of a second
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         page = _get(connection, "/metrics").decode()
         connection.close()
         found = re.search(
@@ -120,20 +135,22 @@ class MemoryServer:
 
     def _is_ready(self) -> bool:
         """Whether every worker can answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             page = _get(connection, "/metrics").decode()
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
-        found = re.search(rf'plumbline_model_ready{{model="{self._model}",version="1"}} (\S+)', page)
+        found = re.search(
+            rf'plumbline_model_ready{{model="{self._model}",version="{self._version}"}} (\S+)', page
+        )
         return found is not None and float(found.group(1)) == self._workers
 
     def _worker_behind(self, connection: http.client.HTTPConnection) -> int:
         """The process that holds the other end of the connection."""
         ours = connection.sock.getsockname()[1]
-        ends = f":{self._port:04X}", f":{ours:04X}"
+        ends = f":{self.port:04X}", f":{ours:04X}"
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
             if (fields[1][-5:], fields[2][-5:]) == ends:
