@@ -20,6 +20,7 @@ from benchmarks.outputs import write_all
 from benchmarks.plan import MODELS, Plan, full_plan, quick_plan
 from benchmarks.results import Results
 from benchmarks.run import Run
+from benchmarks.workload import REQUESTS
 
 DIRECTORY = ROOT / "benchmarks" / "results"
 PUBLISHED = DIRECTORY / "full.json"
@@ -68,7 +69,7 @@ def main(
         path = _published(path)
     elif only_report and not out and not quick:
         path = PUBLISHED
-    elif (quick or fresh) and path.exists():
+    elif (quick or fresh) and path.exists() and not only_report:
         path.unlink()  # a quick run is begun anew each time
     results = Results.load(path) if path.exists() else Results(path)
     finished = True
@@ -142,7 +143,13 @@ def _measure(plan: Plan, results: Results, console: Console, minutes: float | No
     results.machine = machine()
     known = results.plan.get("cells", [])
     cells = [*known, *(c.key for c in plan.cells if c.key not in known)]
-    results.plan = {"repeats": plan.repeats, "seconds": plan.seconds, "cells": cells}
+    results.plan = {
+        "repeats": plan.repeats,
+        "seconds": plan.seconds,
+        "requests": REQUESTS,
+        "settled": True,
+        "cells": cells,
+    }
     part = {"started": rfc3339(datetime.now(UTC)), "ended": "", **commit()}
     results.parts.append(part)
     until = time.monotonic() + minutes * 60 if minutes else float("inf")

@@ -48,9 +48,10 @@ def warnings(results: Results) -> list[Caution]:
         if summary.is_whole(results):
             why = (
                 f"In {count} of {planned} cells nothing was answered while the load lasted, or the rate is more than the "
-                "generator can drive; all are listed at the end. A slow server is then still busy with what the load of "
-                "1,000 connections before had left."
+                "generator can drive; all are listed at the end."
             )
+            if not results.plan.get("settled"):
+                why += " A slow server is then still busy with what the load of 1,000 connections before had left."
             found.append(Caution("Without a figure.", why, False))
             return found
         why = f"{count} of {planned} planned cells have no figure or too few repeats"
@@ -85,13 +86,25 @@ def method(results: Results) -> list[str]:
         "Every figure is the median of its repeats.",
         "Closed loops are driven by wrk (gRPC by its own client): there a slow server slows its clients. Open loops are "
         "driven at a fixed rate, and latency counts from the moment a request was due (no coordinated omission).",
-        "A load sends one and the same request over and over. This project's worker keeps the heads that it has read, and "
-        "is spared reading them again; clients whose heads differ in each request have less of that.",
+        _asked(int(plan.get("requests", 1))),
         "This project computes linear models, forests and boostings without the checks around them, with the same bits; the "
         "others call scikit-learn's own predict and predict_proba, as their documentation shows.",
         *crosscheck.told(),
         f"The busiest generator used {percent(summary.busiest(results))} of its core.",
     ]
+
+
+def _asked(requests: int) -> str:
+    """What a load sends, and whom that spares work."""
+    if requests == 1:
+        return (
+            "A load sends one and the same request over and over. This project's worker keeps the heads that it has read, and "
+            "is spared reading them again; clients whose heads differ in each request have less of that."
+        )
+    return (
+        f"A load sends {requests} requests of other rows in turn. Their heads are alike but for the length, and this project's "
+        "worker keeps the heads that it has read; what a header of its own in each request costs is measured by itself."
+    )
 
 
 def gaps(results: Results) -> list[tuple[str, str]]:

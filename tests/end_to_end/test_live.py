@@ -267,7 +267,7 @@ def test_a_stopped_worker_is_named_and_the_others_switch(server: Server) -> None
         os.kill(stopped, signal.SIGCONT)
     assert [worker.pid for worker in outcome.missing] == [stopped]
     assert len(outcome.switched) == WORKERS - 1
-    wait_until(lambda: all(w.generation >= outcome.changed.generation for w in verbs(server).workers()))
+    wait_until(lambda: all_follow(server))
     assert answered_by(server) == {2}
 
 
