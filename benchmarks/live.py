@@ -36,7 +36,6 @@ from app.serving.proof import HostProver
 from app.serving.verbs import Outcome, Verbs
 from benchmarks.blocks import replace_block
 from benchmarks.live_load import RATE, serving
-from benchmarks.machine import commit
 from benchmarks.memory_server import MemoryServer
 from benchmarks.shadow_model import COLUMNS, KINDS, ShadowModel
 from models.store import Store
@@ -73,7 +72,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
     figures: dict[str, Any] = {
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, commit `{commit()['commit']}`",
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "workers": options.workers,
         "promotions": [promotion(name, make(), options.workers) for name, make in kinds().items()],
         "shadows": shadows(options.workers),

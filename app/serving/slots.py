@@ -59,7 +59,9 @@ def claim_slot(run_dir: Path) -> Slot:
     while True:
         descriptor = _lock(run_dir / f"slot-{number}.lock")
         if descriptor is not None:
-            for file in (*run_dir.glob(f"gauge_*_{number}.db"), *run_dir.glob(f"workers/{number}.json")):
+            # At once: from the moment that the slot is held it is believed.
+            (run_dir / "workers" / f"{number}.json").unlink(missing_ok=True)
+            for file in run_dir.glob(f"gauge_*_{number}.db"):
                 file.unlink(missing_ok=True)
             return Slot(run_dir, number, descriptor)
         number += 1

@@ -230,7 +230,7 @@ def test_a_bad_version_that_was_made_stable_behind_the_servers_back_is_stood_in_
     killed = server.workers()[0]
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: killed not in server.workers() and len(server.workers()) == WORKERS)
-    wait_until(lambda: all_follow(server))
+    wait_until(lambda: killed not in {w.pid for w in verbs(server).workers()} and all_follow(server))
     assert answered_by(server, 30) == {1}
     assert server.get("/models/toy").json()["stand_in"] == "1"
 
@@ -295,7 +295,7 @@ def test_a_canary_gets_its_share_in_every_worker(server: Server) -> None:
     killed = server.workers()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not set(killed) & set(server.workers()) and all_follow(server), 60)
+    wait_until(lambda: not set(killed) & {w.pid for w in verbs(server).workers()} and all_follow(server), 60)
     assert arms() == first, "and workers that were started anew decide alike"
     verbs(server).traffic("toy", Rule(arms=(Arm(2, 50),)))
     raised = arms()
