@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.loads import http_bytes
 from benchmarks.memory_server import MemoryServer
 from benchmarks.shadow_model import COLUMNS, LOAD_VALUE
+from benchmarks.wires import Request
 from models.store import Store
 
 #: Of the load, in requests/s.
@@ -48,8 +50,8 @@ def steady_load(port: int) -> Iterator[None]:
     """So many requests a second, until the end."""
     with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
         body = json.dumps({"features": [LOAD_VALUE] * COLUMNS}).encode()
-        head = f"POST /models/model/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        file.write((head.encode() + body).hex())
+        request = Request("/models/model/predict", body)
+        file.write(http_bytes(request, {"Content-Type": "application/json"}).hex())
         file.flush()
         command = [sys.executable, "-m", "benchmarks.driver", "--port", str(port), "--requests", file.name]
         command += ["--connections", str(CONNECTIONS), "--seconds", "600", "--rate", str(RATE)]

@@ -141,12 +141,7 @@ def _goal_row(model: str, line: Line) -> list[str]:
 
 def two_workers(results: Results) -> Iterator[str]:
     """What a second worker brings."""
-    rows = []
-    for model in summary.models(results):
-        one = {line.arm: line for line in summary.lines(results, model)}
-        for line in summary.lines(results, model, 64, "two-workers", workers=2):
-            gain = f"×{number(line.speed / one[line.arm].speed)}" if line.arm in one else wording.ABSENT
-            rows.append([model, name(line), with_interval(line.rate), times(line.ratio), gain])
+    rows = _beside_main(results, "two-workers", workers=2)
     if rows:
         yield "## Two workers, nothing pinned"
         yield "The generator takes its processor time from the same cores here, so gains are smaller than on a larger machine."
@@ -155,13 +150,19 @@ def two_workers(results: Results) -> Iterator[str]:
 
 def own_headers(results: Results) -> Iterator[str]:
     """What it costs that each request has a header that no other has: whoever keeps heads that it has read saves nothing then."""
-    rows = []
-    for model in summary.models(results):
-        same = {line.arm: line for line in summary.lines(results, model)}
-        for line in summary.lines(results, model, 64, "own-header"):
-            kept = f"×{number(line.speed / same[line.arm].speed)}" if line.arm in same else wording.ABSENT
-            rows.append([model, name(line), with_interval(line.rate), times(line.ratio), kept])
+    rows = _beside_main(results, "own-header")
     if rows:
         yield "## A header of its own in each request"
         yield "One row, 64 connections, an `X-Request-Id` that was never sent before; wrk makes it, which takes its core some time too."
         yield table(("model", "arm", "requests/s", f"ratio to {OWN}", "of the rate without it"), rows, left=2)
+
+
+def _beside_main(results: Results, kind: str, workers: int = 1) -> list[list[str]]:
+    """Model, arm, rate, ratio, and how many times the arm's rate under the main load."""
+    rows = []
+    for model in summary.models(results):
+        main = {line.arm: line for line in summary.lines(results, model)}
+        for line in summary.lines(results, model, 64, kind, workers=workers):
+            share = f"×{number(line.speed / main[line.arm].speed)}" if line.arm in main else wording.ABSENT
+            rows.append([model, name(line), with_interval(line.rate), times(line.ratio), share])
+    return rows

@@ -36,6 +36,10 @@ class State:
     previous: list[int] = field(default_factory=list)
     last: Mapping[str, Any] | None = None
 
+    def selectors(self, latest: int) -> dict[str, int]:
+        """Everything but a number that picks a version: tags, aliases and ``latest``, which is the version given."""
+        return {**self.tags, **self.aliases, "latest": latest}
+
 
 def read_state(directory: Path) -> State:
     """The state of the model in ``directory``, empty when none was written yet; raises ArtifactDamaged."""

@@ -90,8 +90,7 @@ class Store:
 
     def selectors(self, name: str) -> dict[str, int]:
         """Everything but a number that picks a version of the model: tags, aliases and ``latest``."""
-        state = self.state(name)
-        return {**state.tags, **state.aliases, "latest": self.versions(name)[-1]}
+        return self.state(name).selectors(self.versions(name)[-1])
 
     def resolve(self, name: str, selector: str = "stable") -> int:
         """The version that a number, tag or alias names; raises ModelNotFound, VersionNotFound or InvalidName."""

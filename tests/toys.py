@@ -17,6 +17,7 @@ from models.manifest import FileRecord
 from models.publication import Description, draft_version
 from models.runtimes.pickled import ARTIFACT
 from models.signature import Column, Output, Signature
+from models.store import Store
 
 
 class Summing:
@@ -98,6 +99,14 @@ class Canary:
 def summing_draft(name: str = "toy") -> Draft:
     """A version of Summing, as publishing makes it."""
     return draft_version(name, Summing(), [[1.0, 2.0], [3.0, 4.0]], None, Description())
+
+
+def toy_store(path: Path, versions: int) -> Store:
+    """So many versions of ``toy``, all alike, the first one stable."""
+    store, draft = Store(path), summing_draft()
+    for _ in range(versions):
+        store.add(draft.manifest, draft.files)
+    return store
 
 
 def with_files(draft: Draft, files: Mapping[str, bytes]) -> Draft:

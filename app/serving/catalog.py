@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -26,8 +26,6 @@ from models.traffic import Rule, read_rule
 
 log = logging.getLogger("plumbline.serving")
 
-#: Between two models that are read others have their turn.
-PAUSE_SECONDS = 0.001
 #: So often, and at most so long, a reader looks whether a change that is under way is done.
 SETTLE_POLL_SECONDS, SETTLE_SECONDS = 0.005, 2.0
 
@@ -153,23 +151,23 @@ class Catalog:
         return [Target(name, version) for name, model in self.models.items() for version in model.versions]
 
 
-def read_catalog(store: Store, default: str, pause: Callable[[float], None] | None = None) -> Catalog:
+def read_catalog(store: Store, default: str) -> Catalog:
     """Read the whole store. A fault of one model or version stays with it; a store that cannot be read has ``fault``.
 
-    ``default`` names the default model; when the store lacks it and holds exactly one model, that one is it. ``pause`` is
-    called with seconds after each version. A change that is under way is waited for; where it takes too long the
-    catalog's generation is empty, which is no store's: it must be read once more.
+    ``default`` names the default model; when the store lacks it and holds exactly one model, that one is it. A change
+    that is under way is waited for; where it takes too long the catalog's generation is empty, which is no store's: it must
+    be read once more.
     """
     generation = "0"
     found: dict[str, CatalogModel] = {}
     try:
-        generation = _settled_generation(store, pause or time.sleep)
+        generation = _settled_generation(store)
         names = store.names()
     except (PlumblineError, OSError) as error:
         return Catalog(generation, {}, fault=str(error))
     for name in names:
         try:
-            found[name] = _read_model(store, name, pause or (lambda seconds: None))
+            found[name] = _read_model(store, name)
         except ModelNotFound:  # deleted since its name was read
             continue
         except (PlumblineError, OSError) as error:
@@ -179,12 +177,12 @@ def read_catalog(store: Store, default: str, pause: Callable[[float], None] | No
     return Catalog(generation, found, chosen)
 
 
-def _settled_generation(store: Store, pause: Callable[[float], None]) -> str:
+def _settled_generation(store: Store) -> str:
     generation = store.generation()
     for _ in range(round(SETTLE_SECONDS / SETTLE_POLL_SECONDS)):
         if store.at_rest():
             return generation
-        pause(SETTLE_POLL_SECONDS)
+        time.sleep(SETTLE_POLL_SECONDS)
     log.warning("a change of the store takes long: what is read now may lack it, and is read again")
     return ""
 
@@ -209,7 +207,7 @@ def carried_over(before: Catalog, now: Catalog) -> Catalog:
     return replace(now, models=models)
 
 
-def _read_model(store: Store, name: str, pause: Callable[[float], None]) -> CatalogModel:
+def _read_model(store: Store, name: str) -> CatalogModel:
     whole: dict[int, StoredVersion] = {}
     faulty: dict[int, str] = {}
     versions = store.versions(name)
@@ -225,7 +223,6 @@ def _read_model(store: Store, name: str, pause: Callable[[float], None]) -> Cata
             continue
         except LoadError as error:
             faulty[version] = str(error)
-        pause(PAUSE_SECONDS)
     live = {*whole, *faulty}
     if not live:
         raise ModelNotFound(name)
@@ -236,7 +233,7 @@ def _read_model(store: Store, name: str, pause: Callable[[float], None]) -> Cata
     live = {*whole, *faulty}
     aliases = {alias: v for alias, v in state.aliases.items() if v in live}
     tags = {tag: v for tag, v in state.tags.items() if v in live}
-    named = {**tags, **aliases, **({"latest": versions[-1]} if versions[-1] in live else {})}
+    named = {s: v for s, v in state.selectors(versions[-1]).items() if v in live}
     previous = [v for v in state.previous if v in live]
     return CatalogModel(name, whole, faulty, named, aliases, tags, rule, previous)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from app.serving.catalog import PAUSE_SECONDS, Catalog, carried_over, read_catalog
+from app.serving.catalog import Catalog, carried_over, read_catalog
 from app.serving.concurrency import Concurrency
 from app.serving.loader import Loader
 from app.serving.messages import Target
@@ -23,6 +23,8 @@ log = logging.getLogger("plumbline.serving")
 WATCH_SECONDS = 0.2
 #: How often a worker says that it lives.
 HEARTBEAT_SECONDS = 1.0
+#: Between two versions that are loaded or vouched for requests have their turn.
+PAUSE_SECONDS = 0.001
 #: So many versions are proved and loaded at once, at most: one that never comes must not keep the others out.
 MOST_AT_ONCE = 4
 SETTLE_SECONDS = 0.01

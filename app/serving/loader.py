@@ -153,11 +153,11 @@ class Loader:
                 del self._versions[target]
         return left
 
-    def bring_in(self, target: Target) -> bool:
-        """Prove the version and load it beside the requests, also if that failed before; whether it can answer now."""
+    def bring_in(self, target: Target) -> None:
+        """Prove the version and load it beside the requests, also if that failed before."""
         entry = self._versions.get(target)
         if entry is None:  # deleted since it was wanted
-            return False
+            return
         if entry.state == "failed":
             entry.state = "lazy"
         if entry.served is None:
@@ -165,10 +165,9 @@ class Loader:
         try:
             self.version(target)
         except (NotReady, NotFound):  # it is recorded, and told to whoever asks for the version
-            return False
+            return
         if entry.resident is not None:
             entry.resident.used = 0  # nobody has asked for it yet
-        return True
 
     # -- versions -------------------------------------------------------------------------------------------------
 

@@ -5,10 +5,9 @@ Verdicts lie in the run directory. Whoever needs one first proves, the others wa
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import orjson
 
 from app.serving.concurrency import Concurrency
 from app.serving.messages import Target
+from app.serving.slots import try_lock
 from app.serving.trial import START_SECONDS, try_out
 from models.errors import LoadError
 from models.manifest import Artifact
@@ -82,26 +82,22 @@ class HostProver:
         run_dir: Path | None,
         seconds: float,
         concurrency: Concurrency,
-        give_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._directory = None if run_dir is None else run_dir / DIRECTORY
         self._seconds = seconds
         self._concurrency = concurrency
-        self._give_up = give_up
 
     def prove(self, target: Target, artifact: Artifact) -> Proof:
         """As ``Prover`` says."""
         if self._directory is None:
             return self._proof(target)
         file = self._file(self._directory, target, artifact)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        lock = os.open(file.with_suffix(".lock"), flags, 0o600)
+        # Whoever holds it may have been stopped.
+        until = self._concurrency.now() + START_SECONDS + self._seconds
+        while (lock := try_lock(file.with_suffix(".lock"))) is None and self._concurrency.now() < until:
+            self._concurrency.pause(POLL_SECONDS)
         try:
-            # Whoever holds it may have been stopped.
-            until = self._concurrency.now() + START_SECONDS + self._seconds
-            while not _taken(lock) and self._concurrency.now() < until:
-                self._concurrency.pause(POLL_SECONDS)
             known = _read(file)
             if known is not None:
                 return known
@@ -110,7 +106,8 @@ class HostProver:
                 _write(file, proof)
             return proof
         finally:
-            os.close(lock)
+            if lock is not None:
+                os.close(lock)
 
     @contextmanager
     def loading(self, target: Target, artifact: Artifact) -> Iterator[None]:
@@ -152,7 +149,7 @@ class HostProver:
     def _proof(self, target: Target) -> Proof:
         began = self._concurrency.now()
         # Read to its end, so that the process is waited for here and not when the generator is collected.
-        verdicts = list(try_out(self._store, [target], self._seconds, self._give_up, "serving"))
+        verdicts = list(try_out(self._store, [target], self._seconds, purpose="serving"))
         seconds = round(self._concurrency.now() - began, 3)
         if not verdicts:
             return Proof(
@@ -172,14 +169,6 @@ def _left_by_the_dead(file: Path) -> bool:
     for mark in dead:
         mark.unlink(missing_ok=True)
     return bool(dead)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _write(file: Path, proof: Proof) -> None:

@@ -57,7 +57,7 @@ def claim_slot(run_dir: Path) -> Slot:
     """The lowest slot that no living process holds. What its last owner said of itself is deleted."""
     number = 0
     while True:
-        descriptor = _lock(run_dir / f"slot-{number}.lock")
+        descriptor = try_lock(run_dir / f"slot-{number}.lock")
         if descriptor is not None:
             # At once: from the moment that the slot is held it is believed.
             (run_dir / "workers" / f"{number}.json").unlink(missing_ok=True)
@@ -71,7 +71,7 @@ def held_slots(run_dir: Path) -> set[int]:
     """The slots of living workers."""
     held = set()
     for file in run_dir.glob("slot-*.lock"):
-        descriptor = _lock(file, fcntl.LOCK_SH)
+        descriptor = try_lock(file, fcntl.LOCK_SH)
         if descriptor is None:
             held.add(int(file.stem.removeprefix("slot-")))
         else:
@@ -101,7 +101,7 @@ def remove_run_dir(run_dir: Path) -> None:
                 directory.rmdir()
 
 
-def _lock(path: Path, kind: int = fcntl.LOCK_EX) -> int | None:
+def try_lock(path: Path, kind: int = fcntl.LOCK_EX) -> int | None:
     """A descriptor that holds the lock, or None when another process does. A shared one is enough to look."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from app.serving.budget import resident_bytes
 from app.serving.messages import Target
 from models.compare import ABSOLUTE_TOLERANCE
 from models.compiled import ORIGINAL
@@ -189,7 +190,7 @@ def main() -> None:
                 runtime_class(framework)
         print(json.dumps({"threads": native_threads()}), file=answers, flush=True)
         for name, version in asked["versions"]:
-            before = _resident_mib()
+            before = resident_bytes() / 2**20
             why = why_not(store, name, version, asked["purpose"])
             # The most that it took: by now the model is freed.
             said = {"why": why, "mib": round(_most_resident_mib() - before, 1)}
@@ -242,18 +243,10 @@ _FAULTS: dict[Purpose, Callable[[Artifact], str]] = {
 }
 
 
-def _resident_mib() -> float:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 def _most_resident_mib() -> float:
-    """The highest that ``_resident_mib`` was (proc_pid_status(5))."""
+    """The highest that ``resident_bytes`` was (proc_pid_status(5))."""
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024
     except (OSError, ValueError, KeyError, IndexError):
-        return _resident_mib()
+        return resident_bytes() / 2**20

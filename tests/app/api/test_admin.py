@@ -14,7 +14,7 @@ from app.api.admin import check_token
 from models.store import Store
 from tests.app.api.asking import answer, problem
 from tests.conftest import MakeApp
-from tests.toys import summing_draft
+from tests.toys import summing_draft, toy_store
 
 TOKEN, OTHER = "t" * 32, "u" * 32
 DRAFT = summing_draft()
@@ -23,10 +23,7 @@ DRAFT = summing_draft()
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Versions 1 to 3 of ``toy``."""
-    store = Store(tmp_path / "store")
-    for _ in range(3):
-        store.add(DRAFT.manifest, DRAFT.files)
-    return store
+    return toy_store(tmp_path / "store", 3)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from models.runtimes.base import ToyRuntime
 from models.store import Store
 from models.traffic import Arm, Match, Rule
 from tests.conftest import wait_until
-from tests.toys import summing_draft
+from tests.toys import summing_draft, toy_store
 
 DRAFT = summing_draft()
 ROW = np.array([[1.0, 2.0]])
@@ -124,10 +124,7 @@ class Process:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Versions 1 to 3, of which 1 is stable."""
-    store = Store(tmp_path / "store")
-    for _ in range(3):
-        store.add(DRAFT.manifest, DRAFT.files)
-    return store
+    return toy_store(tmp_path / "store", 3)
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_what_is_not_lasting_is_not_remembered(tmp_path: Path, monkeypatch: pyte
     store = Store(tmp_path / "store")
     good = added(store, linear_draft("good"))
     one = prover(store, tmp_path / "run")
-    monkeypatch.setattr(proof, "try_out", lambda *_: iter(()))
+    monkeypatch.setattr(proof, "try_out", lambda *_, **named: iter(()))
     assert "could not be started" in one.prove(*good).why
     monkeypatch.undo()
     assert one.prove(*good).why == ""
