@@ -16,6 +16,11 @@ import orjson
 
 MAX_DEPTH = 32
 
+#: A body as most are: one name, and one list in which nothing but numbers can stand. For short ones this one look is
+#: the cheapest; in a long one ``find`` passes several times as many bytes in a second.
+FLAT = re.compile(rb'\{ ?"[a-z_]+" ?: ?\[[0-9eE+., -]*\] ?\}')
+SHORT_BYTES = 1024
+
 
 class MalformedBody(Exception):
     """The bytes are no JSON text that is accepted here; the message says why, in one line."""
@@ -32,6 +37,8 @@ def read(body: bytes) -> tuple[Any, bool]:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedBody(_explain(body, error)) from error
+    if len(body) <= SHORT_BYTES and FLAT.fullmatch(body):
+        return value, True
     last_quote = body.rfind(b'"')
     if not _is_plain_matrix(body, value, last_quote):
         _check_thoroughly(body, value)

@@ -11,7 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol, TextIO
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol, TextIO
 
 import orjson
 from gevent import monkey
@@ -189,31 +190,44 @@ def _together(lines: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def _line(request: Finished) -> bytes:
-    target = request.target
-    timing_ms = None
+    """As text, because orjson takes twice the time with an object of this size; it writes the client's own texts."""
+    timing_ms = "null"
     if request.timing_seconds is not None:
-        parse, queue, predict, encode = request.timing_seconds
-        timing_ms = {
-            "parse": round(parse * 1000, 3),
-            "queue": round(queue * 1000, 3),
-            "predict": round(predict * 1000, 3),
-            "encode": round(encode * 1000, 3),
-        }
-    return orjson.dumps(
-        {
-            "level": "INFO",
-            "message": "request",
-            "time": datetime.fromtimestamp(request.moment, UTC),
-            "request_id": request.request_id,
-            "method": request.method[:16],
-            "path": request.path[:256],
-            "status": request.status,
-            "model": target.name if target else None,
-            "version": str(target.version) if target else None,
-            **({"arm": request.arm} if request.arm else {}),
-            "duration_ms": round(request.seconds * 1000, 3),
-            "timing_ms": timing_ms,
-            "bytes": request.size_bytes,
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
-    )
+        timing_ms = TIMING % tuple([seconds * 1000 for seconds in request.timing_seconds])
+    return (
+        f'{{"level":"INFO","message":"request","time":"{_time(request.moment)}","request_id":{_json(request.request_id)},'
+        f"{_what(request.method[:16], request.path[:256], request.status, request.target, request.arm)},"
+        f'"duration_ms":{request.seconds * 1000:.3f},"timing_ms":{timing_ms},"bytes":{_json(request.size_bytes)}}}\n'
+    ).encode()
+
+
+TIMING = "{" + ",".join(f'"{stage}":%.3f' for stage in STAGES) + "}"
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _time(moment: float) -> str:
+    """In UTC, with microseconds (RFC 3339)."""
+    second, microseconds = divmod(round(moment * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{microseconds:06d}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@lru_cache(maxsize=1024)
+def _what(method: str, path: str, status: int, target: Target | None, arm: str) -> str:
+    """What most requests of a while have in common."""
+    said = {
+        "method": method,
+        "path": path,
+        "status": status,
+        "model": target.name if target else None,
+        "version": str(target.version) if target else None,
+        **({"arm": arm} if arm else {}),
+    }
+    return _json(said)[1:-1]

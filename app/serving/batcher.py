@@ -114,7 +114,7 @@ class Batcher:
         if not rule.merge and not aside and not self._beside_hub(len(rows)):
             # There is nothing to share: a model that waits for something may be asked again meanwhile.
             began = concurrency.now()
-            outputs = self._call(rows, parameters)
+            outputs = concurrency.in_place(lambda: self._call(rows, parameters))
             return Answer(outputs, 0.0, concurrency.now() - began, len(rows))
         entry = _Entry(rows, parameters, concurrency.waiter(), concurrency.now(), is_gone, deadline, aside)
         with self._mutex:
@@ -261,7 +261,7 @@ class Batcher:
             return self._concurrency.in_background(lambda: self._call(rows, parameters))
         if self._beside_hub(len(rows)):
             return self._concurrency.on_thread(lambda: self._call(rows, parameters))
-        return self._call(rows, parameters)
+        return self._concurrency.in_place(lambda: self._call(rows, parameters))
 
     def _leave(self, entry: _Entry) -> None:
         """The caller has stopped waiting. A lane that was its own, or was just passed to it, goes on."""

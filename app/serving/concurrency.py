@@ -32,6 +32,9 @@ NICENESS = 10
 WORK_SECONDS, REST_SECONDS, HASTE_AFTER_SECONDS = 0.0002, 0.002, 10.0
 BACKGROUND_THREADS = 8  # at most
 
+#: What is done before the thread is held up; see ``put_off``.
+_put_off: list[Callable[[], None]] = []
+
 #: One for each that gives way; the first is the interval from before.
 _giving: list[float] = []
 
@@ -84,6 +87,9 @@ class Concurrency(Protocol):
     def pause(self, seconds: float) -> None:
         """Let everything else go on for so long."""
 
+    def in_place(self, call: Callable[[], T]) -> T:
+        """Call it here, whoever waits meanwhile; what others have put off until the end of their turn goes first."""
+
     def on_thread(self, call: Callable[[], T]) -> T:
         """Call it on a native thread, and wait for that; everything else goes on."""
 
@@ -117,6 +123,10 @@ class Threads:
     def pause(self, seconds: float) -> None:
         """time.sleep()."""
         time.sleep(seconds)
+
+    def in_place(self, call: Callable[[], T]) -> T:
+        """Nothing is put off here."""
+        return call()
 
     def on_thread(self, call: Callable[[], T]) -> T:
         """The caller is a native thread already."""
@@ -156,6 +166,12 @@ class Greenlets(Threads):
         """A switch to the hub."""
         return _GreenletWaiter()
 
+    def in_place(self, call: Callable[[], T]) -> T:
+        """On the hub's thread."""
+        for do in _put_off:
+            do()
+        return call()
+
     def on_thread(self, call: Callable[[], T]) -> T:
         """On the hub's pool of native threads."""
         return _waited_for(get_hub().threadpool, call)
@@ -171,6 +187,17 @@ class Greenlets(Threads):
 
         with _giving_way():
             return _waited_for(_background(), politely)
+
+
+@contextmanager
+def put_off(do: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile something is put off to the end of each turn of the loop; ``do`` does it at once, without a wait. It is
+    called before a greenlet holds up the others: what was put off would be late then."""
+    _put_off.append(do)
+    try:
+        yield
+    finally:
+        _put_off.remove(do)
 
 
 @contextmanager

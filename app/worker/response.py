@@ -1,4 +1,4 @@
-"""gunicorn's response with one more way out: head and body in one send."""
+"""gunicorn's response with one more way out: head and body as one."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ USUAL_NAMES = frozenset(
         "X-Request-Id",
     }
 )
+#: Those whose value is another one in each reply: it would be remembered for nothing.
+FRESH_NAMES = frozenset({"Content-Length", "Server-Timing", "X-Prediction-Id", "X-Request-Id"})
 #: Most headers of most replies are the same each time: so many are remembered as having been looked at.
 KEPT_PAIRS = 256
 
@@ -34,7 +36,7 @@ _known: set[tuple[str, str]] = set()
 
 
 class PlainResponse(Response):
-    """The reply to a plain request. What ``send_whole`` cannot send is written by gunicorn itself."""
+    """The reply to a plain request. What ``whole`` cannot make is written by gunicorn itself."""
 
     headers_sent: bool
 
@@ -62,15 +64,15 @@ class PlainResponse(Response):
                     self.headers.append(pair)
             else:
                 self.headers.append(pair)
-                if len(_known) < KEPT_PAIRS and type(pair) is tuple:
+                if name not in FRESH_NAMES and len(_known) < KEPT_PAIRS and type(pair) is tuple:
                     _known.add(pair)
 
     def is_chunked(self) -> bool:
         """As gunicorn says, for HTTP/1.1."""
         return self.response_length is None and not self._omits_body
 
-    def send_whole(self, answer: Any) -> bool:
-        """Send the reply of an application that returned a list of one body; whether that could be done."""
+    def whole(self, answer: Any) -> bytes | None:
+        """The reply of an application that returned a list of one body, to be sent by the caller; None for any other."""
         if (
             type(answer) is not list
             or len(answer) != 1
@@ -78,10 +80,10 @@ class PlainResponse(Response):
             or self.upgrade
             or self._omits_body
         ):
-            return False
+            return None
         body = answer[0]
         if type(body) is not bytes or self.response_length != len(body):
-            return False
+            return None
         connection = "close" if self.must_close or self.req.closes else "keep-alive"
         head = (
             f"HTTP/1.1 {self.status}\r\nServer: {self.version}\r\nDate: {_date()}\r\nConnection: {connection}\r\n"
@@ -90,11 +92,7 @@ class PlainResponse(Response):
         )
         self.headers_sent = True
         self.sent = len(body)
-        data = head.encode("latin-1") + body
-        sent = self.sock.send(data)
-        if sent < len(data):
-            self.sock.sendall(data[sent:])
-        return True
+        return head.encode("latin-1") + body
 
 
 _second, _text = 0, ""

@@ -30,9 +30,11 @@ from gunicorn.util import write_error
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.config import load_settings
+from app.serving.concurrency import put_off
 from app.serving.deadline import TimedOut
 from app.worker.connection import Connection, Handover
 from app.worker.head import Head, Heads, application_is_mounted
+from app.worker.outbox import Outbox
 from app.worker.response import PlainResponse
 
 #: How often waits are looked at that have a deadline, and an ending worker closes what is idle.
@@ -54,6 +56,7 @@ class PlumblineWorker(GeventWorker):
         self.connections: set[Connection] = set()
         self.body_seconds = math.inf
         self.fast_lane = False
+        self.outbox = Outbox()
         self._heads: dict[Any, Heads] = {}
 
     def run(self) -> None:
@@ -65,7 +68,8 @@ class PlumblineWorker(GeventWorker):
         sweep = loop.timer(SWEEP_SECONDS, SWEEP_SECONDS, priority=-1)
         sweep.start(self._sweep)
         try:
-            super().run()
+            with put_off(self.outbox.flush):
+                super().run()
         finally:
             sweep.stop()
             sweep.close()
@@ -119,7 +123,11 @@ class PlumblineWorker(GeventWorker):
         }
         data = b""
         try:
-            while data or (data := connection.next_request(keepalive_seconds)):
+            while True:
+                data = data or connection.next_request(keepalive_seconds)
+                connection.settle()
+                if not data:
+                    return None
                 head = heads.find(data)
                 if head is None:
                     return data
@@ -162,7 +170,7 @@ class PlumblineWorker(GeventWorker):
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
         try:
-            self._respond(environ, response)
+            self._respond(environ, response, connection)
         except (OSError, gevent.GreenletExit):
             raise
         except (Exception, SystemExit) as error:
@@ -175,9 +183,11 @@ class PlumblineWorker(GeventWorker):
                 self.handle_error(head, client, addr, error)
             return None
         connection.served = True
-        if response.should_close():
-            return None
-        return left if rest is None else rest.skip()
+        closes = response.should_close()
+        if rest is None and not closes:
+            return left
+        connection.settle()
+        return None if closes or rest is None else rest.skip()
 
     def _complete(self, connection: Connection, data: bytes, end: int) -> bytes:
         """The request up to ``end``, or as much of it as comes in time."""
@@ -189,12 +199,14 @@ class PlumblineWorker(GeventWorker):
                 missing -= len(part)
         return b"".join(parts)
 
-    def _respond(self, environ: dict[str, Any], response: PlainResponse) -> None:
+    def _respond(self, environ: dict[str, Any], response: PlainResponse, connection: Connection) -> None:
         answer = self.wsgi(environ, response.start_response)
         if not self.alive:
             response.force_close()
         try:
-            if response.send_whole(answer):
+            reply = response.whole(answer)
+            if reply is not None:
+                self.outbox.put(connection, reply)
                 return
             if isinstance(answer, FileWrapper):
                 response.write_file(answer)

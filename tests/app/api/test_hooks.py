@@ -194,7 +194,7 @@ def test_lines_that_nobody_takes_are_counted_instead_of_kept(monkeypatch: pytest
     written = logged(lines)
     assert [line.get("request_id") for line in written] == ["0", "1", "2", None]
     assert written[-1]["message"] == "2 lines were dropped"
-    assert written[0]["time"] == "1970-01-01T00:00:00+00:00"
+    assert written[0]["time"] == "1970-01-01T00:00:00.000000+00:00"
 
 
 # -- metrics ----------------------------------------------------------------------------------------------------
