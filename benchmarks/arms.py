@@ -307,8 +307,8 @@ _TABLE = (
     Arm(
         name="floor-fastapi",
         form="floor",
-        note="a FastAPI async def endpoint that returns a constant, on uvicorn with uvloop and httptools",
-        argv=_UVICORN.replace("{peer}", "{root}/benchmarks/floors") % "fastapi_constant:app",
+        note="a FastAPI async def endpoint that returns a constant response, on uvicorn with uvloop and httptools",
+        argv=_UVICORN.replace("{peer}", "{root}/benchmarks/floors") % "fastapi_constant:app" + _LEAN,
         peer="fastapi",
         processes=1,
     ),
