@@ -6,37 +6,23 @@ command line, other front ends) there are native threads.
 
 from __future__ import annotations
 
-import os
 import select
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import gevent
 from gevent import get_hub, getcurrent, monkey
-from gevent.threadpool import ThreadPool
+
+from app.serving.background import in_background, on_pool
 
 T = TypeVar("T")
 
-#: Instead of Python's 5 ms, while something long runs on a thread beside the hub.
-SWITCH_SECONDS = 0.00001
-
-#: Of a thread beside the hub for long work: whatever wakes meanwhile gets its processor at once, not at the end of a slice.
-NICENESS = 10
-#: Such a thread works for so long and then rests, and rests less when it has taken so much time already.
-WORK_SECONDS, REST_SECONDS, HASTE_AFTER_SECONDS = 0.0002, 0.002, 10.0
-BACKGROUND_THREADS = 8  # at most
-
 #: What is done before the thread is held up; see ``put_off``.
 _put_off: list[Callable[[], None]] = []
-
-#: One for each that gives way; the first is the interval from before.
-_giving: list[float] = []
 
 _poll = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
 
@@ -174,19 +160,11 @@ class Greenlets(Threads):
 
     def on_thread(self, call: Callable[[], T]) -> T:
         """On the hub's pool of native threads."""
-        return _waited_for(get_hub().threadpool, call)
+        return on_pool(get_hub().threadpool, call)
 
     def in_background(self, call: Callable[[], T]) -> T:
         """On a native thread of lower priority that gives the interpreter back much sooner than threads do by default."""
-
-        def politely() -> T:
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-            with _resting():
-                return call()
-
-        with _giving_way():
-            return _waited_for(_background(), politely)
+        return in_background(call)
 
 
 @contextmanager
@@ -198,66 +176,6 @@ def put_off(do: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _put_off.remove(do)
-
-
-@contextmanager
-def _resting() -> Iterator[None]:
-    """In this thread sleep after some work, between two calls of functions, whoever's they are.
-
-    A lower priority does not do: each time that a request lets go of the interpreter, as reading, sending and every call
-    of compiled code do, it would wait for this thread to let go of it again.
-    """
-    now, sleep = time.perf_counter, monkey.get_original("time", "sleep")
-    until = now() + WORK_SECONDS
-    haste = until + HASTE_AFTER_SECONDS
-
-    def look(frame: Any, event: str, argument: Any) -> None:
-        nonlocal until
-        if (at := now()) > until:
-            sleep(REST_SECONDS if at < haste else REST_SECONDS / 10)
-            until = now() + WORK_SECONDS
-
-    sys.setprofile(look)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-
-
-@contextmanager
-def _giving_way() -> Iterator[None]:
-    """A thread that wants to run waits this long at most for one that does not stop by itself."""
-    _giving.append(sys.getswitchinterval())
-    sys.setswitchinterval(min(_giving[0], SWITCH_SECONDS))
-    try:
-        yield
-    finally:
-        before = _giving[0]
-        _giving.pop()
-        if not _giving:
-            sys.setswitchinterval(before)
-
-
-@cache
-def _background() -> ThreadPool:
-    """Threads that nobody else uses: one of lower priority is never raised again (setpriority(2))."""
-    return ThreadPool(BACKGROUND_THREADS)
-
-
-def _waited_for(pool: ThreadPool, call: Callable[[], T]) -> T:
-    outcome: tuple[T | None, BaseException | None] = pool.apply(_outcome, (call,))
-    result, error = outcome
-    if error is not None:
-        raise error
-    return cast(T, result)
-
-
-def _outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """What came of a call: gevent's pool prints every exception that leaves one, also those that are answers."""
-    try:
-        return call(), None
-    except BaseException as error:
-        return None, error
 
 
 class _GreenletWaiter:
