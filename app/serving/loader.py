@@ -15,6 +15,7 @@ from app.serving.concurrency import Concurrency, Lock
 from app.serving.messages import Observer, Target
 from app.serving.proof import NullProver, Prover
 from app.serving.served import Served
+from models.compiled import ORIGINAL
 from models.errors import LoadError, NotFound, NotReady, PlumblineError
 from models.manifest import MANIFEST, Artifact
 from models.runtimes import runtime_class
@@ -254,12 +255,14 @@ class Loader:
         if entry.unproved and (why := self._prover.prove(target, entry.stored).why):
             raise LoadError(why)
         with self._prover.loading(target, entry.stored):
-            with suppress(ImportError):  # its library is not the model's own
-                runtime_class(entry.stored.manifest.framework)
+            manifest = entry.stored.manifest
+            if manifest.compiled.get("form", ORIGINAL) == ORIGINAL:  # a compiled form needs nothing of its original
+                with suppress(ImportError):  # its library is not the model's own
+                    runtime_class(manifest.framework)
             before = resident_bytes()
             served = self._open(entry.stored)
             # Freed memory is used again before the process grows, so the files are the least that it takes.
-            files = entry.stored.manifest.files.values()
+            files = manifest.files.values()
             return served, max(sum(file.size_bytes for file in files), resident_bytes() - before)
 
     def _make_room(self, arrived: Target | None) -> None:

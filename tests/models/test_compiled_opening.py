@@ -286,6 +286,26 @@ def test_compiled_trees_need_no_library_at_all(
     assert open_elsewhere()[0] == "CompiledRuntime", "scikit-learn is not even imported"
 
 
+SERVE = """
+import os, sys
+os.environ["PLUMBLINE_STORE"] = {store!r}
+import numpy as np
+from app.serving.messages import Target
+from wsgi import app
+app.start()
+print(app.services.engine.predict(Target("toy", 1), np.zeros((1, 3)), {{}}).answer.batch_rows)
+app.close()
+print(*sorted({{"sklearn", "joblib", "pandas"}} & set(sys.modules)))
+"""
+
+
+def test_a_server_of_compiled_trees_does_not_import_scikit_learn_either(store: Store, trees: Draft) -> None:
+    stored(store, trees)
+    code = SERVE.format(store=str(store.path))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["1", ""]
+
+
 def test_without_onnx_runtime_the_original_serves(
     store: Store, graph: Draft, open_elsewhere: Callable[..., tuple[str, str]]
 ) -> None:
