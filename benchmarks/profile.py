@@ -30,7 +30,11 @@ ROWS = (1, 256)
 
 #: (part, what the path of the function's file holds, its name where that matters); the first that fits.
 PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("the kernel: send and receive", ("gevent/_socketcommon",), ("send", "recv")),
+    (
+        "the kernel: send and receive",
+        ("gevent/_socketcommon", "app/worker/connection"),
+        ("send", "recv", "send_owed"),
+    ),
     ("event loop, greenlets", ("gevent/", "greenlet", "app/serving/concurrency"), ()),
     ("the model", ("sklearn/", "numpy/", "scipy/", "models/", "app/serving/served"), ()),
     ("batching", ("app/serving/",), ()),
@@ -53,12 +57,18 @@ def part_of(frame: str) -> str:
     return OTHER
 
 
+#: A thread that waits here for work is idle, which py-spy does not see: the wait is one of C.
+IDLE = "acquire_with_timeout (gevent/_threading.py"
+
+
 def shares(raw: str) -> dict[str, float]:
     """Part -> its share of the samples, from py-spy's raw output: ``frame;frame;.. count`` a line, the last on top."""
     counts: Counter[str] = Counter()
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
-        counts[part_of(stack.rpartition(";")[2])] += int(count)
+        top = stack.rpartition(";")[2]
+        if not top.startswith(IDLE):
+            counts[part_of(top)] += int(count)
     total = sum(counts.values()) or 1
     return {part: count / total for part, count in counts.items()}
 

@@ -29,4 +29,5 @@ def test_a_frame_belongs_to_one_part(frame: str, part: str) -> None:
 
 def test_shares_are_of_what_was_on_top() -> None:
     raw = "Hub.run (gevent/hub.py:9);AppContext.push (flask/ctx.py:7) 3\nHub.run (gevent/hub.py:9) 1\n"
+    raw += "Queue.get (gevent/_threading.py:2);acquire_with_timeout (gevent/_threading.py:36) 9\n"  # idle
     assert shares(raw) == {"Flask": 0.75, "event loop, greenlets": 0.25}
