@@ -14,7 +14,7 @@ WARM_UP_SECONDS = 1.0
 SHORT_WARM_UP_SECONDS = 0.5
 
 #: Seconds of one repeat. All cells at five seconds would take nearly three hours; the ranking is made from "main".
-SECONDS = {"main": 5.0, "side": 2.0, "open": 2.8, "two-workers": 4.0, "own-header": 3.0}
+SECONDS = {"main": 5.0, "side": 1.6, "open": 2.4, "two-workers": 3.5, "own-header": 2.5}
 
 #: Shares of an arm's own maximum at 64 connections, and the service goal of the design.
 OPEN_SHARES = (0.25, 0.50, 0.75, 0.90)
@@ -120,9 +120,11 @@ class Plan:
                 found.append(Visit(ARMS[arm], model, workers, repeat, tuple(cells)))
         return found
 
-    def estimated_seconds(self, start_seconds: float = 6.0) -> float:
-        """How long the run will take, with so long for each start and stop of a server."""
-        loads = sum(self.seconds[c.kind] + c.warm_up_seconds + 0.3 for c in self.cells) * self.repeats
+    def estimated_seconds(self, start_seconds: float = 6.0, rest_seconds: float = 0.9) -> float:
+        """How long the run will take, with so long for each start and stop of a server, and until one is at rest after a load."""
+        loads = (
+            sum(self.seconds[c.kind] + c.warm_up_seconds + rest_seconds for c in self.cells) * self.repeats
+        )
         return loads + start_seconds * len(self.visits())
 
 
