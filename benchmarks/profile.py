@@ -35,7 +35,11 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("gevent/_socketcommon", "app/worker/connection"),
         ("send", "recv", "send_owed"),
     ),
-    ("event loop, greenlets", ("gevent/", "greenlet", "app/serving/concurrency"), ()),
+    (
+        "event loop, greenlets",
+        ("gevent/", "greenlet", "app/serving/concurrency", "app/serving/background"),
+        (),
+    ),
     ("the model", ("sklearn/", "numpy/", "scipy/", "models/", "app/serving/served"), ()),
     ("batching", ("app/serving/",), ()),
     ("worker: heads, replies", ("app/worker/", "gunicorn/"), ()),
@@ -45,6 +49,8 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("Flask", ("flask/", "werkzeug/", "app/api/", "app/switch"), ()),
 )
 OTHER = "the rest"
+#: A thread that waits here for work is idle, which py-spy does not see: the wait is one of C.
+IDLE = "acquire_with_timeout (gevent/_threading.py"
 
 
 def part_of(frame: str) -> str:
@@ -55,10 +61,6 @@ def part_of(frame: str) -> str:
         if any(where in place for where in places) and (not names or name in names):
             return part
     return OTHER
-
-
-#: A thread that waits here for work is idle, which py-spy does not see: the wait is one of C.
-IDLE = "acquire_with_timeout (gevent/_threading.py"
 
 
 def shares(raw: str) -> dict[str, float]:

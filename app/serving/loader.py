@@ -256,7 +256,9 @@ class Loader:
             raise LoadError(why)
         with self._prover.loading(target, entry.stored):
             manifest = entry.stored.manifest
-            if manifest.compiled.get("form", ORIGINAL) == ORIGINAL:  # a compiled form needs nothing of its original
+            if (
+                manifest.compiled.get("form", ORIGINAL) == ORIGINAL
+            ):  # a compiled form needs nothing of its original
                 with suppress(ImportError):  # its library is not the model's own
                     runtime_class(manifest.framework)
             before = resident_bytes()
