@@ -49,7 +49,7 @@ class Switch:
         if self._app is None:
             self.start()
         assert self._app is not None
-        return self._app(environ, start_response)
+        return self._app.wsgi_app(environ, start_response)
 
     def _rebuild(self, catalog: Catalog) -> None:
         """Make an application with the routes of this catalog, in slices beside the requests, and let it take over."""

@@ -10,9 +10,10 @@ import difflib
 import re
 from collections.abc import Collection, Sequence
 from datetime import date
-from itertools import chain, islice
+from itertools import islice, starmap
+from math import hypot
 from operator import ge, le
-from struct import Struct, pack_into
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,19 @@ class Rows:
         self._ints = np.array([c.dtype == "int" for c in self.columns])
         self._has_ints = bool(self._ints.any())
         self._lows, self._highs = self._low.tolist(), self._high.tolist()
-        self._one_row = Struct(f"{len(self.columns)}d")
+        # No cell of a row is further from zero than the row is, so a short row is within all limits.
+        self._radius = min(*self._highs, *(-low for low in self._lows))
+        self._row = Struct(f"{len(self.columns)}d")
 
-    def read_one(self, row: Any) -> np.ndarray | None:
-        """A row of shape (1, n_columns) if it is a list of numbers as it should be; None for all that needs a closer look."""
+    def read_one(self, row: Any, *, numbers: bool = False) -> np.ndarray | None:
+        """A row of shape (1, n_columns) if it is a list of numbers as it should be; None for all that needs a closer look.
+        ``numbers`` : as in ``read``."""
         if not (self._plain and type(row) is list and len(row) == len(self.columns)):
             return None
-        return self._numbers((row,), False)
+        try:
+            return self._numbers((row,), numbers)
+        except TypeError:  # numbers in a list of its own
+            return None
 
     def read(self, rows: Sequence[Any], *, numbers: bool = False) -> tuple[np.ndarray | None, list[Fault]]:
         """rows : lists of values, or objects by name. Faults have locations below the list: (row, column name).
@@ -104,18 +111,23 @@ class Rows:
 
     def _numbers(self, rows: Sequence[list[Any]], numbers: bool) -> np.ndarray | None:
         """float64 of shape (n_rows, n_columns), or None when any cell needs a closer look."""
-        cells = rows[0] if len(rows) == 1 else tuple(chain.from_iterable(rows))
-        if not (numbers or _NUMBERS.issuperset(map(type, cells))):
+        if not (numbers or all(_NUMBERS.issuperset(map(type, row)) for row in rows)):
             return None
         # NumPy's own conversion takes several times as long, and so do its comparisons for one row.
-        matrix = np.empty((len(rows), len(self.columns)))
         if len(rows) == 1:
-            if not (all(map(le, self._lows, cells)) and all(map(ge, self._highs, cells))):
+            cells = rows[0]
+            if hypot(*cells) > self._radius and not (
+                all(map(le, self._lows, cells)) and all(map(ge, self._highs, cells))
+            ):
                 return None
-            self._one_row.pack_into(matrix.data, 0, *cells)
+            matrix = np.empty((1, len(cells)))
+            self._row.pack_into(matrix.data, 0, *cells)
         else:
-            pack_into(f"{len(cells)}d", matrix.data, 0, *cells)
-            if not ((matrix >= self._low) & (matrix <= self._high)).all():
+            packed = bytearray(b"".join(starmap(self._row.pack, rows)))
+            matrix = np.frombuffer(packed).reshape(len(rows), len(self.columns))
+            if (matrix.max() > self._radius or matrix.min() < -self._radius) and not (
+                (matrix >= self._low) & (matrix <= self._high)
+            ).all():
                 return None
         if self._has_ints:
             integers = matrix[:, self._ints]

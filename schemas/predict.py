@@ -32,10 +32,13 @@ class PredictSchemas:
         self.single = Schema.from_dict({"features": RowField(rows, required=True), **parameters})()
         self.batch = Schema.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
 
-    def read_single(self, body: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """A row as ndarray of shape (1, n_columns), and the parameters by name."""
+    def read_single(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
+        """A row as ndarray of shape (1, n_columns), and the parameters by name.
+
+        ``numbers`` : every scalar in the body is known to be a number, as ``json_body.read`` tells.
+        """
         if self._is_envelope_of("features", body):
-            matrix = self._rows.read_one(body["features"])
+            matrix = self._rows.read_one(body["features"], numbers=numbers)
             if matrix is not None:
                 return matrix, {}
         if not isinstance(body, dict):
@@ -61,7 +64,7 @@ class PredictSchemas:
     def read_batch(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
         """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name.
 
-        ``numbers`` : every scalar in the body is known to be a number, as ``json_body.read`` tells.
+        ``numbers`` : as in ``read_single``.
         """
         if self._is_envelope_of("inputs", body) and 1 <= len(body["inputs"]) <= self._max_rows:
             matrix, _ = self._rows.read(body["inputs"], numbers=numbers)

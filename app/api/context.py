@@ -21,6 +21,9 @@ from schemas.predict import PredictSchemas
 KEY = "plumbline"
 MOST_COMPARISONS = 64
 
+#: Flask's proxy looks for the application anew at every use; this looks once.
+_this_app = cast(Callable[[], Flask], current_app._get_current_object)  # type: ignore[attr-defined]
+
 
 @dataclass(slots=True)
 class Context:
@@ -71,4 +74,4 @@ class Context:
 
 def context(app: Flask | None = None) -> Context:
     """The context of this application, by default the one whose request is handled."""
-    return cast(Context, (app or current_app).extensions[KEY])
+    return cast(Context, (app or _this_app()).extensions[KEY])

@@ -83,7 +83,7 @@ def end(response: Response) -> Response:
             request.path,
             status,
             target,
-            request.timing_seconds,
+            request.timing,
             size,
             request.arm,
         )

@@ -1,6 +1,6 @@
 """Flask with the detours of a request that nothing uses left out.
 
-Everything is an override that Flask documents: its request and session classes, ``create_url_adapter``,
+Everything is an override that Flask documents: its request and session classes, its contexts, ``create_url_adapter``,
 ``full_dispatch_request`` and ``do_teardown_*``. Hooks of the application, error handlers and view functions work as
 ever; a blueprint with hooks of its own, or a receiver of a signal, gets Flask's own way with all of its steps.
 docs/performance.md has what each detour costs.
@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Request, Response
-from flask.globals import request_ctx
+from flask.ctx import AppContext, RequestContext
+from flask.globals import _cv_app, request_ctx
 from flask.sessions import NullSession, SessionInterface
-from flask.signals import appcontext_tearing_down, request_finished, request_started, request_tearing_down
+from flask.signals import (
+    appcontext_popped,
+    appcontext_pushed,
+    appcontext_tearing_down,
+    request_finished,
+    request_started,
+    request_tearing_down,
+)
 from werkzeug.routing import MapAdapter
 
 from app.api.json_provider import OrjsonProvider
@@ -25,15 +33,18 @@ from app.api.request import PlainRequest
 KEPT_MATCHES = 1024
 RULE_OF_THE_REQUEST = {"return_rule": True}
 
+#: The context of the request that is answered: looked for once, where Flask's proxy does so at every use.
+_this_context = cast(Callable[[], RequestContext], request_ctx._get_current_object)  # type: ignore[attr-defined]
+
 
 class NoSession(SessionInterface):
     """There are no sessions: nothing is read from a cookie, nothing is written to one."""
 
-    _none = NullSession()
+    none = NullSession()
 
     def open_session(self, app: Flask, request: Request) -> NullSession:
         """The same empty one for everybody."""
-        return self._none
+        return self.none
 
 
 class Matches:
@@ -69,6 +80,39 @@ class Matches:
         return getattr(self.adapter, name)
 
 
+class LeanAppContext(AppContext):
+    """The application's context of a request: it sends signals to those who receive them, and its URL adapter is made for
+    those who ask."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.g = app.app_ctx_globals_class()
+        self._cv_tokens = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "url_adapter":
+            raise AttributeError(name)
+        self.url_adapter = self.app.create_url_adapter(None)
+        return self.url_adapter
+
+    def push(self) -> None:
+        """As Flask's."""
+        if appcontext_pushed.receivers:
+            super().push()
+        else:
+            self._cv_tokens.append(_cv_app.set(self))
+
+    def pop(self, *exc: Any) -> None:
+        """As Flask's."""
+        if not exc or appcontext_popped.receivers or len(self._cv_tokens) != 1 or _cv_app.get() is not self:
+            super().pop(*exc)
+            return
+        try:
+            self.app.do_teardown_appcontext(exc[0])
+        finally:
+            _cv_app.reset(self._cv_tokens.pop())
+
+
 class LeanFlask(Flask):
     """An ordinary Flask application, with orjson and without sessions."""
 
@@ -87,9 +131,19 @@ class LeanFlask(Flask):
             return super().create_url_adapter(request)
         return Matches(self, request)
 
+    def app_context(self) -> AppContext:
+        """As Flask's."""
+        return LeanAppContext(self)
+
+    def request_context(self, environ: dict[str, Any]) -> RequestContext:
+        """As Flask's; without sessions there is none to be opened."""
+        none = NoSession.none if type(self.session_interface) is NoSession else None
+        return RequestContext(self, environ, session=none)
+
     def full_dispatch_request(self) -> Response:
         """Flask's steps: the hooks, the view, the error handlers, the hooks again."""
-        request = request_ctx.request
+        context = _this_context()
+        request = context.request
         view = None
         if request.url_rule is not None and request.method != "OPTIONS":
             endpoint = request.url_rule.endpoint
@@ -107,7 +161,7 @@ class LeanFlask(Flask):
         except Exception as error:
             answer = self.handle_user_exception(error)
         response = answer if isinstance(answer, Response) else self.make_response(answer)
-        for after in request_ctx._after_request_functions:
+        for after in context._after_request_functions:
             response = self.ensure_sync(after)(response)
         for after in reversed(self.after_request_funcs.get(None, ())):
             response = after(response)
@@ -115,10 +169,11 @@ class LeanFlask(Flask):
 
     def do_teardown_request(self, exc: Any = None) -> None:
         """As Flask's."""
-        if request_tearing_down.receivers or self.teardown_request_funcs.keys() - {None}:
+        hooks = self.teardown_request_funcs
+        if request_tearing_down.receivers or len(hooks) > (None in hooks):
             super().do_teardown_request(exc)
         else:
-            for hook in reversed(self.teardown_request_funcs.get(None, ())):
+            for hook in reversed(hooks.get(None, ())):
                 hook(exc)
 
     def do_teardown_appcontext(self, exc: Any = None) -> None:

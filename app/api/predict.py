@@ -17,7 +17,7 @@ from app.api.body import read_json
 from app.api.context import Context, context
 from app.api.json_provider import json_reply
 from app.api.request import PlainRequest, this_request
-from app.monitoring.access_log import STAGES
+from app.monitoring.access_log import SERVER_TIMING
 from app.serving.batcher import never
 from app.serving.catalog import Catalog
 from app.serving.deadline import hung_up
@@ -30,7 +30,6 @@ VERSION_HEADER, VERSION_KEY = "X-Model-Version", "HTTP_X_MODEL_VERSION"
 #: Why the version was chosen, where a traffic rule chose it; and what a request wants to stick to.
 ARM_HEADER, ROUTING_KEY = "X-Model-Arm", "HTTP_X_ROUTING_KEY"
 MAX_KEY = 256
-SERVER_TIMING = ", ".join(f"{stage};dur=%.3f" for stage in STAGES)
 
 
 class NumberConverter(BaseConverter):
@@ -85,7 +84,8 @@ def _answer(*, single: bool, name: str | None = None, version: str | None = None
     target, shadow = _choose(here, request, name, version)
     schemas = here.schemas(target)
     body, numbers = request.parsed or read_json(request)
-    rows, parameters = schemas.read_single(body) if single else schemas.read_batch(body, numbers=numbers)
+    read = schemas.read_single if single else schemas.read_batch
+    rows, parameters = read(body, numbers=numbers)
     bare = single and schemas.is_bare(body)
     # Freed here, the many small values of a large body are still in the processor's cache; after the wait they are not.
     del body
@@ -179,17 +179,17 @@ def _reply(
         prediction_id=prediction.prediction_id,
     )
     reply = json_reply(body)
-    request.timing_seconds = timing = (
-        parsed - began,
-        answer.queue_seconds,
-        answer.predict_seconds,
-        time.perf_counter() - answered,
+    encode_seconds = time.perf_counter() - answered
+    request.timing = SERVER_TIMING % (
+        (parsed - began) * 1e3,
+        answer.queue_seconds * 1e3,
+        answer.predict_seconds * 1e3,
+        encode_seconds * 1e3,
     )
-    parse, queue, predict, encode = timing
     reply.pairs += [
         (VERSION_HEADER, str(target.version)),
         ("X-Prediction-Id", prediction.prediction_id),
-        ("Server-Timing", SERVER_TIMING % (parse * 1e3, queue * 1e3, predict * 1e3, encode * 1e3)),
+        ("Server-Timing", request.timing),
     ]
     if request.arm:
         reply.pairs.append((ARM_HEADER, request.arm))

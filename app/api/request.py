@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from flask import Request
-from flask import request as proxy
+from flask import Request, request
 
 from app.api.context import Context
 from app.serving.messages import Target
@@ -17,7 +16,7 @@ _LATER = frozenset({"scheme", "server", "root_path", "query_string", "headers", 
 
 class PlainRequest(Request):
     """``here`` is set by the first hook, and so is ``began``, when its answer was begun (time.perf_counter); ``target``
-    is None for what asks no model. ``arm`` : why a traffic rule chose it; ``parsed`` : the body, once it was read for that.
+    is None for what asks no model. ``timing`` : the header Server-Timing. ``arm`` : why a traffic rule chose it; ``parsed`` : the body, once it was read for that.
     """
 
     here: Context
@@ -27,7 +26,7 @@ class PlainRequest(Request):
     target: Target | None = None
     arm: str = ""
     parsed: tuple[Any, bool] | None = None
-    timing_seconds: tuple[float, ...] | None = None
+    timing: str = ""
 
     def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:
         self.environ = environ
@@ -51,9 +50,8 @@ class PlainRequest(Request):
             super().close()
 
 
-def this_request() -> PlainRequest:
-    """The request that is answered. Flask's proxy looks for it anew at every use; this looks once."""
-    return cast(PlainRequest, proxy._get_current_object())  # type: ignore[attr-defined]
+#: The request that is answered. Flask's proxy looks for it anew at every use; this looks once.
+this_request = cast(Callable[[], PlainRequest], request._get_current_object)  # type: ignore[attr-defined]
 
 
 def _path(environ: Mapping[str, Any]) -> str:

@@ -54,6 +54,12 @@ def test_numbers_become_a_matrix_of_exactly_these_numbers() -> None:
     assert np.signbit(found[0, 1])
 
 
+def test_a_row_may_be_as_long_as_its_largest_cells_make_it() -> None:
+    for given in ([3.4e38, -3.4e38, 3.4e38], [2**64 - 1, 0, -3.4e38]):
+        assert matrix(NUMBERS, [given]).tolist() == [[float(cell) for cell in given]]
+        assert np.array_equal(NUMBERS.read_one(given), [[float(cell) for cell in given]])
+
+
 def test_a_value_far_outside_of_the_training_data_is_taken() -> None:
     """That is drift, which is watched, and no error."""
     seen = rows(Column("a", observed=(4.3, 7.9)), Column("n", "int", observed=(0, 3)))

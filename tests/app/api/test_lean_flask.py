@@ -5,9 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, abort, after_this_request, g, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    after_this_request,
+    current_app,
+    g,
+    has_app_context,
+    request,
+    session,
+    url_for,
+)
 from flask.globals import request_ctx
-from flask.signals import request_finished, request_started, request_tearing_down
+from flask.signals import (
+    appcontext_popped,
+    appcontext_pushed,
+    appcontext_tearing_down,
+    request_finished,
+    request_started,
+    request_tearing_down,
+)
 from werkzeug.exceptions import BadRequest
 
 from app.api.lean_flask import LeanFlask
@@ -173,9 +192,13 @@ def asked(app: Flask, said: list[str], times: int = 2) -> list[Any]:
     return found
 
 
+OF_REQUESTS = (request_started, request_finished, request_tearing_down)
+OF_CONTEXTS = (appcontext_pushed, appcontext_popped, appcontext_tearing_down)
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("listening", [False, True])
-def test_it_does_what_flask_does(listening: bool) -> None:
+@pytest.mark.parametrize("signals", [(), OF_REQUESTS, OF_CONTEXTS, OF_REQUESTS + OF_CONTEXTS])
+def test_it_does_what_flask_does(signals: tuple[Any, ...]) -> None:
     told: dict[type[Flask], list[Any]] = {}
     for kind in (Flask, LeanFlask):
         said: list[str] = []
@@ -185,7 +208,6 @@ def test_it_does_what_flask_does(listening: bool) -> None:
         def hear(sender: Any, said: list[str] = said, **more: Any) -> None:
             said.append(f"signal {sorted(more)}")
 
-        signals = (request_started, request_finished, request_tearing_down) if listening else ()
         for signal in signals:
             signal.connect(hear, app)
         told[kind] = asked(app, said)
@@ -202,6 +224,33 @@ def test_trusted_hosts_are_looked_at_in_every_request() -> None:
         client = app.test_client()
         for host, status in (("good.test", 200), ("evil.test", 400), ("good.test", 200)):
             assert client.get("/echo", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize("kind", [Flask, LeanFlask])
+def test_outside_of_a_request_there_is_the_application(kind: type[Flask]) -> None:
+    app = build(kind, [])
+    app.config["SERVER_NAME"] = "host.test"
+    ended: list[Any] = []
+
+    @app.teardown_appcontext
+    def teardown(error: BaseException | None) -> None:
+        ended.append(error)
+
+    with app.app_context():
+        assert url_for("echo") == "http://host.test/echo"
+        assert current_app.name == "app"
+        g.kept = 1
+        with app.app_context():
+            assert "kept" not in g
+        assert g.kept == 1
+    error = ValueError()
+    with pytest.raises(ValueError), app.app_context():
+        raise error
+    inner = app.app_context()
+    inner.push()
+    inner.pop()
+    assert ended == [None, None, error, None]
+    assert not has_app_context()
 
 
 def test_there_is_no_session() -> None:
