@@ -178,5 +178,7 @@ def reply_body(
         return values[0] if single else values
     body: dict[str, Any] = {"prediction": values[0]} if single else {"predictions": values}
     if probabilities is not None:
-        body |= {"probability": probabilities[0]} if single else {"probabilities": probabilities}
-    return {**body, "model": name, "model_version": str(version), **more}
+        body["probability" if single else "probabilities"] = probabilities[0] if single else probabilities
+    body["model"], body["model_version"] = name, str(version)
+    body.update(more)
+    return body

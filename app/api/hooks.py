@@ -76,7 +76,7 @@ def end(response: Response) -> Response:
     request.here.metrics.request_finished(target, status, seconds, request.arm)
     request.here.access_log.add(
         Finished(
-            time.time(),
+            time.time_ns(),
             seconds,
             request.request_id,
             request.method,

@@ -109,13 +109,15 @@ def _choose(
     Raises NotFound, or BadRequest when path and header contradict each other.
     """
     engine = here.engine
-    name = name or engine.catalog.default
+    catalog = engine.catalog
+    name = name or catalog.default
     if name is None:
-        engine.catalog.check()
-        raise ModelNotFound(here.settings.default_model, engine.catalog.models)
-    header = request.environ.get(VERSION_KEY, "").strip() or None
+        catalog.check()
+        raise ModelNotFound(here.settings.default_model, catalog.models)
+    header = request.environ.get(VERSION_KEY)
+    header = (header and header.strip()) or None
     if version is None:
-        rule = engine.catalog.rules.get(name) if header is None else None
+        rule = catalog.rules.get(name) if header is None else None
         if rule is not None:
             return _divide(here, request, name, rule)
         request.target = target = engine.route(name, header)

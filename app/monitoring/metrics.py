@@ -219,26 +219,23 @@ class PrometheusMetrics:
         """Count what was noted, a slice at a time; many threads may call it."""
         self._in_flight.set(len(self._present))
         while self._finished or self._answered:
-            times: dict[tuple[str, ...], list[float]] = defaultdict(list)
-            arms: dict[tuple[str, ...], list[float]] = defaultdict(list)
-            for target, status, seconds, arm in _taken(self._finished):
-                named = (target.name, str(target.version)) if target else NO_TARGET
-                times[*named, str(status)].append(seconds)
+            times: dict[tuple[Target | None, int, str], list[float]] = defaultdict(list)
+            for asked, status, seconds, arm in _taken(self._finished):
+                times[asked, status, arm].append(seconds)
+            for (asked, status, arm), seconds_each in times.items():
+                version = (asked.name, str(asked.version)) if asked else NO_TARGET
+                self._requests.labels(*version, str(status)).inc(len(seconds_each))
+                _observe(self._seconds.labels(*version, str(status)), seconds_each)
                 if arm:
-                    arms[*named, arm, str(status)].append(seconds)
-            for labels, seconds_each in arms.items():
-                _observe(self._arm_seconds.labels(*labels), seconds_each)
-            for labels, seconds_each in times.items():
-                self._requests.labels(*labels).inc(len(seconds_each))
-                _observe(self._seconds.labels(*labels), seconds_each)
-            batches: dict[tuple[str, str], list[float]] = defaultdict(list)
-            queues: dict[tuple[str, str], list[float]] = defaultdict(list)
+                    _observe(self._arm_seconds.labels(*version, arm, str(status)), seconds_each)
+            batches: dict[Target, list[tuple[int, float]]] = defaultdict(list)
             for target, rows, seconds in _taken(self._answered):
-                batches[target.name, str(target.version)].append(rows)
-                queues[target.name, str(target.version)].append(seconds)
-            for version, rows_each in batches.items():
+                batches[target].append((rows, seconds))
+            for target, calls in batches.items():
+                version = (target.name, str(target.version))
+                rows_each, waits_each = zip(*calls, strict=True)
                 _observe(self._batch_rows.labels(*version), rows_each)
-                _observe(self._queue_seconds.labels(*version), queues[version])
+                _observe(self._queue_seconds.labels(*version), waits_each)
             if self._finished or self._answered:
                 self._pause(PAUSE_SECONDS)
 

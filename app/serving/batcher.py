@@ -209,6 +209,8 @@ class Batcher:
         """Whether nobody waits for the entry any more: then it is not computed."""
         if entry.left:
             return True
+        if entry.deadline is None and now - entry.arrived <= STALE_SECONDS:
+            return False
         if entry.deadline is not None and now >= entry.deadline:
             entry.error = DeadlinePassed("the deadline passed before the model was free")
         elif now - entry.arrived > STALE_SECONDS and entry.is_gone():
@@ -240,8 +242,8 @@ class Batcher:
             stop = start + len(entry.rows)
             own = outputs if len(entries) == 1 else outputs.rows(start, stop)
             entry.answer = Answer(own, began - entry.arrived, seconds, len(rows))
-            entry.waiter.wake()
             start = stop
+        self._concurrency.wake([entry.waiter for entry in entries])
 
     def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any], aside: bool) -> Outputs:
         """One request may have more rows than a call takes: then others have their turn between its calls."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -67,6 +67,9 @@ class Concurrency(Protocol):
     def waiter(self) -> Waiter:
         """A wait of the caller."""
 
+    def wake(self, waiters: Sequence[Any]) -> None:
+        """``wake`` all of them."""
+
     def now(self) -> float:
         """Monotonic time in seconds."""
 
@@ -101,6 +104,11 @@ class Threads:
     def waiter(self) -> Waiter:
         """A threading.Event."""
         return _ThreadWaiter()
+
+    def wake(self, waiters: Sequence[Any]) -> None:
+        """One after the other."""
+        for waiter in waiters:
+            waiter.wake()
 
     def now(self) -> float:
         """time.perf_counter()."""
@@ -152,6 +160,16 @@ class Greenlets(Threads):
         """A switch to the hub."""
         return _GreenletWaiter()
 
+    def wake(self, waiters: Sequence[_GreenletWaiter]) -> None:
+        """With one callback for all that wait; those that have not begun to will not."""
+        waiting = []
+        for waiter in waiters:
+            waiter.woken = True
+            if waiter.waiting:
+                waiting.append(waiter)
+        if waiting:
+            get_hub().loop.run_callback(_resume, waiting)
+
     def in_place(self, call: Callable[[], T]) -> T:
         """On the hub's thread."""
         for do in _put_off:
@@ -178,51 +196,56 @@ def put_off(do: Callable[[], None]) -> Iterator[None]:
         _put_off.remove(do)
 
 
+def _resume(waiters: Sequence[_GreenletWaiter]) -> None:
+    for waiter in waiters:
+        waiter.resume()
+
+
 class _GreenletWaiter:
     """A switch to the hub, and a callback that switches back."""
 
-    __slots__ = ("_greenlet", "_hub", "_waiting", "_woken")
+    __slots__ = ("_greenlet", "_hub", "waiting", "woken")
 
     def __init__(self) -> None:
         self._hub = get_hub()
         self._greenlet = getcurrent()
-        self._waiting = self._woken = False
+        self.waiting = self.woken = False
 
     def wait(self, seconds: float | None = None) -> bool:
-        if self._woken:
+        if self.woken:
             return True
         if seconds is None:
             self._switch()
         else:
             with self._hub.loop.timer(seconds) as timer:
-                timer.start(self._resume)
+                timer.start(self.resume)
                 self._switch()
-        return self._woken
+        return self.woken
 
     def settle(self, seconds: float) -> None:
         """libev calls an idle watcher when a turn of its loop has brought no event: then all sockets are read."""
         loop = self._hub.loop
-        if self._woken or not _is_ready(loop.fileno()):
+        if self.woken or not _is_ready(loop.fileno()):
             return
         with loop.idle() as quiet, loop.timer(seconds) as timer:
-            quiet.start(self._resume)
-            timer.start(self._resume)
+            quiet.start(self.resume)
+            timer.start(self.resume)
             self._switch()
 
     def wake(self) -> None:
-        if not self._woken:
-            self._woken = True
-            self._hub.loop.run_callback(self._resume)
+        if not self.woken:
+            self.woken = True
+            self._hub.loop.run_callback(self.resume)
 
     def _switch(self) -> None:
-        self._waiting = True
+        self.waiting = True
         try:
             self._hub.switch()
         finally:
-            self._waiting = False
+            self.waiting = False
 
-    def _resume(self) -> None:
-        if self._waiting:
+    def resume(self) -> None:
+        if self.waiting:
             self._greenlet.switch()
 
 

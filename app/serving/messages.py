@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from app.serving.batcher import Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The version that a request is for."""
+class Target(NamedTuple):
+    """The version that a request is for; looked up in every request, so its hash is a tuple's."""
 
     name: str
     version: int

@@ -159,12 +159,10 @@ class PlumblineWorker(GeventWorker):
             body, left = rest.body, b""
         client = connection.sock
         response = PlainResponse(head, client, self.cfg)
-        environ = {
-            **head.environ,
-            **own,
-            "wsgi.input": body,
-            "wsgi.early_hints": _make_early_hints_callback(head, client, response),
-        }
+        environ = head.environ.copy()
+        environ.update(own)
+        environ["wsgi.input"] = body
+        environ["wsgi.early_hints"] = _make_early_hints_callback(head, client, response)
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")

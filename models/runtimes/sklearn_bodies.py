@@ -74,7 +74,7 @@ def _boosting(model: Any, whole: Body, finish: Body) -> Body | None:
         return None
     bitsets, positions = model._bin_mapper.make_known_categories_bitsets()
     baseline, width = model._baseline_prediction, model.n_trees_per_iteration_
-    trees = [(k, tree) for iteration in model._predictors for k, tree in enumerate(iteration)]
+    trees = [(k, tree.predict) for iteration in model._predictors for k, tree in enumerate(iteration)]
 
     def total(X: np.ndarray) -> np.ndarray:
         if type(X) is not np.ndarray or X.dtype != np.float64:
@@ -82,8 +82,9 @@ def _boosting(model: Any, whole: Body, finish: Body) -> Body | None:
         rows = np.ascontiguousarray(X)
         found = np.zeros((len(rows), width), dtype=baseline.dtype, order="F")
         found += baseline
-        for k, tree in trees:
-            found[:, k] += tree.predict(rows, bitsets, positions, 1)
+        columns = [found[:, k] for k in range(width)]
+        for k, predict in trees:
+            np.add(columns[k], predict(rows, bitsets, positions, 1), columns[k])
         return np.asarray(finish(found))
 
     return total

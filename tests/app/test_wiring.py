@@ -19,7 +19,7 @@ from tests.conftest import wait_until
 
 
 def finished(name: str, path: str = "/") -> Finished:
-    return Finished(time.time(), 0.001, name, "GET", path, 200, None, None, 0)
+    return Finished(time.time_ns(), 0.001, name, "GET", path, 200, None, "", 0)
 
 
 class Broken(io.StringIO):

@@ -190,7 +190,7 @@ def test_lines_that_nobody_takes_are_counted_instead_of_kept(monkeypatch: pytest
     monkeypatch.setattr("app.monitoring.access_log.MAX_WAITING", 3)
     lines = Lines()
     for i in range(5):
-        lines.add(Finished(0.0, 0.001, str(i), "GET", "/", 200, None, None, 0))
+        lines.add(Finished(0, 0.001, str(i), "GET", "/", 200, None, "", 0))
     written = logged(lines)
     assert [line.get("request_id") for line in written] == ["0", "1", "2", None]
     assert written[-1]["message"] == "2 lines were dropped"

@@ -15,7 +15,7 @@ from app.monitoring.access_log import Finished, JsonLines
 
 
 def finished(name: str) -> Finished:
-    return Finished(time.time(), 0.001, name, "GET", "/", 200, None, None, 0)
+    return Finished(time.time_ns(), 0.001, name, "GET", "/", 200, None, "", 0)
 
 
 class FullOnce(io.StringIO):
