@@ -126,7 +126,7 @@ class Settings:
         True, "", "whether requests that are there at the same time share a call of the model"
     )
     batch_max_rows: int = _row(
-        1024,
+        4096,
         "rows",
         "the most rows that requests share a call with; fewer where a call would be long",
         at_least=1,

@@ -16,7 +16,8 @@ _LATER = frozenset({"scheme", "server", "root_path", "query_string", "headers", 
 
 class PlainRequest(Request):
     """``here`` is set by the first hook, and so is ``began``, when its answer was begun (time.perf_counter); ``target``
-    is None for what asks no model. ``timing`` : the header Server-Timing. ``arm`` : why a traffic rule chose it; ``parsed`` : the body, once it was read for that.
+    is None for what asks no model. ``timing`` : the header Server-Timing; ``arm`` : why a traffic rule chose the version;
+    ``parsed`` : the body, once it was read for that.
     """
 
     here: Context

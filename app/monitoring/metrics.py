@@ -23,7 +23,7 @@ __all__ = ["CONTENT_TYPE", "Metrics", "NullMetrics", "PrometheusMetrics"]
 #: Seconds. The smallest is half a millisecond: that is what a request costs here.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 #: So many notes wait to be counted; that more come in between means that counting fails.
 MAX_WAITING = 1_000_000

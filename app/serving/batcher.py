@@ -43,7 +43,7 @@ class BatchRule:
     """
 
     merge: bool = True
-    max_rows: int = 1024
+    max_rows: int = 4096
     call_rows: int = 4096
     wait_seconds: float = 0.0
     queue_rows: int = 65_536

@@ -18,9 +18,8 @@ from models.compare import same_answers
 from models.golden import GoldenRows
 from models.outputs import Outputs
 
-#: A batch of 64 rows that takes longer is none for the hub. What a cap on its rows leaves a call, on either lane.
-HUB_MS = 2.0
-LONGEST_HUB_MS, LONGEST_THREAD_MS = 4.0, 10.0
+#: A batch of 64 rows that takes longer is none for the hub. How long a cap on its rows lets a call take, on either lane.
+HUB_MS, LONGEST_MS = 2.0, 10.0
 #: How many golden rows are asked one by one, and how many together.
 SINGLE_ROWS = 16
 BATCH_ROWS = 64
@@ -59,7 +58,7 @@ class BatchWish:
     rows may wait for it."""
 
     on: bool = True
-    max_rows: int = 1024
+    max_rows: int = 4096
     wait_ms: float = 0.0
     queue_rows: int = 65_536
 
@@ -115,12 +114,11 @@ def rule_for(found: Calibration, wish: BatchWish, *, exact: bool) -> BatchRule:
     merge = wish.on and found.same_answers and (found.bit_exact or not exact)
     threaded = found.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
     # Where one row takes long already, a batch may take twice that: it is where batching saves most.
-    longest = 2 * found.call_ms(1)
-    most = found.rows_within(max(LONGEST_THREAD_MS if threaded else LONGEST_HUB_MS, longest))
+    most = found.rows_within(max(LONGEST_MS, 2 * found.call_ms(1)))
     return BatchRule(
         merge=merge,
         max_rows=min(wish.max_rows, most),
-        call_rows=found.rows_within(max(LONGEST_THREAD_MS, longest)),
+        call_rows=most,
         wait_seconds=wish.wait_ms / 1000,
         queue_rows=wish.queue_rows,
         threaded=threaded,

@@ -7,8 +7,8 @@ gives, from its fitted attributes and with its own trees; rows that the estimato
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import expit
@@ -26,6 +26,11 @@ from sklearn.utils.extmath import softmax
 
 #: X of shape (n_rows, n_features), float64, to what the estimator's method gives.
 Body = Callable[[np.ndarray], np.ndarray]
+
+T = TypeVar("T")
+
+#: From so many rows on it pays to put like ones side by side.
+ORDERED_ROWS = 64
 
 
 def body_of(model: Any, method: str) -> Body | None:
@@ -45,23 +50,49 @@ def _usual(X: Any) -> bool:
     return type(X) is np.ndarray and X.dtype == np.float64 and bool(np.isfinite(X).all())
 
 
+def _through(
+    trees: Sequence[T],
+    rows: np.ndarray,
+    found: np.ndarray,
+    add: Callable[[Sequence[T], np.ndarray, np.ndarray], None],
+) -> np.ndarray:
+    """``found``, of shape (n_rows, width), with what the trees say of the rows added to it: row by row in their order.
+
+    Rows about which the first trees say the same go like ways through the others too. Side by side they let the
+    processor guess these ways, which takes up to two fifths less time; docs/performance.md has the figures.
+    """
+    first = len(trees) // 10
+    if not first or len(rows) < ORDERED_ROWS:
+        add(trees, rows, found)
+        return found
+    add(trees[:first], rows, found)
+    order = np.argsort(found @ np.arange(1.0, found.shape[1] + 1))
+    ordered = np.empty_like(found)
+    np.take(found, order, axis=0, out=ordered)
+    add(trees[first:], rows[order], ordered)
+    found[order] = ordered
+    return found
+
+
 def _forest(model: Any) -> Body | None:
     """The mean over the trees of a forest with one output, added up in their order."""
     if model.n_outputs_ != 1:
         return None
-    trees = [estimator.tree_ for estimator in model.estimators_]
+    trees = [estimator.tree_.predict for estimator in model.estimators_]
     is_classifier = hasattr(model, "classes_")
     width = int(model.n_classes_) if is_classifier else 1
     whole = model.predict_proba if is_classifier else model.predict
+
+    def add(trees: Sequence[Body], rows: np.ndarray, total: np.ndarray) -> None:
+        for predict in trees:
+            total += predict(rows)
 
     def mean(X: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             rows = np.ascontiguousarray(X, dtype=np.float32) if _usual(X) else None
         if rows is None or not np.isfinite(rows).all():
             return np.asarray(whole(X))
-        total = np.zeros((len(rows), width), dtype=np.float64)
-        for tree in trees:
-            total += tree.predict(rows)
+        total = _through(trees, rows, np.zeros((len(rows), width), dtype=np.float64), add)
         total /= len(trees)
         return total if is_classifier else total[:, 0]
 
@@ -76,16 +107,18 @@ def _boosting(model: Any, whole: Body, finish: Body) -> Body | None:
     baseline, width = model._baseline_prediction, model.n_trees_per_iteration_
     trees = [(k, tree.predict) for iteration in model._predictors for k, tree in enumerate(iteration)]
 
+    def add(trees: Sequence[tuple[int, Any]], rows: np.ndarray, found: np.ndarray) -> None:
+        columns = [found[:, k] for k in range(width)]
+        for k, predict in trees:
+            np.add(columns[k], predict(rows, bitsets, positions, 1), columns[k])
+
     def total(X: np.ndarray) -> np.ndarray:
         if type(X) is not np.ndarray or X.dtype != np.float64:
             return np.asarray(whole(X))
         rows = np.ascontiguousarray(X)
         found = np.zeros((len(rows), width), dtype=baseline.dtype, order="F")
         found += baseline
-        columns = [found[:, k] for k in range(width)]
-        for k, predict in trees:
-            np.add(columns[k], predict(rows, bitsets, positions, 1), columns[k])
-        return np.asarray(finish(found))
+        return np.asarray(finish(_through(trees, rows, found, add)))
 
     return total
 

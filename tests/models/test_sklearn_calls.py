@@ -99,6 +99,26 @@ def test_a_regressor_answers_the_same_bits(model: Any) -> None:
         assert same_bits(plain(model, False)(rows), short(rows))
 
 
+@pytest.mark.parametrize(
+    "model",
+    [few(RandomForestClassifier), HistGradientBoostingClassifier(max_iter=20, random_state=0)],
+    ids=lambda m: type(m).__name__,
+)
+def test_a_row_has_the_same_bits_wherever_it_stands(model: Any) -> None:
+    """Trees get many rows in an order of their own."""
+    model.fit(DIGITS, DIGIT)
+    short = shorter(model, True)
+    assert short is not None
+    rows = DIGITS[:600].copy()
+    if type(model) is HistGradientBoostingClassifier:
+        rows[np.random.default_rng(0).random(rows.shape) < 0.05] = np.nan
+    answers, order = short(rows), np.random.default_rng(1).permutation(len(rows))
+    assert same_bits(plain(model, True)(rows), answers)
+    assert answers.probabilities is not None
+    assert same_bits(Outputs(answers.values[order], answers.probabilities[order]), short(rows[order]))
+    assert same_bits(Outputs(answers.values[7:8], answers.probabilities[7:8]), short(rows[7:8]))
+
+
 @pytest.mark.parametrize("model", [*CLASSIFIERS[:7], CLASSIFIERS[-2]], ids=lambda m: type(m).__name__)
 def test_frames_and_other_types_are_left_to_the_estimator(model: Any) -> None:
     model.fit(X, Y)

@@ -114,8 +114,8 @@ VERY_DEAR = Calibration(50.0, 1.0, True, True, 0.0, 60.0)
 @pytest.mark.parametrize(
     ("found", "wish", "rule"),
     [
-        (CHEAP, BatchWish(), BatchRule(max_rows=1024, call_rows=9900)),
-        (CHEAP, BatchWish(max_rows=10_000), BatchRule(max_rows=3900, call_rows=9900)),
+        (CHEAP, BatchWish(), BatchRule(max_rows=4096, call_rows=9900)),
+        (CHEAP, BatchWish(max_rows=10_000), BatchRule(max_rows=9900, call_rows=9900)),
         (
             CHEAP,
             BatchWish(max_rows=32, wait_ms=1.5),
@@ -124,7 +124,7 @@ VERY_DEAR = Calibration(50.0, 1.0, True, True, 0.0, 60.0)
         (
             CHEAP,
             BatchWish(on=False, queue_rows=9),
-            BatchRule(merge=False, max_rows=1024, call_rows=9900, queue_rows=9),
+            BatchRule(merge=False, max_rows=4096, call_rows=9900, queue_rows=9),
         ),
         (DEAR, BatchWish(), BatchRule(max_rows=140, call_rows=140, threaded=True)),
         (DEAR, BatchWish(on=False), BatchRule(merge=False, max_rows=140, call_rows=140, threaded=True)),
