@@ -63,8 +63,9 @@ class Rows:
         self._ints = np.array([c.dtype == "int" for c in self.columns])
         self._has_ints = bool(self._ints.any())
         self._lows, self._highs = self._low.tolist(), self._high.tolist()
-        # No cell of a row is further from zero than the row is, so a short row is within all limits.
-        self._radius = min(*self._highs, *(-low for low in self._lows))
+        # No cell of a row is further from zero than the row is, so a short row is within all limits; half as short, so
+        # that rounding does not matter.
+        self._radius = min(*self._highs, *(-low for low in self._lows)) / 2
         self._row = Struct(f"{len(self.columns)}d")
 
     def read_one(self, row: Any, *, numbers: bool = False) -> np.ndarray | None:
@@ -74,7 +75,7 @@ class Rows:
             return None
         try:
             return self._numbers((row,), numbers)
-        except TypeError:  # numbers in a list of its own
+        except (TypeError, OverflowError):  # numbers in a list of their own, or too large for any float
             return None
 
     def read(self, rows: Sequence[Any], *, numbers: bool = False) -> tuple[np.ndarray | None, list[Fault]]:

@@ -54,6 +54,13 @@ def test_numbers_become_a_matrix_of_exactly_these_numbers() -> None:
     assert np.signbit(found[0, 1])
 
 
+def test_a_number_just_beyond_a_limit_is_found_among_others() -> None:
+    limited = rows(Column("a", maximum=0.7), Column("n", "int"), Column("c"))
+    for row in ([np.nextafter(0.7, 1), 0, 0.0], [0.5, 2**53, 1e-300], [0.5, 1, 3.5e38], [0.5, 10**400, 1.0]):
+        assert limited.read_one(row) is None
+    assert np.array_equal(limited.read_one([0.7, 2**53 - 1, 3.4e38]), [[0.7, 2**53 - 1, 3.4e38]])
+
+
 def test_a_row_may_be_as_long_as_its_largest_cells_make_it() -> None:
     for given in ([3.4e38, -3.4e38, 3.4e38], [2**64 - 1, 0, -3.4e38]):
         assert matrix(NUMBERS, [given]).tolist() == [[float(cell) for cell in given]]
