@@ -64,7 +64,7 @@ class Rows:
         self._has_ints = bool(self._ints.any())
         self._lows, self._highs = self._low.tolist(), self._high.tolist()
         # No cell of a row is further from zero than the row is, so a short row is within all limits; half as short, so
-        # that rounding does not matter.
+        # that rounding does not matter. NaN is not shorter than anything.
         self._radius = min(*self._highs, *(-low for low in self._lows)) / 2
         self._row = Struct(f"{len(self.columns)}d")
 
@@ -117,7 +117,7 @@ class Rows:
         # NumPy's own conversion takes several times as long, and so do its comparisons for one row.
         if len(rows) == 1:
             cells = rows[0]
-            if hypot(*cells) > self._radius and not (
+            if not hypot(*cells) <= self._radius and not (
                 all(map(le, self._lows, cells)) and all(map(ge, self._highs, cells))
             ):
                 return None
@@ -126,9 +126,10 @@ class Rows:
         else:
             packed = bytearray(b"".join(starmap(self._row.pack, rows)))
             matrix = np.frombuffer(packed).reshape(len(rows), len(self.columns))
-            if (matrix.max() > self._radius or matrix.min() < -self._radius) and not (
-                (matrix >= self._low) & (matrix <= self._high)
-            ).all():
+            if (
+                not (matrix.max() <= self._radius and matrix.min() >= -self._radius)
+                and not ((matrix >= self._low) & (matrix <= self._high)).all()
+            ):
                 return None
         if self._has_ints:
             integers = matrix[:, self._ints]

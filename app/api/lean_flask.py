@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from flask import Flask, Request, Response
-from flask.ctx import AppContext, RequestContext
+from flask.ctx import AppContext, RequestContext, _sentinel
 from flask.globals import _cv_app, request_ctx
 from flask.sessions import NullSession, SessionInterface
 from flask.signals import (
@@ -102,13 +102,14 @@ class LeanAppContext(AppContext):
         else:
             self._cv_tokens.append(_cv_app.set(self))
 
-    def pop(self, *exc: Any) -> None:
+    def pop(self, exc: Any = _sentinel) -> None:
         """As Flask's."""
-        if not exc or appcontext_popped.receivers or len(self._cv_tokens) != 1 or _cv_app.get() is not self:
-            super().pop(*exc)
+        usual = exc is not _sentinel and len(self._cv_tokens) == 1 and _cv_app.get() is self
+        if not usual or appcontext_popped.receivers:
+            super().pop(exc)
             return
         try:
-            self.app.do_teardown_appcontext(exc[0])
+            self.app.do_teardown_appcontext(exc)
         finally:
             _cv_app.reset(self._cv_tokens.pop())
 

@@ -168,7 +168,7 @@ class Greenlets(Threads):
             if waiter.waiting:
                 waiting.append(waiter)
         if waiting:
-            get_hub().loop.run_callback(_resume, waiting)
+            waiting[0].hub.loop.run_callback(_resume, waiting)
 
     def in_place(self, call: Callable[[], T]) -> T:
         """On the hub's thread."""
@@ -204,10 +204,10 @@ def _resume(waiters: Sequence[_GreenletWaiter]) -> None:
 class _GreenletWaiter:
     """A switch to the hub, and a callback that switches back."""
 
-    __slots__ = ("_greenlet", "_hub", "waiting", "woken")
+    __slots__ = ("_greenlet", "hub", "waiting", "woken")
 
     def __init__(self) -> None:
-        self._hub = get_hub()
+        self.hub = get_hub()
         self._greenlet = getcurrent()
         self.waiting = self.woken = False
 
@@ -217,14 +217,14 @@ class _GreenletWaiter:
         if seconds is None:
             self._switch()
         else:
-            with self._hub.loop.timer(seconds) as timer:
+            with self.hub.loop.timer(seconds) as timer:
                 timer.start(self.resume)
                 self._switch()
         return self.woken
 
     def settle(self, seconds: float) -> None:
         """libev calls an idle watcher when a turn of its loop has brought no event: then all sockets are read."""
-        loop = self._hub.loop
+        loop = self.hub.loop
         if self.woken or not _is_ready(loop.fileno()):
             return
         with loop.idle() as quiet, loop.timer(seconds) as timer:
@@ -235,12 +235,12 @@ class _GreenletWaiter:
     def wake(self) -> None:
         if not self.woken:
             self.woken = True
-            self._hub.loop.run_callback(self.resume)
+            self.hub.loop.run_callback(self.resume)
 
     def _switch(self) -> None:
         self.waiting = True
         try:
-            self._hub.switch()
+            self.hub.switch()
         finally:
             self.waiting = False
 

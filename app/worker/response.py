@@ -52,6 +52,7 @@ class PlainResponse(Response):
         code = _codes.get(status)
         if code is None or exc_info or self.status is not None:
             write = super().start_response(status, headers, exc_info)
+            self._head = [f"{name}: {value}\r\n" for name, value in self.headers]
             if not self._omits_body and self.status_code is not None and len(_codes) < KEPT_STATUSES:
                 _codes[status] = self.status_code
             return write

@@ -61,6 +61,16 @@ def test_a_number_just_beyond_a_limit_is_found_among_others() -> None:
     assert np.array_equal(limited.read_one([0.7, 2**53 - 1, 3.4e38]), [[0.7, 2**53 - 1, 3.4e38]])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("limited", [NUMBERS, rows(Column("a", minimum=1.0), Column("b"), Column("c"))])
+def test_what_json_has_no_word_for_is_no_number(limited: Any, value: float) -> None:
+    """A table that is read from a file may hold it."""
+    row = [1.0, value, 2.0]
+    assert limited.read_one(row) is None
+    for batch in ([row], [row, [1.0, 2.0, 3.0]]):
+        assert places(faults(limited, batch)) == [(0, "b")]
+
+
 def test_a_row_may_be_as_long_as_its_largest_cells_make_it() -> None:
     for given in ([3.4e38, -3.4e38, 3.4e38], [2**64 - 1, 0, -3.4e38]):
         assert matrix(NUMBERS, [given]).tolist() == [[float(cell) for cell in given]]

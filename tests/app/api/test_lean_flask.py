@@ -249,7 +249,9 @@ def test_outside_of_a_request_there_is_the_application(kind: type[Flask]) -> Non
     inner = app.app_context()
     inner.push()
     inner.pop()
-    assert ended == [None, None, error, None]
+    inner.push()
+    inner.pop(exc=error)
+    assert ended == [None, None, error, None, error]
     assert not has_app_context()
 
 
