@@ -52,7 +52,7 @@ class PlainResponse(Response):
         code = _codes.get(status)
         if code is None or exc_info or self.status is not None:
             write = super().start_response(status, headers, exc_info)
-            self._head = [f"{name}: {value}\r\n" for name, value in self.headers]
+            self._head = [_text(self.headers)]
             if not self._omits_body and self.status_code is not None and len(_codes) < KEPT_STATUSES:
                 _codes[status] = self.status_code
             return write
@@ -86,7 +86,7 @@ class PlainResponse(Response):
         ):
             before = len(self.headers)
             super().process_headers([pair])
-            return "".join([f"{name}: {value}\r\n" for name, value in self.headers[before:]])
+            return _text(self.headers[before:])
         self.headers.append(pair)
         line = f"{name}: {value}\r\n"
         if name == "Content-Length":
@@ -122,13 +122,18 @@ class PlainResponse(Response):
         return head.encode("latin-1") + body
 
 
-_second, _text = 0, ""
+def _text(pairs: Iterable[tuple[str, str]]) -> str:
+    """The lines of these headers."""
+    return "".join([f"{name}: {value}\r\n" for name, value in pairs])
+
+
+_second, _moment = 0, ""
 
 
 def _date() -> str:
     """The value of a Date header, made once a second."""
-    global _second, _text
+    global _second, _moment
     now = int(time.time())
     if now != _second:
-        _second, _text = now, http_date(now)
-    return _text
+        _second, _moment = now, http_date(now)
+    return _moment
