@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from models.answers import infer_output
 from models.errors import PublishError
 from models.reference import observed_range
 from models.runtimes.estimator_parts import estimator_parts
-from models.signature import Column, Dtype, Output, Signature
+from models.signature import Column, Dtype, Signature
 
 #: pandas dtype without its size -> column dtype. Any other dtype is refused with the list of these.
 DTYPES: dict[str, Dtype] = {
@@ -116,7 +117,9 @@ class Sample:
 
 def infer_signature(model: Any, sample: Sample) -> Signature:
     """The signature of a scikit-learn estimator; raises PublishError when its output is none that can be declared."""
-    return Signature(columns=sample.columns, output=_output(model, sample), named=sample.names is not None)
+    return Signature(
+        columns=sample.columns, output=infer_output(model, sample.X), named=sample.names is not None
+    )
 
 
 def declared_rows(signature: Signature, X: Any) -> np.ndarray:
@@ -128,27 +131,6 @@ def declared_rows(signature: Signature, X: Any) -> np.ndarray:
     if rows.shape[1] != len(signature.columns):
         raise PublishError(f"the sample has {rows.shape[1]} columns, the signature {len(signature.columns)}")
     return _finite(rows.astype(np.float64 if signature.numeric else object))
-
-
-def _output(model: Any, sample: Sample) -> Output:
-    classes = getattr(model, "classes_", None)
-    answer = np.asarray(model.predict(sample.X[:2]))
-    if classes is not None:
-        if not isinstance(classes, np.ndarray) or classes.ndim != 1 or answer.ndim != 1:
-            raise PublishError(
-                "a classifier with several outputs cannot be served; publish one model an output"
-            )
-        if not {type(label) for label in classes.tolist()} <= {int, float, str, bool}:
-            raise PublishError(
-                f"labels of type {classes.dtype} cannot be JSON; train with numbers, text or booleans"
-            )
-        probability = callable(getattr(model, "predict_proba", None))
-        return Output("class", classes=tuple(classes.tolist()), probability=probability)
-    if answer.dtype.kind not in "fiu" or answer.ndim not in (1, 2):
-        raise PublishError(
-            f"predict() gives {answer.dtype} of shape {answer.shape}; declare a signature for it"
-        )
-    return Output("number") if answer.ndim == 1 else Output("vector", size=int(answer.shape[1]))
 
 
 def _column(name: str, dtype: Dtype, cells: list[Any], allowed: Sequence[Any] | None) -> Column:

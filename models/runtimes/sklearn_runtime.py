@@ -11,9 +11,10 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from models.errors import LoadError
 from models.golden import GOLDEN, GoldenRows
-from models.manifest import Artifact, Manifest
+from models.manifest import Artifact
 from models.outputs import Outputs
 from models.runtimes.calls import model_call
+from models.runtimes.containers import estimator_input
 from models.runtimes.estimator_parts import prepare_for_serving
 from models.runtimes.pickled import Visit, load_object
 from models.runtimes.sklearn_calls import Call, plain, same_bits, shorter
@@ -76,26 +77,3 @@ class SklearnRuntime:
             return all(same_bits(self._call(X), short(X)) for X in asked)
         except Exception:  # foreign code; whether the model works at all is found out by its caller
             return False
-
-
-def estimator_input(manifest: Manifest, rows: np.ndarray) -> Any:
-    """The rows as the estimator takes them: the array itself, or a DataFrame with the recorded dtypes.
-
-    A missing value is NaN, as pandas reads it; scikit-learn's encoders take None for yet another category.
-    """
-    if rows.dtype == object:
-        rows = np.where(rows == np.array(None), np.nan, rows)
-    if not manifest.frame:
-        return rows
-    import pandas as pd  # only models fitted on mixed, named columns need it
-
-    series = {}
-    for j, (column, (name, dtype)) in enumerate(zip(manifest.signature.columns, manifest.frame, strict=True)):
-        cells: Any = rows[:, j]
-        if dtype == "category":
-            series[name] = pd.Categorical(cells, categories=list(column.values or ()))
-        elif dtype.startswith("datetime64"):
-            series[name] = pd.to_datetime(cells.tolist(), format="%Y-%m-%d").astype(dtype)
-        else:
-            series[name] = pd.array(cells.tolist(), dtype=dtype)
-    return pd.DataFrame(series, copy=False)
