@@ -21,7 +21,7 @@ stop_if = $(if $(strip $1),$(error $1))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv serve test check bench stress image clean port
+.PHONY: help venv serve test lint check bench stress image clean port
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -53,10 +53,12 @@ serve: port .venv/runtime ## serve on HOST:PORT, after publishing the demo model
 test: .venv/dev ## run the tests
 	$(BIN)/pytest $(ARGS)
 
-check: .venv/dev ## lint, types, layers, tests with branch coverage: what must pass before a commit
+lint: .venv/dev ## ruff's rules and format, mypy's types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint ## what must pass before a commit: lint, and the tests with branch coverage
 	$(BIN)/pytest --cov
 
 bench: .venv/dev ## compare with other servers: QUICK=1, ARMS="..", MODELS="..", MINUTES=.., FRESH=1, COMPARE=old.json
