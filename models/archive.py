@@ -20,7 +20,7 @@ from pathlib import Path
 
 from models.errors import ArchiveRefused, ArtifactDamaged, ArtifactUnsigned
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, check_signature
-from models.names import check_model_name, check_tag
+from models.names import check_model_name, check_tags
 from models.store import Store
 from models.stored import MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES, StoredVersion
 
@@ -71,8 +71,7 @@ def import_version(
     ``max_bytes`` limits the unpacked files. A store with a key takes only a version that was signed with the same
     key, and signs it again under its new number. Raises ArchiveRefused, InvalidName or StoreUnavailable.
     """
-    for tag in tags:
-        check_tag(tag)
+    check_tags(tags)
     with _refusing(file), gzip.open(file) as stream:
         manifest, files = _unpack(stream, store.key, max_bytes)
     manifest = replace(manifest, name=check_model_name(name or manifest.name))

@@ -23,10 +23,15 @@ _TYPES: dict[type, tuple[str, ...]] = {
     str: ("name", "framework", "estimator", "trained_at", "published_at", "description"),
     int: ("version", "golden_rows"),
     bool: ("golden_synthetic", "exact"),
-    dict: ("libraries", "metrics", "measured_ms", "example", "compiled"),
+    dict: ("libraries", "metrics", "measured_ms", "example", "compiled", "pickled_with"),
 }
 #: Field -> what its values are.
-_MAPPINGS: dict[str, Any] = {"libraries": str, "metrics": (float, int), "measured_ms": (float, int)}
+_MAPPINGS: dict[str, Any] = {
+    "libraries": str,
+    "pickled_with": str,
+    "metrics": (float, int),
+    "measured_ms": (float, int),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Manifest:
     ``frame`` is (column name, pandas dtype) for a model that is called with a DataFrame, else empty.
     ``measured_ms`` maps a number of rows, as text, to the median time of one call in milliseconds.
     ``exact`` : every answer has the bits of a call with its request alone. ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
+    ``pickled_with`` : libraries that wrote the artifact in another version than it was published with.
     ``compiled`` : a CompiledRecord, when a compiled form was asked for (models/compiled.py).
     """
 
@@ -84,6 +90,7 @@ class Manifest:
     golden_synthetic: bool = False
     exact: bool = False
     compiled: Mapping[str, Any] = field(default_factory=dict)
+    pickled_with: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The manifest as indented JSON, with a digest of the rest of it as its last member."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from models.errors import InvalidName
 
@@ -34,6 +35,12 @@ def check_tag(tag: str) -> str:
             "and do not use digits alone (those are version numbers)"
         )
     return tag
+
+
+def check_tags(tags: Iterable[str]) -> None:
+    """Raises InvalidName for the first that is no tag."""
+    for tag in tags:
+        check_tag(tag)
 
 
 def version_number(reference: str) -> int | None:

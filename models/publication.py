@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from models.compare import same_answers
 from models.conformity import misfit
 from models.draft import Draft, file_records
 from models.errors import InputError, LoadError, PlumblineError, PublishError
+from models.given import read_model
 from models.golden import GOLDEN, GoldenRows, choose_rows
 from models.libraries import installed_versions
 from models.manifest import Manifest
@@ -46,6 +46,7 @@ class Description:
     code: Path | None = None
     trained_at: datetime | None = None
     exact: bool = False
+    accept_version_mismatch: bool = False
     compile: str = "none"
 
 
@@ -59,29 +60,28 @@ def draft_version(
 ) -> Draft:
     """Pickle the model, load it back, and record what it takes, answers and costs.
 
-    model : a fitted estimator, an object that declares its signature, or the Path of a joblib or pickle file.
+    model : a fitted estimator, an object that declares its signature, the Path of a joblib or pickle file, or a GivenModel.
     X_sample : DataFrame, array or list of rows that the model can answer.
     Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.
     """
-    from models.runtimes.pickled import ARTIFACT, unpickle  # joblib: needed here, not by `flask models list`
+    from models.runtimes.pickled import ARTIFACT  # joblib: needed here, not by `flask models list`
 
     on_step("reading the model")
     code = collect(said.code) if said.code else {}
-    data = _pickle(model)
-    files = {ARTIFACT: data, **code}
-    loaded = unpickle(data, code)
-    trained = said.trained_at or (_modified(model) if isinstance(model, Path) else datetime.now(UTC))
+    given = read_model(model, code, said.accept_version_mismatch)
+    files, loaded = {ARTIFACT: given.data, **code}, given.loaded
     base = Manifest(
         name=name,
         version=0,
         framework=framework_of(loaded, said.signature),
         estimator=f"{type(loaded).__module__}.{type(loaded).__qualname__}",
         signature=said.signature or declared_signature(loaded),  # type: ignore[arg-type]  # set below
-        trained_at=_rfc3339(trained),
+        trained_at=_rfc3339(said.trained_at or given.since),
         published_at=_rfc3339(datetime.now(UTC)),
         description=said.description or "",
         metrics=_finite(said.metrics or {}),
         exact=said.exact,
+        pickled_with=given.pickled_with,
         files=file_records(files),
     )
     on_step("reading the sample")
@@ -201,22 +201,6 @@ def _answers(draft: Draft, rows: np.ndarray) -> Outputs:
         runtime.close()
 
 
-def _pickle(model: Any) -> bytes:
-    if isinstance(model, Path):
-        try:
-            return model.read_bytes()
-        except OSError as error:
-            raise PublishError(f"{model}: {(error.strerror or 'cannot be read').lower()}") from error
-    import joblib
-
-    buffer = io.BytesIO()
-    try:
-        joblib.dump(model, buffer)
-    except Exception as error:  # a class may do anything in __reduce__
-        raise PublishError(f"the model cannot be pickled: {type(error).__name__}: {error}") from error
-    return buffer.getvalue()
-
-
 def _parameters(signature: Signature, given: Mapping[str, Any]) -> dict[str, Any]:
     values = {p.name: given.get(p.name, p.default) for p in signature.parameters}
     missing = [p.name for p in signature.parameters if p.required and p.name not in given]
@@ -252,10 +236,6 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
         if not np.isfinite(value):
             raise PublishError(f"metric {name!r} is {value}; give a finite number")
     return {name: float(value) for name, value in metrics.items()}
-
-
-def _modified(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -31,7 +31,7 @@ from models.errors import (
 )
 from models.files import Files, is_locked, store_errors
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
-from models.names import check_model_name, check_tag, split_reference, version_number
+from models.names import check_model_name, check_tag, check_tags, split_reference, version_number
 from models.signature import Signature
 from models.state import Change, State, held_by, read_generation, read_history, read_state
 from models.stored import Known, StoredVersion, read_version
@@ -142,6 +142,7 @@ class Store:
         code: str | Path | None = None,
         trained_at: datetime | None = None,
         exact: bool = False,
+        accept_version_mismatch: bool = False,
         compile: str = "none",
         on_step: Callable[[str], None] = lambda step: None,
     ) -> StoredVersion:
@@ -156,8 +157,7 @@ class Store:
         from models.publication import Description, draft_version
 
         check_model_name(name)
-        for tag in tags:
-            check_tag(tag)
+        check_tags(tags)
         said = Description(
             metrics=metrics,
             description=description,
@@ -166,6 +166,7 @@ class Store:
             code=Path(code) if code else None,
             trained_at=trained_at,
             exact=exact,
+            accept_version_mismatch=accept_version_mismatch,
             compile=compile,
         )
         draft = draft_version(name, estimator, X_sample, y_sample, said, on_step)
@@ -184,8 +185,7 @@ class Store:
         recorded = {path: record.size_bytes for path, record in manifest.files.items()}
         if recorded != {path: len(data) for path, data in files.items()}:
             raise PublishError("the manifest does not record the files that it comes with")
-        for tag in tags:
-            check_tag(tag)
+        check_tags(tags)
         name = manifest.name
         with store_errors(self.path):
             directory = self.path / check_model_name(name)
