@@ -9,6 +9,7 @@
     ├── InvalidRule             a traffic rule that says what no rule can say
     ├── Conflict                the store's state forbids it (a version that an alias names, a taken tag)
     ├── PublishError            what was given cannot become a version
+    │   └── WrongCount          the number of answers is not the number of rows that were asked
     ├── CompileError            a model has no compiled form of some kind; the original serves
     ├── StoreUnavailable        the store cannot be read or written
     ├── ArchiveRefused          an archive cannot be written, or is damaged, hostile or too large
@@ -99,6 +100,10 @@ class Conflict(PlumblineError):
 
 class PublishError(PlumblineError):
     """What was given to publish cannot become a version."""
+
+
+class WrongCount(PublishError):
+    """The number of answers is not the number of rows: in another container the same model may answer row by row."""
 
 
 class CompileError(PlumblineError):

@@ -173,7 +173,7 @@ def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.
     manifest = replace(manifest, signature=infer_signature(model, sample))
     if not sample.frame:
         return replace(draft, manifest=manifest), sample.rows
-    expected = plain(model, manifest.signature.output.probability)(sample.X[:CHECKED_ROWS])
+    expected = plain(model, manifest.signature.output)(sample.X[:CHECKED_ROWS])
     why = ""
     for frame in ((), sample.frame) if manifest.signature.numeric else (sample.frame,):
         draft = replace(draft, manifest=replace(manifest, frame=frame))

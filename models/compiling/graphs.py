@@ -61,7 +61,7 @@ def graph32(model: Any, manifest: Manifest) -> bytes:
 
 
 def _graph(dtype: str, model: Any, manifest: Manifest) -> bytes:
-    if manifest.signature.output.kind == "class" and shorter(model, probability=True) is None:
+    if manifest.signature.output.kind == "class" and shorter(model, manifest.signature.output) is None:
         raise CompileError(
             f"{type(parts(model)[1]).__name__} is not known to answer the class of the largest probability"
         )

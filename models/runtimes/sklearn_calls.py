@@ -25,6 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from models.outputs import Outputs
 from models.runtimes.sklearn_bodies import body_of
+from models.signature import Output
 
 #: X of n_rows rows, array or DataFrame, to the answers.
 Call = Callable[[Any], Outputs]
@@ -48,21 +49,22 @@ LARGEST_BUT_FOR_TIES = frozenset(
 TIE = 1e-9
 
 
-def plain(model: Any, probability: bool) -> Call:
+def plain(model: Any, output: Output) -> Call:
     """``predict``, and ``predict_proba`` where the signature has probabilities."""
 
     def call(X: Any) -> Outputs:
         values = np.asarray(model.predict(X))
-        return Outputs(values, np.asarray(model.predict_proba(X), dtype=np.float64) if probability else None)
+        chances = np.asarray(model.predict_proba(X), dtype=np.float64) if output.probability else None
+        return Outputs(values, chances)
 
     return call
 
 
-def shorter(model: Any, probability: bool) -> Call | None:
+def shorter(model: Any, output: Output) -> Call | None:
     """A call with less work, for the estimators of which it is known; None for others."""
     steps, final = parts(model)
     transforms = [body_of(step, "transform") or step.transform for step in steps]
-    if probability:
+    if output.probability:
         answer = _classifier(final)
     else:
         values = None if hasattr(final, "classes_") else body_of(final, "predict")

@@ -51,9 +51,9 @@ class SklearnRuntime:
         if self.model is None:
             self.model = self.read(self.artifact)
         manifest = self.artifact.manifest
-        probability = manifest.signature.output.probability
-        self._call = plain(self.model, probability)
-        short = shorter(self.model, probability) if GOLDEN in manifest.files else None
+        output = manifest.signature.output
+        self._call = plain(self.model, output)
+        short = shorter(self.model, output) if GOLDEN in manifest.files else None
         if short is not None and self._agrees(short):
             self._call = short
 

@@ -13,12 +13,15 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models.errors import InvalidName, LoadError, PublishError
+from models.answers import infer_output
+from models.errors import InvalidName, LoadError, PublishError, WrongCount
 from models.store import Store
 from tests.toys import Local
 
@@ -97,6 +100,35 @@ def test_labels_that_json_does_not_have(store: Store) -> None:
     days = np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[D]")[Y]
     with pytest.raises(PublishError, match=r"labels of type datetime64\[D\] cannot be JSON"):
         store.publish("toy", DummyClassifier().fit(X, days), X)
+
+
+WORDS = ["good film", "bad film", "good plot", "dull plot"] * 10
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_a_text_model_given_a_frame_answers_by_columns_and_not_by_rows(store: Store, columns: int) -> None:
+    """A vectoriser iterates over a frame, which gives the names of its columns: by chance as many as rows are asked."""
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(WORDS, Y)
+    sample = pd.DataFrame({f"text{i}": WORDS for i in range(columns)})
+    values = "1 value" if columns == 1 else f"{columns} values"
+    with pytest.raises(WrongCount, match=f"answers {values} for 40 rows: .* a list of texts or one column"):
+        infer_output(model, sample)
+    with pytest.raises(PublishError):
+        store.publish("toy", model, sample)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda X: X.sum(), "a single value for 40 rows"),
+        (lambda X: X[1:, 0], "39 values for 40 rows"),
+        (lambda X: X[:1, 0], "1 value for 40 rows"),
+        (lambda X: np.zeros(40), "40 values for 2 rows"),
+    ],
+)
+def test_a_model_that_does_not_answer_row_by_row(store: Store, answer: Any, said: str) -> None:
+    with pytest.raises(WrongCount, match=f"the model answers {said}: it does not answer row by row"):
+        store.publish("toy", Answering(Local(answer)), X)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -36,9 +36,12 @@ from sklearn.tree import DecisionTreeClassifier
 from models.outputs import Outputs
 from models.runtimes.sklearn_bodies import body_of
 from models.runtimes.sklearn_calls import plain, same_bits, shorter
+from models.signature import Output
 from models.store import Store
 from tests.toys import remember
 
+#: What is asked for decides how an estimator is called; which classes there are does not.
+CHANCES, LABEL, NUMBER = Output("class", probability=True), Output("class"), Output("number")
 X, Y = load_iris(return_X_y=True)
 TEXT = np.array(["red", "green", "blue"])[Y]
 TWO = (Y == 1).astype(bool)
@@ -70,7 +73,7 @@ CLASSIFIERS = [
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda m: type(m).__name__)
 def test_a_classifier_answers_the_same_bits(model: Any, y: np.ndarray) -> None:
     model.fit(X, y)
-    short, long = shorter(model, True), plain(model, True)
+    short, long = shorter(model, CHANCES), plain(model, CHANCES)
     assert short is not None
     for rows in (X, X[:1], X[70:71] + 0.01, X * 1.07):
         assert same_bits(long(rows), short(rows))
@@ -93,10 +96,10 @@ REGRESSORS = [
 @pytest.mark.parametrize("model", REGRESSORS, ids=lambda m: type(m).__name__)
 def test_a_regressor_answers_the_same_bits(model: Any) -> None:
     model.fit(NUMBERS, TARGET)
-    short = shorter(model, False)
+    short = shorter(model, NUMBER)
     assert short is not None
     for rows in (NUMBERS, NUMBERS[:1], NUMBERS[::-3]):
-        assert same_bits(plain(model, False)(rows), short(rows))
+        assert same_bits(plain(model, NUMBER)(rows), short(rows))
 
 
 @pytest.mark.parametrize(
@@ -107,13 +110,13 @@ def test_a_regressor_answers_the_same_bits(model: Any) -> None:
 def test_a_row_has_the_same_bits_wherever_it_stands(model: Any) -> None:
     """Trees get many rows in an order of their own."""
     model.fit(DIGITS, DIGIT)
-    short = shorter(model, True)
+    short = shorter(model, CHANCES)
     assert short is not None
     rows = DIGITS[:600].copy()
     if type(model) is HistGradientBoostingClassifier:
         rows[np.random.default_rng(0).random(rows.shape) < 0.05] = np.nan
     answers, order = short(rows), np.random.default_rng(1).permutation(len(rows))
-    assert same_bits(plain(model, True)(rows), answers)
+    assert same_bits(plain(model, CHANCES)(rows), answers)
     assert answers.probabilities is not None
     assert same_bits(Outputs(answers.values[order], answers.probabilities[order]), short(rows[order]))
     assert same_bits(Outputs(answers.values[7:8], answers.probabilities[7:8]), short(rows[7:8]))
@@ -122,7 +125,7 @@ def test_a_row_has_the_same_bits_wherever_it_stands(model: Any) -> None:
 @pytest.mark.parametrize("model", [*CLASSIFIERS[:7], CLASSIFIERS[-2]], ids=lambda m: type(m).__name__)
 def test_frames_and_other_types_are_left_to_the_estimator(model: Any) -> None:
     model.fit(X, Y)
-    short, long = shorter(model, True), plain(model, True)
+    short, long = shorter(model, CHANCES), plain(model, CHANCES)
     assert short is not None
     for rows in (X.astype(np.float32), X.tolist()):
         assert same_bits(long(rows), short(rows))
@@ -131,11 +134,11 @@ def test_frames_and_other_types_are_left_to_the_estimator(model: Any) -> None:
 def test_a_boosting_with_categories_is_asked_plainly_and_missing_values_are_not() -> None:
     holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
     plainly = HistGradientBoostingClassifier(max_iter=5, random_state=0).fit(holes, Y)
-    assert same_bits(plain(plainly, True)(holes), shorter(plainly, True)(holes))  # type: ignore[misc]
+    assert same_bits(plain(plainly, CHANCES)(holes), shorter(plainly, CHANCES)(holes))  # type: ignore[misc]
     coded = np.column_stack([Y, X[:, 0]])
     model = HistGradientBoostingClassifier(max_iter=5, random_state=0, categorical_features=[0]).fit(coded, Y)
     assert body_of(model, "predict_proba") is None
-    assert same_bits(plain(model, True)(coded), shorter(model, True)(coded))  # type: ignore[misc]
+    assert same_bits(plain(model, CHANCES)(coded), shorter(model, CHANCES)(coded))  # type: ignore[misc]
 
 
 def test_a_tie_is_decided_by_the_estimator_itself() -> None:
@@ -154,7 +157,7 @@ def test_a_tie_is_decided_by_the_estimator_itself() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sklearn_calls, "LARGEST_BUT_FOR_TIES", frozenset({Torn}))
-        short = shorter(Torn(), True)
+        short = shorter(Torn(), CHANCES)
     assert short is not None
     assert short(np.zeros((2, 1))).values.tolist() == [1, 1]
     assert short(np.ones((2, 1))).values.tolist() == [1, 1]
@@ -167,14 +170,14 @@ def test_a_forest_decides_ties_as_it_always_does(kind: Any) -> None:
     rows, labels = rng.normal(size=(400, 3)), rng.integers(3, size=400)
     model = kind(n_estimators=2, max_depth=3, random_state=0).fit(rows, labels)
     asked = rng.normal(size=(2000, 3))
-    assert same_bits(plain(model, True)(asked), shorter(model, True)(asked))  # type: ignore[misc]
+    assert same_bits(plain(model, CHANCES)(asked), shorter(model, CHANCES)(asked))  # type: ignore[misc]
 
 
 def test_many_classes_and_many_rows() -> None:
     model = few(RandomForestClassifier).fit(DIGITS, DIGIT)
-    short = shorter(model, True)
+    short = shorter(model, CHANCES)
     assert short is not None
-    assert same_bits(plain(model, True)(DIGITS), short(DIGITS))
+    assert same_bits(plain(model, CHANCES)(DIGITS), short(DIGITS))
 
 
 class Contrary(LogisticRegression):
@@ -185,23 +188,23 @@ class Contrary(LogisticRegression):
 
 
 @pytest.mark.parametrize(
-    ("model", "probability"),
+    ("model", "output"),
     [
-        (SVC(), False),
-        (KNeighborsClassifier(), True),
-        (RidgeClassifier(), False),
-        (Contrary(max_iter=1000), True),
-        (few(RandomForestClassifier), False),
+        (SVC(), LABEL),
+        (KNeighborsClassifier(), CHANCES),
+        (RidgeClassifier(), LABEL),
+        (Contrary(max_iter=1000), CHANCES),
+        (few(RandomForestClassifier), LABEL),
     ],
     ids=["svc", "neighbours", "ridge", "subclass", "labels only"],
 )
-def test_what_is_not_known_is_asked_plainly(model: Any, probability: bool) -> None:
-    assert shorter(model.fit(X, Y), probability) is None
+def test_what_is_not_known_is_asked_plainly(model: Any, output: Output) -> None:
+    assert shorter(model.fit(X, Y), output) is None
 
 
 def test_a_forest_of_many_outputs_is_asked_plainly() -> None:
     model = few(RandomForestRegressor).fit(NUMBERS, np.stack([TARGET, -TARGET], axis=1))
-    assert shorter(model, False) is None
+    assert shorter(model, NUMBER) is None
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
@@ -209,11 +212,11 @@ def test_a_forest_of_many_outputs_is_asked_plainly() -> None:
 def test_what_a_forest_refuses_or_takes_is_its_own_matter(number: float) -> None:
     """Numbers beyond float32 are an error in scikit-learn; a missing value is one unless it was there in training."""
     model = few(RandomForestClassifier).fit(X, Y)
-    short, rows = shorter(model, True), X[:2].copy()
+    short, rows = shorter(model, CHANCES), X[:2].copy()
     assert short is not None
     rows[0, 0] = number
     try:
-        expected: Outputs | str = plain(model, True)(rows)
+        expected: Outputs | str = plain(model, CHANCES)(rows)
     except ValueError as error:
         expected = str(error)
     if isinstance(expected, str):
@@ -244,4 +247,4 @@ def test_a_published_forest_is_served_by_its_trees(tmp_path: Any) -> None:
     SEEN.clear()
     outputs = runtime.predict(X[:3], {})
     assert SEEN == [("ndarray", (3, 4))]
-    assert same_bits(outputs, plain(model, True)(X[:3]))
+    assert same_bits(outputs, plain(model, CHANCES)(X[:3]))
