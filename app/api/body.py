@@ -1,7 +1,8 @@
-"""How a request's body is read: JSON only, complete, in time and within its limit."""
+"""How a request's body is read: JSON only, as it is or gzipped, complete, in time and within its limit."""
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +14,21 @@ from schemas.json_body import read
 
 HEADER = "'Content-Type: application/json'"
 CUT_SHORT = "the body did not arrive whole: it ended early, or its chunks are malformed"
+#: What may stand in Content-Encoding beside nothing and "identity" (RFC 9110, section 8.4.1.3).
+GZIP = {"gzip", "x-gzip"}
+_GZIP_FORMAT = 16 + zlib.MAX_WBITS
+
+#: Every row is one list or object, and the envelope and parameters are a few; rows up to twice the limit are told so by
+#: the schema, which knows better what the rows are.
+MOST_OPENED_PER_ROW, MOST_OPENED_BESIDE = 2, 100
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The reply says what is taken (RFC 9110, section 15.5.16)."""
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """With Accept-Encoding."""
+        return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "gzip")]
 
 
 def read_json(request: PlainRequest) -> tuple[Any, bool]:
@@ -21,9 +37,12 @@ def read_json(request: PlainRequest) -> tuple[Any, bool]:
     Raises UnsupportedMediaType, RequestTimeout, RequestEntityTooLarge, BadRequest or MalformedBody.
     """
     environ = request.environ
+    gzipped = False
     if environ.get("CONTENT_TYPE") != "application/json" or "HTTP_CONTENT_ENCODING" in environ:
         _check_media_type(request)
-    most = request.here.settings.max_body_bytes
+        gzipped = _is_gzipped(request)
+    settings = request.here.settings
+    most = settings.max_body_bytes
     stream = environ["wsgi.input"]
     if (
         type(stream) is BytesIO
@@ -37,8 +56,11 @@ def read_json(request: PlainRequest) -> tuple[Any, bool]:
         body = stream.read(length)
         if len(body) < length:
             raise BadRequest(CUT_SHORT)
-        return read(body)
-    return read(_wait_for_body(request, most))
+    else:
+        body = _wait_for_body(request, most)
+    if gzipped:
+        body = _inflate(body, most)
+    return read(body, MOST_OPENED_PER_ROW * settings.max_rows + MOST_OPENED_BESIDE)
 
 
 def _wait_for_body(request: PlainRequest, most: int) -> bytes:
@@ -70,5 +92,37 @@ def _check_media_type(request: PlainRequest) -> None:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("JSON is UTF-8; send it without a charset, or with charset=utf-8")
-    if request.content_encoding not in (None, "", "identity"):
-        raise UnsupportedMediaType("send the body as it is, without a Content-Encoding")
+
+
+def _is_gzipped(request: PlainRequest) -> bool:
+    """Whether the body has to be inflated; raises UnsupportedEncoding for any other coding."""
+    said = (request.content_encoding or "").lower()
+    codings = [coding for part in said.split(",") if (coding := part.strip()) not in ("", "identity")]
+    if not codings:
+        return False
+    if len(codings) == 1 and codings[0] in GZIP:
+        return True
+    raise UnsupportedEncoding(
+        f"send the body as it is or with the header 'Content-Encoding: gzip', not {said[:100]!r}"
+    )
+
+
+def _inflate(body: bytes, most: int) -> bytes:
+    """What a gzip stream holds. It is inflated no further than one byte beyond ``most``.
+
+    Raises RequestEntityTooLarge, or BadRequest for what is no gzip stream, or not a whole one.
+    """
+    stream = zlib.decompressobj(_GZIP_FORMAT)
+    try:
+        inflated = stream.decompress(body, most + 1)
+    except zlib.error:
+        raise BadRequest(
+            "the body is no gzip stream, although its Content-Encoding says so, or it is damaged"
+        ) from None
+    if len(inflated) > most:
+        raise RequestEntityTooLarge
+    if not stream.eof:
+        raise BadRequest("the gzip stream of the body ends early")
+    if stream.unused_data:
+        raise BadRequest("the body has more bytes behind the end of its gzip stream; send it as one stream")
+    return inflated

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
@@ -74,10 +76,75 @@ def test_json_is_utf_8(client: FlaskClient, charset: str) -> None:
     assert "UTF-8" in problem(reply, 415)["detail"]
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, identity", "x"])
-def test_an_encoded_body_is_415(client: FlaskClient, coding: str) -> None:
-    reply = client.post("/predict", data=gzip.compress(GOOD), headers={**JSON, "Content-Encoding": coding})
-    assert "Content-Encoding" in problem(reply, 415)["detail"]
+@pytest.mark.parametrize("coding", ["deflate", "br", "zstd", "gzip, br", "gzip, gzip", "x" * 2000])
+def test_another_coding_than_gzip_is_415_and_says_what_is_taken(client: FlaskClient, coding: str) -> None:
+    reply = client.post("/predict", data=GOOD, headers={**JSON, "Content-Encoding": coding})
+    assert "'Content-Encoding: gzip'" in problem(reply, 415)["detail"]
+    assert reply.headers["Accept-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "gzip, identity"])
+def test_a_gzipped_body_is_what_it_holds(client: FlaskClient, path: str, coding: str) -> None:
+    body = {"inputs": [FLOWER]} if path.endswith("batch") else {"features": FLOWER}
+    headers = {**JSON, "Content-Encoding": coding}
+    reply = answer(client.post(path, data=gzip.compress(json.dumps(body).encode()), headers=headers))
+    assert reply.get("predictions", [reply.get("prediction")]) == [0]
+
+
+def test_a_gzipped_body_of_unannounced_size_is_taken(client: FlaskClient) -> None:
+    chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    stream = io.BytesIO(gzip.compress(GOOD))
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert answer(client.post("/predict", input_stream=stream, headers=headers, environ_overrides=chunked))
+
+
+WHOLE = gzip.compress(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (GOOD, "no gzip stream"),
+        (b"", "ends early"),
+        (WHOLE[:2], "ends early"),
+        (WHOLE[:-9], "ends early"),
+        (WHOLE[:-1], "ends early"),
+        (WHOLE[:-8] + bytes(8), "damaged"),
+        (WHOLE[:10] + b"\xff" * 20 + WHOLE[30:], "damaged"),
+        (zlib.compress(GOOD), "no gzip stream"),
+        (WHOLE + b"x", "behind the end"),
+        (WHOLE + WHOLE, "behind the end"),
+        (gzip.compress(WHOLE), "not valid"),
+        (gzip.compress(b"{"), "not valid JSON"),
+    ],
+)
+def test_a_broken_gzip_stream_is_400_and_says_how(client: FlaskClient, body: bytes, says: str) -> None:
+    reply = client.post("/predict", data=body, headers={**JSON, "Content-Encoding": "gzip"})
+    assert says in problem(reply, 400)["detail"]
+
+
+def test_a_gzipped_body_may_hold_what_a_plain_one_may_and_not_a_byte_more(
+    make_app: MakeApp, toy_store: Store
+) -> None:
+    client = make_app(toy_store, max_body_bytes=2000).test_client()
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert answer(client.post("/predict", data=gzip.compress(padded(2000)), headers=headers))
+    for size in (2001, 4000, 1_000_000):
+        problem(client.post("/predict", data=gzip.compress(padded(size)), headers=headers), 413)
+
+
+def test_a_bomb_is_refused_without_being_inflated(make_app: MakeApp, toy_store: Store) -> None:
+    client = make_app(toy_store, max_body_bytes=300_000).test_client()
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    bomb = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(64)), packer.flush()])
+    assert len(bomb) < 300_000
+    tracemalloc.start()
+    try:
+        problem(client.post("/predict", data=bomb, headers={**JSON, "Content-Encoding": "gzip"}), 413)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20, "64 MiB would be the whole of it"
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_body_that_says_it_is_not_encoded_is_taken(client: FlaskClient) -> None:
@@ -197,3 +264,19 @@ def test_a_form_is_never_parsed(make_app: MakeApp, toy_store: Store) -> None:
 
 def test_the_model_is_looked_up_before_the_body(client: FlaskClient) -> None:
     problem(client.post("/models/nothing/predict", data=b"{", headers=JSON), 404)
+
+
+@pytest.mark.parametrize("bracket", ["[]", "[1]", "{}", '{"a": 1}', "[" * 20 + "]" * 20])
+def test_more_lists_and_objects_than_rows_can_be_are_400_and_told_so(
+    make_app: MakeApp, toy_store: Store, bracket: str
+) -> None:
+    client = make_app(toy_store, max_rows=10).test_client()
+    body = f'{{"inputs": [{", ".join([bracket] * 200)}]}}'
+    told = problem(client.post("/predict/batch", data=body, headers=JSON), 400)
+    assert "more than 120 lists and objects" in told["detail"]
+
+
+def test_brackets_in_text_are_text(make_app: MakeApp, toy_store: Store) -> None:
+    client = make_app(toy_store, max_rows=10).test_client()
+    told = problem(client.post("/models/shop/predict", json={"channel": '[{\\"' * 1000}), 422)
+    assert {fault["loc"][0] for fault in told["errors"]} == {"amount", "channel", "items", "gift"}
