@@ -20,6 +20,10 @@ PREFIX = "PLUMBLINE_"
 INJECTED = re.compile(r"PLUMBLINE_(SERVICE_.*|PORT|PORT_.*|ENV_.*|NAME)")
 
 
+#: As browsers write it (RFC 6454, section 6.2). "null" is every sandboxed page, so it is none.
+_ORIGIN = r"\*|(?!http://.*:80$|https://.*:443$)(?i:[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\]))(:[1-9][0-9]{0,4})?"
+
+
 class ConfigError(Exception):
     """One or more settings are wrong; the message names each, in one line."""
 
@@ -168,6 +172,13 @@ class Settings:
     proxy_hops: int = _row(
         0, "proxies", "how many proxies in front set X-Forwarded-*; 0 ignores these headers"
     )
+    cors_origins: tuple[str, ...] = _row(
+        (),
+        "scheme://host or scheme://host:port, without path and default port, separated by commas; or *",
+        "pages of these origins may call the server from a browser (CORS), for example https://shop.example; * for "
+        "pages of every origin",
+        pattern=_ORIGIN,
+    )
     admin_token: str = _row(
         "",
         "text",
@@ -285,7 +296,7 @@ def _unknown_names() -> list[str]:
 
 
 def _out_of_bounds(row: Setting, value: Any) -> list[str]:
-    given = value.values() if isinstance(value, Mapping) else [value]
+    given = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else [value]
     if row.one_of and any(v not in row.one_of for v in given):
         return [f"{row.env}={os.environ[row.env]!r}: use one of {', '.join(row.one_of)}"]
     if row.pattern and not all(re.fullmatch(row.pattern, v) for v in given):

@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import admin, catalog, health, index
 from app.api.context import KEY, Context, context
+from app.api.cors import init_cors
 from app.api.docs import init_docs
 from app.api.errors import init_errors
 from app.api.hooks import init_hooks
@@ -57,6 +58,7 @@ def create_app(
     )
     init_errors(app)
     init_hooks(app)
+    init_cors(app)
     fixed = [health.blueprint, index.blueprint, catalog.blueprint, routed_blueprint()]
     guarded = [admin.blueprint] if context(app).admin_tokens else []
     for blueprint in (*fixed, *guarded, *version_blueprints(services.engine.catalog)):

@@ -92,7 +92,8 @@ def problem_reply(status: int, detail: str, faults: Iterable[Fault] = (), **memb
 def _of_http(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < 400:
         return error  # a redirect, or a reply that was made already
-    detail = _HTTP_DETAILS.get(error.code) or error.description or ""
+    known = _HTTP_DETAILS.get(error.code)
+    detail = known.format(prefix=this_request().prefix) if known else error.description or ""
     if isinstance(error, MethodNotAllowed):
         usable = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
         detail = f"{request.method[:16]} is not for this route; use {' or '.join(usable)}"
@@ -111,6 +112,6 @@ def _detail(error: Exception) -> str:
 
 
 _HTTP_DETAILS = {
-    404: "no such route; GET / lists what there is",
+    404: "no such route; GET {prefix}/ lists what there is",
     413: "the body is larger than this server takes; send fewer rows at once",
 }

@@ -6,11 +6,12 @@ import base64
 import hashlib
 from pathlib import Path
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, make_response, render_template
 
 from app.api.catalog import summary
 from app.api.context import context
 from app.api.json_provider import json_reply
+from app.api.request import this_request
 from app.config import VERSION
 
 blueprint = Blueprint("index", __name__)
@@ -24,18 +25,21 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; frame-ancestors 'no
 
 @blueprint.get("/")
 def index() -> Response:
-    """Links to what there is, and every model."""
+    """Links to what there is, and every model, below the prefix that a proxy or a mount takes away."""
     here = context()
-    links = {"models": "/models", "health": "/health", "ready": "/ready", "version": "/version"}
-    links |= {"metrics": "/metrics"} if here.settings.metrics else {}
-    links |= {"docs": "/docs/", "openapi": "/openapi.json"} if here.settings.docs else {}
+    paths = {"models": "/models", "health": "/health", "ready": "/ready", "version": "/version"}
+    paths |= {"metrics": "/metrics"} if here.settings.metrics else {}
+    paths |= {"docs": "/docs/", "openapi": "/openapi.json"} if here.settings.docs else {}
+    request = this_request()
+    root = request.prefix
+    links = {name: root + path for name, path in paths.items()}
     models = here.engine.catalog.models
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
-        predict = {name: f"/models/{name}/predict" for name in models}
+        predict = {name: f"{root}/models/{name}/predict" for name in models}
         return json_reply({"name": "plumbline", "version": VERSION, "links": links, "predict": predict})
     shown = [summary(model) for model in models.values()]
     page = make_response(
-        render_template("index.html", style=STYLE, links=links, models=shown, version=VERSION)
+        render_template("index.html", style=STYLE, paths=paths, models=shown, version=VERSION, root=root)
     )
     page.headers["Content-Security-Policy"] = POLICY
     return page

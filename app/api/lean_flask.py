@@ -24,6 +24,7 @@ from flask.signals import (
     request_started,
     request_tearing_down,
 )
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import MapAdapter
 
 from app.api.json_provider import OrjsonProvider
@@ -62,6 +63,8 @@ class Matches:
         key = (self._request.method, self._request.path)
         found = known.get(key)
         if found is None:
+            if self._request.path.startswith("//"):
+                raise NotFound  # the map would look for the path behind the slashes
             found = self.adapter.match(**kwargs)
             if len(known) >= KEPT_MATCHES:
                 known.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
+from urllib.parse import quote
 
 from flask import Request, request
 
@@ -12,6 +13,9 @@ from app.serving.messages import Target
 
 #: What the constructor of Flask's own request works out although a prediction does not need it.
 _LATER = frozenset({"scheme", "server", "root_path", "query_string", "headers", "remote_addr"})
+
+#: RFC 3986, section 3.3; what is quoted already stays so.
+_SAFE_IN_PATH = "/%-._~!$&'()*+,;=:@"
 
 
 class PlainRequest(Request):
@@ -33,7 +37,9 @@ class PlainRequest(Request):
         self.environ = environ
         self.shallow = shallow
         self.method = environ.get("REQUEST_METHOD", "GET").upper()
-        self.path = "/" + _path(environ).lstrip("/")
+        path = _path(environ)
+        # As it came: werkzeug would make "/admin" of "//admin", which a rule of a proxy for "/admin" does not see.
+        self.path = path if path[:1] == "/" else f"/{path}"
         if populate_request and not shallow:
             environ["werkzeug.request"] = self
 
@@ -44,6 +50,12 @@ class PlainRequest(Request):
         for later in _LATER:
             vars(self).setdefault(later, getattr(full, later))
         return vars(self)[name]
+
+    @property
+    def prefix(self) -> str:
+        """What a proxy or a mount takes away in front of every path, as links need it: "/ml", or nothing."""
+        text = self.root_path.strip("/")
+        return f"/{quote(text, safe=_SAFE_IN_PATH)}" if text else ""
 
     def close(self) -> None:
         """Close uploaded files, if the request has any."""
