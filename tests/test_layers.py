@@ -68,7 +68,7 @@ MAX_LINES = 300
 
 DEMO_WORDS = re.compile(r"fraud|recommend|demand|stock|iris", re.IGNORECASE)
 # The one setting whose default is a demo model: (file, the whole literal).
-DEMO_WORD_ALLOWED = ("app/config.py", "iris")
+DEMO_WORD_ALLOWED = ("app/config/settings.py", "iris")
 
 
 def module_name(path: Path, root: Path) -> str:
@@ -262,7 +262,7 @@ def test_a_planted_demo_model_is_caught(tmp_path: Path) -> None:
         {
             "models/zoo/__init__.py": "DEMOS = ('iris',)",
             "models/zoo/iris.py": "NAME = 'iris'",
-            "app/config.py": "default_model = 'iris'",
+            "app/config/settings.py": "default_model = 'iris'",
             "app/wiring.py": "from models.zoo import iris\ntitle = 'Fraud score'",
             "tests/test_app.py": "import models.zoo.iris",
             "tests/models/zoo/test_iris.py": "import models.zoo.iris",

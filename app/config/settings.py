@@ -1,31 +1,19 @@
-"""Which settings there are: one table, read from the environment once, checked before anything starts."""
+"""Which settings there are: one table, with the type, default, unit, limits and meaning of each."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvError
-
 VERSION = "0.1.0"
 PREFIX = "PLUMBLINE_"
 
-#: Kubernetes and Docker links put these into the environment of every container beside a service "plumbline".
-INJECTED = re.compile(r"PLUMBLINE_(SERVICE_.*|PORT|PORT_.*|ENV_.*|NAME)")
-
-
 #: As browsers write it (RFC 6454, section 6.2). "null" is every sandboxed page, so it is none.
 _ORIGIN = r"\*|(?!http://.*:80$|https://.*:443$)(?i:[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\]))(:[1-9][0-9]{0,4})?"
-
-
-class ConfigError(Exception):
-    """One or more settings are wrong; the message names each, in one line."""
 
 
 def cpu_quota() -> int:
@@ -251,61 +239,3 @@ def _shown(default: Any) -> str:
 
 
 SETTINGS = _table()
-
-_READERS: dict[str, Callable[[Env, str], Any]] = {
-    "str": lambda env, name: env.str(name),
-    "int": lambda env, name: env.int(name),
-    "float": lambda env, name: env.float(name),
-    "bool": lambda env, name: env.bool(name),
-    "Path": lambda env, name: Path(env.str(name)),
-    "Path | None": lambda env, name: Path(env.str(name)) if env.str(name) else None,
-    "tuple[str, ...]": lambda env, name: tuple(p.strip() for p in env.str(name).split(",") if p.strip()),
-    "Mapping[str, str]": lambda env, name: env.dict(name),
-}
-
-
-def load_settings() -> Settings:
-    """Read the process's environment; raises ConfigError that names every wrong or unknown setting."""
-    env = Env()
-    values: dict[str, Any] = {}
-    wrong = _unknown_names()
-    for row in SETTINGS:
-        if os.environ.get(row.env, "") == "":
-            continue
-        try:
-            values[row.field] = value = _READERS[row.type](env, row.env)
-        except (EnvError, ValueError) as error:
-            wrong.append(
-                f"{row.env}={os.environ[row.env]!r} is no {row.type} ({row.unit or row.help}): {_short(error)}"
-            )
-            continue
-        wrong += _out_of_bounds(row, value)
-    if wrong:
-        raise ConfigError("; ".join(wrong))
-    return Settings(**values)
-
-
-def _unknown_names() -> list[str]:
-    known = [row.env for row in SETTINGS]
-    found = []
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known and not INJECTED.fullmatch(name):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-            found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
-    return found
-
-
-def _out_of_bounds(row: Setting, value: Any) -> list[str]:
-    given = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else [value]
-    if row.one_of and any(v not in row.one_of for v in given):
-        return [f"{row.env}={os.environ[row.env]!r}: use one of {', '.join(row.one_of)}"]
-    if row.pattern and not all(re.fullmatch(row.pattern, v) for v in given):
-        return [f"{row.env}={os.environ[row.env]!r}: use {row.unit}"]
-    if row.type in ("int", "float") and not row.at_least <= value <= row.at_most:
-        limit = f"at most {row.at_most:g}" if value > row.at_most else f"at least {row.at_least:g}"
-        return [f"{row.env}={value}: use {limit} {row.unit}"]
-    return []
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split()).removeprefix("Environment variable ")[:120]
