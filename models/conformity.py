@@ -12,7 +12,12 @@ from models.outputs import Outputs
 from models.signature import Column, Output
 
 #: What JSON has for each dtype of a record's column. Other types would come back as something else.
-_TYPES: dict[str, tuple[type, ...]] = {"float": (float, int), "int": (int,), "bool": (bool,)}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "float": (float, int),
+    "duration": (float, int),
+    "int": (int,),
+    "bool": (bool,),
+}
 
 
 def misfit(output: Output, outputs: Outputs) -> str:

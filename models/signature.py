@@ -7,14 +7,23 @@ concatenated by row without knowing the model.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Real
 from typing import Any, Literal, get_args
 
-Dtype = Literal["float", "int", "bool", "string", "category", "date"]
+from models.moments import date_ns, datetime_ns
+
+Dtype = Literal["float", "int", "bool", "string", "category", "date", "datetime", "duration"]
 OutputKind = Literal["number", "class", "vector", "records"]
 
-NUMERIC: frozenset[str] = frozenset({"float", "int", "bool"})
+#: What fits a float64 matrix.
+NUMERIC: frozenset[str] = frozenset({"float", "int", "bool", "duration"})
+#: What is counted or measured, so that it can have a least and a greatest number.
+MEASURED: frozenset[str] = frozenset({"float", "int", "duration"})
+#: What is text that stands for a moment, so that its bounds are text too.
+MOMENTS: frozenset[str] = frozenset({"date", "datetime"})
 
 #: Integers beyond 2**53 are not exact in JSON (RFC 8259, section 6) nor in float64, so they are not taken.
 MAX_EXACT_INT = 2**53
@@ -26,8 +35,18 @@ class Column:
 
     ``minimum``/``maximum``, ``min_length``/``max_length`` and ``values`` are declared constraints: an input outside
     them is refused. ``observed`` is the range of the training data: an input outside it is drift, not an error.
-    A column without a default is required; ``nullable`` columns take null (NaN or None inside the model).
-    Dates are text in the form YYYY-MM-DD (RFC 3339 full-date).
+    A column without a default is required; ``nullable`` columns take null (NaN or None inside the model). An
+    ``optional`` one may be left out of an object although it has no default, which is the same as null.
+
+    date      text in the form YYYY-MM-DD (RFC 3339 full-date)
+    datetime  text in the form YYYY-MM-DDThh:mm:ss, with up to nine digits after the second. If ``timezone`` names the
+              zone that the model computes in, such as UTC or Europe/Berlin, an offset or Z must follow (RFC 3339
+              date-time); if it is empty, none may
+    duration  a number of seconds
+
+    ``minimum`` and ``maximum`` are numbers; for dates and date-times they are text of the column's own form, compared
+    as moments. ``limit_of`` says where they come from if no person chose them, such as "uint8". ``observed`` is of the
+    same type as they are. Raises ValueError for what contradicts itself.
     """
 
     name: str
@@ -35,12 +54,15 @@ class Column:
     description: str = ""
     default: Any = None
     nullable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    optional: bool = False
+    minimum: Any = None
+    maximum: Any = None
+    limit_of: str = ""
     min_length: int | None = None
     max_length: int | None = None
     values: tuple[Any, ...] | None = None
-    observed: tuple[float, float] | None = None
+    observed: tuple[Any, Any] | None = None
+    timezone: str = ""
     example: Any = None
 
     def __post_init__(self) -> None:
@@ -50,23 +72,51 @@ class Column:
             )
         if self.dtype == "category" and not self.values:
             raise ValueError(f"column {self.name!r}: a category needs its values")
+        if self.timezone and self.dtype != "datetime":
+            raise ValueError(f"column {self.name!r}: only a datetime has a time zone")
+        if self.optional and not self.nullable:
+            raise ValueError(
+                f"column {self.name!r}: what may be left out may be null; declare it nullable too"
+            )
+        for bound in (self.minimum, self.maximum):
+            if bound is not None and not self._can_bound(bound):
+                raise ValueError(f"column {self.name!r}: {bound!r} cannot limit the type {self.dtype}")
 
     @property
     def required(self) -> bool:
         """Whether a request has to give it."""
-        return self.default is None
+        return self.default is None and not self.optional
 
     @property
     def numeric(self) -> bool:
         """Whether the column fits a float64 matrix."""
         return self.dtype in NUMERIC
 
+    @property
+    def seen(self) -> str:
+        """The range of the training data in words, empty where none is known."""
+        if self.observed is None:
+            return ""
+        return " to ".join(end if isinstance(end, str) else f"{end:g}" for end in self.observed)
+
+    def moment(self, text: str) -> int | None:
+        """A date or date-time as nanoseconds since 1970-01-01, or None when the column takes no such text."""
+        return date_ns(text) if self.dtype == "date" else datetime_ns(text, offset=bool(self.timezone))
+
     def natural(self, cell: Any) -> Any:
         """A cell of a row as JSON spells it: in a float64 matrix integers and booleans are floats."""
         if cell is None or cell != cell:
             return None
-        kind = {"int": int, "bool": bool, "float": float}.get(self.dtype)
+        kind = _NATURAL.get(self.dtype)
         return cell if kind is None else kind(cell)
+
+    def _can_bound(self, bound: Any) -> bool:
+        if self.dtype in MOMENTS:
+            return isinstance(bound, str) and self.moment(bound) is not None
+        return self.dtype in MEASURED and isinstance(bound, Real) and not isinstance(bound, bool)
+
+
+_NATURAL: dict[str, type] = {"int": int, "bool": bool, "float": float, "duration": float}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +148,8 @@ class Signature:
 
     ``named`` is False when the model recorded no feature names: its columns are then called x0, x1 .. here, and a
     client's object of any names is taken in the text order of its keys. ``parameters`` are given once a request.
-    ``bare`` replies consist of the prediction alone, without an envelope.
+    ``bare`` replies consist of the prediction alone, without an envelope. ``coerce`` takes text for numbers and
+    booleans where it is written as JSON writes them ("12", "1.5e3", "true"), for clients that have nothing but text.
     """
 
     columns: tuple[Column, ...]
@@ -106,14 +157,14 @@ class Signature:
     parameters: tuple[Column, ...] = ()
     named: bool = True
     bare: bool = False
+    coerce: bool = False
     _index: Mapping[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for group in (self.columns, self.parameters):
-            names = [column.name for column in group]
-            repeated = {name for name in names if names.count(name) > 1}
+            repeated = [name for name, n in Counter(column.name for column in group).items() if n > 1]
             if repeated:
-                raise ValueError(f"names given twice: {', '.join(sorted(repeated))}")
+                raise ValueError(f"names given twice: {', '.join(sorted(repeated)[:20])}")
         if not self.columns:
             raise ValueError("a signature needs at least one column")
         both = {c.name for c in self.columns} & {p.name for p in self.parameters}
@@ -125,6 +176,13 @@ class Signature:
     def numeric(self) -> bool:
         """Whether rows are float64 of shape (n_rows, n_columns); else they are dtype object."""
         return all(column.numeric for column in self.columns)
+
+    @property
+    def one_text(self) -> bool:
+        """Whether a row is one text, which may then stand for the row."""
+        one = self.columns[0]
+        texts = all(isinstance(value, str) for value in one.values or ())
+        return len(self.columns) == 1 and not one.numeric and texts
 
     def index(self, name: str) -> int | None:
         """The position of a column, or None when there is none of that name."""
@@ -146,6 +204,7 @@ class Signature:
             "output": {**_compact(self.output), "columns": [_compact(c) for c in self.output.columns]},
             "named": self.named,
             "bare": self.bare,
+            "coerce": self.coerce,
         }
 
     @classmethod
@@ -160,6 +219,7 @@ class Signature:
             output=Output(**output),
             named=data.get("named", True),
             bare=data.get("bare", False),
+            coerce=data.get("coerce", False),
         )
 
 

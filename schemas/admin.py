@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from models.errors import Fault, InputError
+from schemas.cells import shown
 from schemas.errors import faults_of
-from schemas.matrix import shown
 
 _NUMBER = validate.Range(min=1, max=999_999_999)
 _TEXT = validate.Length(max=500)

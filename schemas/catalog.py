@@ -60,6 +60,7 @@ def signature_metadata(signature: Signature) -> dict[str, Any]:
     return {
         "features": [column_metadata(c) for c in signature.columns],
         "feature_names_recorded": signature.named,
+        "coerce": signature.coerce,
         "parameters": [column_metadata(p) for p in signature.parameters],
         "output": output,
     }
@@ -72,8 +73,11 @@ def column_metadata(column: Column) -> dict[str, Any]:
         "description": column.description or None,
         "default": column.default,
         "nullable": column.nullable or None,
+        "optional": column.optional or None,
+        "timezone": column.timezone or None,
         "minimum": column.minimum,
         "maximum": column.maximum,
+        "limit_of": column.limit_of or None,
         "min_length": column.min_length,
         "max_length": column.max_length,
         "values": None if column.values is None else list(column.values),

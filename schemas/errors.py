@@ -8,7 +8,8 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from models.errors import Fault
-from schemas.matrix import MAX_FAULTS, shown, unknown_name
+from schemas.cells import shown
+from schemas.matrix import MAX_FAULTS, unknown_name
 
 CONTENT_TYPE = "application/problem+json"
 

@@ -6,14 +6,18 @@ Each carries its OpenAPI property in its metadata, so that the document shows wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 from marshmallow import ValidationError, fields
 
 from models.errors import Fault
-from models.signature import Column, Signature
-from schemas.matrix import Rows, check_cell, describe, shown
+from models.moments import LOCAL_PATTERN
+from models.signature import MOMENTS, Column, Signature
+from schemas.cells import NUMBER_PATTERN, Cells, shown, takes_text_for
+from schemas.matrix import Rows
 
 
 class RowField(fields.Field[np.ndarray]):
@@ -22,9 +26,7 @@ class RowField(fields.Field[np.ndarray]):
     def __init__(self, rows: Rows, **kwargs: Any) -> None:
         super().__init__(
             metadata={"oneOf": row_forms(rows.signature)},
-            error_messages=dict.fromkeys(
-                ("required", "null"), "a list of values, or an object of values by name"
-            ),
+            error_messages=dict.fromkeys(("required", "null"), rows.expected_row),
             **kwargs,
         )
         self._rows = rows
@@ -68,14 +70,15 @@ class RowsField(fields.Field[np.ndarray]):
 class ColumnField(fields.Field[Any]):
     """One value of a column or parameter, by the column's own rules: no text for numbers, no 1.9 for an integer."""
 
-    def __init__(self, column: Column, **kwargs: Any) -> None:
+    def __init__(self, column: Column, *, coerce: bool = False, **kwargs: Any) -> None:
         default = {} if column.required else {"load_default": column.default}
+        self._cells = cells = Cells(column, coerce=coerce)
         super().__init__(
             data_key=column.name,
             required=column.required,
             allow_none=column.nullable,
-            metadata=column_property(column),
-            error_messages=dict.fromkeys(("required", "null"), describe(column)),
+            metadata=column_property(column, coerce=coerce),
+            error_messages=dict.fromkeys(("required", "null"), cells.expected),
             **default,
             **kwargs,
         )
@@ -84,26 +87,34 @@ class ColumnField(fields.Field[Any]):
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> Any:
-        fault = check_cell(self.column, value)
+        fault = self._cells.fault(value)
         if fault is not None:
             raise ValidationError([fault])
-        return self.column.natural(value)
+        return self.column.natural(self._cells.read(value))
 
 
-def column_property(column: Column) -> dict[str, Any]:
-    """The OpenAPI 3.0.3 property of a column."""
-    kinds: dict[str, dict[str, Any]] = {
-        "float": {"type": "number"},
-        "int": {"type": "integer"},
-        "bool": {"type": "boolean"},
-        "date": {"type": "string", "format": "date"},
-        "string": {"type": "string"},
-        "category": {},
-    }
+_KINDS: dict[str, dict[str, Any]] = {
+    "float": {"type": "number"},
+    "int": {"type": "integer"},
+    "bool": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "duration": {"type": "number"},
+    "string": {"type": "string"},
+    "category": {},
+}
+
+
+def column_property(column: Column, *, coerce: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.0.3 property of a column; ``coerce`` as in the signature."""
+    kind = _KINDS[column.dtype]
+    if column.dtype == "datetime" and not column.timezone:
+        kind = {"type": "string", "pattern": LOCAL_PATTERN}  # a date-time of RFC 3339 has an offset
+    bounded = column.dtype not in MOMENTS
     found = {
-        **kinds[column.dtype],
-        "minimum": column.minimum,
-        "maximum": column.maximum,
+        **kind,
+        "minimum": column.minimum if bounded else None,
+        "maximum": column.maximum if bounded else None,
         "minLength": column.min_length,
         "maxLength": column.max_length,
         "enum": None if column.values is None else [*column.values, *([None] if column.nullable else [])],
@@ -112,26 +123,40 @@ def column_property(column: Column) -> dict[str, Any]:
         "description": _described(column) or None,
         "example": column.example,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    described = {key: value for key, value in found.items() if value is not None}
+    return _or_text(column, described) if coerce and takes_text_for(column) else described
+
+
+def _or_text(column: Column, described: dict[str, Any]) -> dict[str, Any]:
+    """The same value, or the text of it. What is said about it stands beside both."""
+    names = ("default", "description", "example")
+    beside: dict[str, Any] = {name: described.pop(name) for name in names if name in described}
+    text: dict[str, Any] = {"type": "string", "pattern": NUMBER_PATTERN}
+    if column.values is not None or column.dtype == "bool":
+        text = {"type": "string", "enum": [_json_text(v) for v in column.values or (True, False)]}
+    return {"anyOf": [described, text], **beside}
+
+
+def _json_text(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def row_forms(signature: Signature) -> list[dict[str, Any]]:
-    """The two forms of a row in OpenAPI: a list in the order of the columns, and an object by name."""
+    """The forms of a row in OpenAPI: a list in the order of the columns, an object by name, the text of the only column."""
     names = [c.name for c in signature.columns]
     example = [c.example for c in signature.columns]
     width = len(names)
     order = ", ".join(names) if signature.named else f"{width} values"
-    return [
-        {
-            "type": "array",
-            "items": {},
-            "minItems": width,
-            "maxItems": width,
-            "description": f"In this order: {order}",
-            "example": example,
-        },
-        row_object(signature),
-    ]
+    listed = {
+        "type": "array",
+        "items": {},
+        "minItems": width,
+        "maxItems": width,
+        "description": f"In this order: {order}",
+        "example": example,
+    }
+    text = replace(signature.columns[0], nullable=False, optional=False, default=None)
+    return [listed, row_object(signature), *([column_property(text)] if signature.one_text else [])]
 
 
 def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[str, Any]:
@@ -140,12 +165,12 @@ def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[str
     required = [c.name for c in columns if c.required]
     found: dict[str, Any] = {
         "type": "object",
-        "properties": {c.name: column_property(c) for c in columns},
+        "properties": {c.name: column_property(c, coerce=signature.coerce) for c in columns},
         "example": {c.name: c.example for c in columns},
     }
     if not signature.named:
         # Any names do: the values are taken in the text order of the names.
-        names = {c.name: column_property(c) for c in extra}
+        names = {c.name: column_property(c, coerce=signature.coerce) for c in extra}
         return {
             **found,
             "properties": names,
@@ -156,5 +181,11 @@ def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[str
 
 
 def _described(column: Column) -> str:
-    seen = f"Seen in training: {column.observed[0]:g} to {column.observed[1]:g}." if column.observed else ""
-    return " ".join(part for part in (column.description, seen) if part)
+    parts = [column.description]
+    if column.dtype == "duration":
+        parts.append("In seconds.")
+    if column.dtype in MOMENTS and (column.minimum, column.maximum) != (None, None):
+        parts.append(f"From {column.minimum or '..'} to {column.maximum or '..'}.")
+    if column.observed:
+        parts.append(f"Seen in training: {column.seen}.")
+    return " ".join(part for part in parts if part)

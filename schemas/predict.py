@@ -16,9 +16,10 @@ from marshmallow import Schema, ValidationError, fields
 from models.errors import Fault, InputError
 from models.outputs import Outputs
 from models.signature import Signature
+from schemas.cells import shown
 from schemas.errors import faults_of
 from schemas.fields import ColumnField, RowField, RowsField, row_object
-from schemas.matrix import UNKNOWN_NAME, Rows, shown, unknown_name
+from schemas.matrix import UNKNOWN_NAME, Rows, unknown_name
 
 
 class PredictSchemas:
@@ -28,6 +29,7 @@ class PredictSchemas:
         self.signature = signature
         self._rows = rows = Rows(signature)
         self._max_rows = max_rows
+        self._bare_names = [c.name for c in (*signature.columns, *signature.parameters)]
         parameters = self._parameters()
         self.single = Schema.from_dict({"features": RowField(rows, required=True), **parameters})()
         self.batch = Schema.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
@@ -84,6 +86,8 @@ class PredictSchemas:
         inputs = body.get("inputs")
         if isinstance(inputs, list) and inputs:
             row = inputs[0]
+        if isinstance(row, str) and self.signature.one_text:
+            row = [row]
         value = row.get(column) if isinstance(row, dict) else None
         place = self.signature.index(column)
         if isinstance(row, list) and place is not None and place < len(row):
@@ -116,8 +120,7 @@ class PredictSchemas:
         """A fault of the envelope in the bare form, where columns and parameters stand side by side."""
         loc = fault.loc[1:] if fault.loc[:1] in (("features",), ("parameters",)) else fault.loc
         if fault.msg == UNKNOWN_NAME and len(loc) == 1:
-            columns = (*self.signature.columns, *self.signature.parameters)
-            return unknown_name(str(loc[0]), [c.name for c in columns])
+            return unknown_name(str(loc[0]), self._bare_names)
         return replace(fault, loc=loc)
 
     def single_forms(self) -> list[dict[str, Any]]:
@@ -129,7 +132,10 @@ class PredictSchemas:
         if not columns:
             return {}
         # marshmallow splits attribute names at dots, so the real name is the data key only.
-        schema = Schema.from_dict({f"parameter_{i}": ColumnField(c) for i, c in enumerate(columns)})
+        coerce = self.signature.coerce
+        schema = Schema.from_dict(
+            {f"parameter_{i}": ColumnField(c, coerce=coerce) for i, c in enumerate(columns)}
+        )
         said: dict[str, Any] = dict.fromkeys(
             ("required", "null"), f"an object with {', '.join(c.name for c in columns)}"
         )

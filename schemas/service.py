@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from marshmallow import EXCLUDE, Schema, fields
+
+from models.signature import Dtype
 
 STATES = ["lazy", "loading", "ready", "failed"]
 
@@ -24,6 +26,12 @@ def _reason() -> fields.String:
 def _names(description: str, example: dict[str, str]) -> fields.Dict:
     metadata = {"description": description, "example": example}
     return fields.Dict(keys=fields.String(), values=fields.String(), required=True, metadata=metadata)
+
+
+def _bound(description: str) -> fields.Raw:
+    return fields.Raw(
+        metadata={"description": description, "anyOf": [{"type": "number"}, {"type": "string"}]}
+    )
 
 
 class Reply(Schema):
@@ -165,18 +173,24 @@ class ColumnSchema(Reply):
     """A feature, a parameter or a column of a record."""
 
     name = _text("The name in requests and replies")
-    dtype = _text("The type", enum=["float", "int", "bool", "string", "category", "date"])
+    dtype = _text("The type; a `duration` is a number of seconds", enum=list(get_args(Dtype)))
     required = fields.Boolean(required=True)
     description = _text("What it is", required=False)
     default = fields.Raw()
     nullable = fields.Boolean()
-    minimum = fields.Float(metadata={"description": "Declared: an input outside is refused"})
-    maximum = fields.Float(metadata={"description": "Declared: an input outside is refused"})
+    optional = fields.Boolean(
+        metadata={"description": "May be left out of an object, which is the same as null"}
+    )
+    timezone = _text("The zone that the model computes in: date-times must have an offset", required=False)
+    minimum = _bound("Declared: an input outside is refused. Text for dates")
+    maximum = _bound("Declared: an input outside is refused. Text for dates")
+    limit_of = _text("What sets the limits, if no person chose them, such as uint8", required=False)
     min_length = fields.Integer()
     max_length = fields.Integer()
     values = fields.List(fields.Raw(), metadata={"description": "Declared: any other is refused"})
     observed = fields.List(
-        fields.Float(), metadata={"description": "Range of the training data: an input outside it is taken"}
+        _bound("Text for dates"),
+        metadata={"description": "Range of the training data: an input outside it is taken"},
     )
     example = fields.Raw()
 
@@ -201,6 +215,10 @@ class VersionDetailSchema(VersionSummarySchema):
     feature_names_recorded = fields.Boolean(
         required=True,
         metadata={"description": "If not, an object of any names is taken in the text order of its keys"},
+    )
+    coerce = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether text is taken for numbers and booleans where it writes them"},
     )
     parameters = fields.List(fields.Nested(ColumnSchema), required=True)
     output = fields.Nested(OutputSchema, required=True)

@@ -7,7 +7,7 @@ import re
 from app.serving.catalog import CatalogModel
 from models.manifest import Manifest
 from models.signature import Column
-from schemas.matrix import describe
+from schemas.cells import describe
 
 #: A wider table helps nobody; the metadata of the version lists every feature.
 MAX_LISTED = 60
@@ -50,7 +50,7 @@ def _table(heading: str, columns: tuple[Column, ...]) -> str:
     table = {
         heading: [f"**{plain(c.name)}**" for c in listed],
         "Takes": [plain(describe(c)) for c in listed],
-        "Seen in training": ["{:g} to {:g}".format(*c.observed) if c.observed else "" for c in listed],
+        "Seen in training": [c.seen for c in listed],
         "Default": ["" if c.default is None else plain(str(c.default)) for c in listed],
         "What it is": [plain(c.description) for c in listed],
     }

@@ -14,9 +14,10 @@ import click
 import numpy as np
 
 from models.errors import Fault, InputError
-from models.signature import Column, Signature
+from models.signature import MEASURED, Column, Signature
+from schemas.cells import shown
 from schemas.json_body import MalformedBody, parse
-from schemas.matrix import Rows, shown, unknown_name
+from schemas.matrix import Rows, unknown_name
 from schemas.predict import PredictSchemas
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ def _rows_of_table(
 
 def _cell(value: Any, column: Column) -> Any:
     """Missing is None; one word among numbers makes text of its whole column, which the numbers did not deserve."""
-    if isinstance(value, str) and column.dtype in ("float", "int"):
+    if isinstance(value, str) and column.dtype in MEASURED:
         try:
             return float(value)
         except ValueError:

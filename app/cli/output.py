@@ -25,7 +25,7 @@ from models.outputs import Outputs
 from models.signature import Column, Output, Signature
 from models.store import Store
 from models.stored import StoredVersion
-from schemas.matrix import describe
+from schemas.cells import describe
 
 #: Wide enough that nothing is wrapped or cut where no terminal says how much room there is.
 PIPE_WIDTH = 100_000
@@ -220,7 +220,7 @@ def _print_columns(columns: Sequence[Column], title: str) -> None:
             column.name,
             describe(column),
             column.default,
-            " to ".join(cell(float(end)) for end in column.observed or ()),
+            column.seen,
             column.example,
             column.description,
         )

@@ -17,11 +17,14 @@ FULL = Signature(
         Column("note", "string", min_length=1, max_length=10),
         Column("channel", "category", values=("web", "shop")),
         Column("grade", "int", values=(1, 2, 3)),
-        Column("day", "date"),
+        Column("day", "date", minimum="1677-09-22", maximum="2262-04-11", limit_of="datetime64[ns]"),
+        Column("at", "datetime", timezone="UTC", observed=("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")),
+        Column("took", "duration", minimum=0, nullable=True, optional=True),
     ),
     parameters=(Column("k", "int", default=10, minimum=1, maximum=50),),
     output=Output("records", columns=(Column("item", "string"), Column("score")), version_column="made_by"),
     bare=True,
+    coerce=True,
 )
 
 
@@ -71,6 +74,29 @@ def test_unknown_types_and_outputs_are_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        ({"dtype": "date", "minimum": 5}, "5 cannot limit the type date"),
+        ({"dtype": "date", "maximum": "2026-02-30"}, "cannot limit the type date"),
+        ({"dtype": "datetime", "minimum": "2026-01-01"}, "cannot limit the type datetime"),
+        ({"dtype": "datetime", "minimum": "2026-01-01T00:00:00Z"}, "cannot limit the type datetime"),
+        (
+            {"dtype": "datetime", "minimum": "2026-01-01T00:00:00", "timezone": "UTC"},
+            "cannot limit the type datetime",
+        ),
+        ({"dtype": "int", "minimum": "5"}, "'5' cannot limit the type int"),
+        ({"dtype": "float", "maximum": True}, "True cannot limit the type float"),
+        ({"dtype": "string", "minimum": 1}, "1 cannot limit the type string"),
+        ({"dtype": "date", "timezone": "UTC"}, "only a datetime has a time zone"),
+        ({"optional": True}, "declare it nullable too"),
+    ],
+)
+def test_a_column_that_contradicts_itself_is_refused(declared: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=f"column 'a': .*{why}"):
+        Column("a", **declared)
+
+
+@pytest.mark.parametrize(
     "data",
     [
         {},
@@ -96,8 +122,8 @@ def test_columns_are_found_by_name() -> None:
     assert FULL.index("missing") is None
 
 
-def test_a_value_with_a_default_is_not_required() -> None:
-    assert [c.name for c in (*FULL.columns, *FULL.parameters) if not c.required] == ["gift", "k"]
+def test_a_value_with_a_default_and_an_optional_one_are_not_required() -> None:
+    assert [c.name for c in (*FULL.columns, *FULL.parameters) if not c.required] == ["gift", "took", "k"]
 
 
 def test_examples_read_as_a_client_would_write_them() -> None:
@@ -119,6 +145,6 @@ def test_the_example_of_a_category_of_numbers_is_one_of_its_values() -> None:
 
 
 def test_the_example_of_a_parameter_is_what_was_given_or_its_default() -> None:
-    rows = [1.0, 2, False, "x", "web", 1, "2024-01-31"]
+    rows = [1.0, 2, False, "x", "web", 1, "2024-01-31", "2024-01-31T10:00:00Z", 1.5]
     assert FULL.with_examples(rows, {}).parameters[0].example == 10
     assert FULL.with_examples(rows, {"k": 3}).parameters[0].example == 3

@@ -54,6 +54,7 @@ def test_everything_recorded_about_a_version_is_shown() -> None:
             {"name": "c", "dtype": "category", "required": False, "default": "x", "values": ["x", "y"]},
         ],
         "feature_names_recorded": True,
+        "coerce": False,
         "parameters": [
             {"name": "k", "dtype": "int", "required": False, "default": 10, "minimum": 1, "maximum": 50}
         ],
@@ -88,13 +89,44 @@ def test_each_kind_of_output_shows_what_it_has() -> None:
 
 
 def test_values_that_are_false_or_zero_are_shown() -> None:
-    shown = column_metadata(Column("b", "bool", default=False, minimum=0, min_length=0, example=False))
+    shown = column_metadata(Column("n", "int", default=0, minimum=0, min_length=0, example=0))
     assert shown == {
+        "name": "n",
+        "dtype": "int",
+        "required": False,
+        "default": 0,
+        "minimum": 0,
+        "min_length": 0,
+        "example": 0,
+    }
+    assert column_metadata(Column("b", "bool", default=False, example=False)) == {
         "name": "b",
         "dtype": "bool",
         "required": False,
         "default": False,
-        "minimum": 0,
-        "min_length": 0,
         "example": False,
+    }
+
+
+def test_what_a_publisher_said_about_a_moment_is_shown() -> None:
+    column = Column(
+        "at",
+        "datetime",
+        nullable=True,
+        optional=True,
+        timezone="UTC",
+        maximum="2262-04-11T23:47:16.854775807Z",
+        limit_of="datetime64[ns]",
+        observed=("2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"),
+    )
+    assert column_metadata(column) == {
+        "name": "at",
+        "dtype": "datetime",
+        "required": False,
+        "nullable": True,
+        "optional": True,
+        "timezone": "UTC",
+        "maximum": "2262-04-11T23:47:16.854775807Z",
+        "limit_of": "datetime64[ns]",
+        "observed": ["2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"],
     }

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,18 @@ CELLS = st.one_of(
     st.sampled_from(
         [True, False, None, "", "1", "x", "yes", "2026-01-31", "2026-02-30", "longer", [], {}, [1]]
     ),
+    st.sampled_from(
+        [
+            "1999-12-31",
+            "9999-12-31",
+            "2026-01-31T10:00:00",
+            "2026-01-31 09:59:59.999999999",
+            "2026-02-30T10:00:00Z",
+            "2026-01-31T10:00:00.5Z",
+            "2026-01-31T11:00:00+01:30",
+            "2026-01-31T24:00:00Z",
+        ]
+    ),
     st.integers(-5, 5),
     st.floats(-3, 3, width=32),
 )
@@ -52,7 +65,14 @@ def columns(draw: st.DrawFn, name: str, dtypes: tuple[str, ...]) -> Column:
     """A column of any type and any constraints that go with it."""
     dtype: Any = draw(st.sampled_from(dtypes))
     given: dict[str, Any] = {"nullable": draw(st.booleans())}
-    if dtype in ("float", "int"):
+    if dtype == "date":
+        given["minimum"] = draw(st.sampled_from([None, "2000-01-01"]))
+        given["maximum"] = draw(st.sampled_from([None, "2262-04-11"]))
+    elif dtype == "datetime":
+        given["timezone"] = draw(st.sampled_from(["", "Europe/Berlin"]))
+        bounds = [None, "2026-01-31T10:00:00" + ("+00:00" if given["timezone"] else "")]
+        given |= {"minimum": draw(st.sampled_from(bounds)), "maximum": draw(st.sampled_from(bounds))}
+    elif dtype in ("float", "int", "duration"):
         given |= {"minimum": draw(LIMITS), "maximum": draw(LIMITS)}
         if draw(st.integers(0, 4)) == 0:
             given = {"values": (0, 1, 2.5), "nullable": given["nullable"]}
@@ -70,7 +90,8 @@ def columns(draw: st.DrawFn, name: str, dtypes: tuple[str, ...]) -> Column:
 def cases(draw: st.DrawFn) -> tuple[Signature, list[list[Any]]]:
     """A signature and rows of cells that mostly fit it in length, and often in type."""
     numeric = draw(st.booleans())
-    dtypes = ("float", "int") if numeric else ("float", "int", "bool", "string", "category", "date")
+    texts = ("bool", "string", "category", "date", "datetime")
+    dtypes = ("float", "int", "duration") if numeric else ("float", "int", "duration", *texts)
     described = signature(*(draw(columns(f"c{j}", dtypes)) for j in range(draw(st.integers(1, 3)))))
     good = [_fitting(column) for column in described.columns]
     cell = st.one_of(st.none(), CELLS)
@@ -83,6 +104,7 @@ def cases(draw: st.DrawFn) -> tuple[Signature, list[list[Any]]]:
 
 def _fitting(column: Column) -> Any:
     candidates = [1, 0.5, 0, -1, True, "x", "2026-01-31", None, 2.5, 2**54]
+    candidates += ["2026-01-31T10:00:00", "2026-01-31T10:00:00Z"]
     return next((value for value in candidates if allowed(column, value)), 0)
 
 
@@ -104,16 +126,34 @@ def allowed(column: Column, value: Any) -> bool:
             isinstance(value, str)
             and bool(re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value))
             and _exists(value)
+            and (column.minimum or value) <= value <= (column.maximum or value)
         )
+    if column.dtype == "datetime":
+        return isinstance(value, str) and _is_datetime(column, value)
     if isinstance(value, (bool, str)):
         return False
     if column.dtype == "int" and (float(value) != math.floor(value) or abs(value) > 2**53 - 1):
         return False
-    if abs(value) > 3.4e38:
+    if abs(value) > 3.4028234663852886e38:
         return False
     low = -math.inf if column.minimum is None else column.minimum
     high = math.inf if column.maximum is None else column.maximum
     return low <= float(value) <= high
+
+
+def _is_datetime(column: Column, value: str) -> bool:
+    """Judged by pandas, which knows nanoseconds."""
+    form = "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?"
+    if not re.fullmatch(form + ("(Z|[+-][0-9]{2}:[0-9]{2})" if column.timezone else ""), value):
+        return False
+    try:
+        moment = pd.Timestamp(value)
+    except ValueError:
+        return False
+    lowest, highest = (
+        moment if bound is None else pd.Timestamp(bound) for bound in (column.minimum, column.maximum)
+    )
+    return bool(lowest <= moment <= highest)
 
 
 def _exists(day: str) -> bool:
