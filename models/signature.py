@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 from typing import Any, Literal, get_args
 
@@ -226,8 +226,8 @@ class Signature:
 def _compact(value: Column | Output) -> dict[str, Any]:
     """The fields that differ from their defaults, and the name and type always."""
     always = {"name", "dtype", "kind"}
-    data = asdict(value)
-    return {f.name: data[f.name] for f in fields(value) if f.name in always or data[f.name] != f.default}
+    said = ((f, getattr(value, f.name)) for f in fields(value))
+    return {f.name: given for f, given in said if f.name in always or given != f.default}
 
 
 def _column(data: Mapping[str, Any]) -> Column:
