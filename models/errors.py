@@ -144,7 +144,18 @@ class ArtifactUnsigned(LoadError):
 
 
 class CodeMissing(LoadError):
-    """A pickled object refers to a module or class that cannot be found."""
+    """The model needs a module, or a class or function of one, that cannot be found.
+
+    ``module`` : the one that is missing, which may be another than the one that was asked for. ``path`` : where the
+    publisher has it, if that is known.
+    """
+
+    def __init__(self, what: str, module: str, foreign: str = "", path: str = "") -> None:
+        self.what, self.module, self.path = what, module, path
+        code = path or "PATH of the file or package that defines it"
+        super().__init__(
+            f"the model needs {what}, which cannot be imported here; publish it with --code {code}", foreign
+        )
 
 
 class LibraryMismatch(LoadError):

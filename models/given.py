@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import PublishError
+from models.user_code import collect
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenModel:
-    """``data`` : the pickle that is kept. ``loaded`` : what it holds, loaded from these bytes. ``since`` : when the object
-    was given, or the file changed. ``pickled_with`` : libraries of other versions than here that wrote it."""
+    """``data`` : the pickle that is kept, ``code`` : the files of the version's own code, ``loaded`` : what the pickle holds,
+    loaded from these bytes. ``since`` : when the object was given, or the file changed. ``visited`` : the packages that the
+    pickle names. ``pickled_with`` : libraries of other versions than here that wrote it."""
 
     data: bytes
+    code: Mapping[str, bytes]
     loaded: Any
     since: datetime
+    visited: frozenset[str] = frozenset()
     pickled_with: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_model(
-    model: Any, code_files: Mapping[str, bytes], accept_version_mismatch: bool = False
-) -> GivenModel:
-    """Pickle an object, or read the file that a Path names, and load it back with the version's own code.
+def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool = False) -> GivenModel:
+    """Pickle an object, or read the file that a Path names, and load it back with the code at ``code_path``.
 
     Raises PublishError when there is nothing to keep, LoadError when it cannot be loaded.
     """
@@ -38,7 +40,8 @@ def read_model(
         data, since = _content(model), datetime.fromtimestamp(model.stat().st_mtime, UTC)
     else:
         data, since = _pickled(model), datetime.now(UTC)
-    return GivenModel(data, unpickle(data, dict(code_files)), since)
+    code, visited = collect(code_path) if code_path else {}, set[str]()
+    return GivenModel(data, code, unpickle(data, code, visited.add), since, frozenset(visited))
 
 
 def _content(file: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from models.compare import ABSOLUTE_TOLERANCE
 from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged, LibraryMismatch, LoadError, PlumblineError
 from models.golden import GoldenRows
@@ -85,3 +86,30 @@ def open_original(artifact: Artifact, model: Any = None) -> Runtime:
     if changed:
         log.warning("%s; its golden rows still give the recorded answers", what)
     return runtime
+
+
+def replay(artifact: Artifact) -> None:
+    """Load the version as a server does and ask its golden rows, of the original too where a compiled form serves: it is
+    what is fallen back to.
+
+    Raises LoadError or PredictError unless both give the recorded answers.
+    """
+    replay_original(artifact)
+    replay_compiled(artifact)
+
+
+def replay_original(artifact: Artifact) -> None:
+    """As ``replay``, of the original alone."""
+    _check(GoldenRows.of(artifact).holds(open_original(artifact)))
+
+
+def replay_compiled(artifact: Artifact) -> None:
+    """As ``replay``, of the compiled form alone, if there is one."""
+    if artifact.manifest.compiled.get("form", ORIGINAL) != ORIGINAL:
+        tolerance = max(float(artifact.manifest.compiled.get("tolerance", 0.0)), ABSOLUTE_TOLERANCE)
+        _check(GoldenRows.of(artifact).holds(open_runtime(artifact), tolerance))
+
+
+def _check(holds: bool) -> None:
+    if not holds:
+        raise LoadError("its golden rows do not give the recorded answers")

@@ -29,7 +29,6 @@ from models.runtimes.base import Runtime
 from models.runtimes.estimator_parts import prepare_for_serving
 from models.signature import Output, Signature
 from models.timing import measured_ms
-from models.user_code import collect
 
 REFERENCE = "reference.json"
 CHECKED_ROWS = 64
@@ -66,10 +65,8 @@ def draft_version(
     """
     from models.runtimes.pickled import ARTIFACT  # joblib: needed here, not by `flask models list`
 
-    on_step("reading the model")
-    code = collect(said.code) if said.code else {}
-    given = read_model(model, code, said.accept_version_mismatch)
-    files, loaded = {ARTIFACT: given.data, **code}, given.loaded
+    given = read_model(model, said.code, said.accept_version_mismatch)
+    files, loaded = {ARTIFACT: given.data, **given.code}, given.loaded
     base = Manifest(
         name=name,
         version=0,

@@ -154,7 +154,8 @@ class Store:
         X_sample : DataFrame or array of shape (n_rows, n_columns); y_sample : its outcomes, of shape (n_rows,).
         Raises PublishError, LoadError, InvalidName or StoreUnavailable; the store is then as it was.
         """
-        from models.publication import Description, draft_version
+        from models.publication import Description
+        from models.publishing import proved_draft
 
         check_model_name(name)
         check_tags(tags)
@@ -169,7 +170,7 @@ class Store:
             accept_version_mismatch=accept_version_mismatch,
             compile=compile,
         )
-        draft = draft_version(name, estimator, X_sample, y_sample, said, on_step)
+        draft = proved_draft(name, estimator, X_sample, y_sample, said, on_step)
         on_step("writing it to the store")
         return self.add(draft.manifest, draft.files, tags=tags)
 

@@ -13,6 +13,7 @@ import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,9 @@ from models.manifest import FileRecord
 
 PREFIX = "code/"
 MAX_BYTES = 16 * 2**20
+
+#: The file of a version's code that is being run for the first time, which is when it is imported.
+RUNNING: ContextVar[str] = ContextVar("RUNNING", default="")
 
 
 def collect(path: Path) -> dict[str, bytes]:
@@ -116,7 +120,11 @@ class UserCode(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         file = self._file(spec.name)
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": self._import}
         if file:
-            exec(compile(self.files[file], f"<{file}>", "exec", dont_inherit=True), module.__dict__)
+            token = RUNNING.set(file)
+            try:
+                exec(compile(self.files[file], f"<{file}>", "exec", dont_inherit=True), module.__dict__)
+            finally:
+                RUNNING.reset(token)
 
     def _import(
         self,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 
 from models.draft import Draft
@@ -68,22 +69,14 @@ def remember(X: Any) -> Any:
     return X
 
 
-_functions: list[Callable[..., Any]] = []
-
-
-def _function(place: int) -> Callable[..., Any]:
-    return _functions[place]
-
-
 class Local:
-    """A function that can be pickled although it is a lambda: inside this process it is found by its place."""
+    """A function that can be pickled although it is a lambda, and loaded by every process of this checkout."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.place = len(_functions)
-        _functions.append(function)
+        self.function = function
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _function, (self.place,)
+        return cloudpickle.loads, (cloudpickle.dumps(self.function),)
 
 
 class Canary:

@@ -10,7 +10,7 @@ from typing import Any
 from joblib.numpy_pickle import NumpyUnpickler
 from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
 
-from models.errors import CodeMissing, LoadError
+from models.errors import CodeMissing, LoadError, PlumblineError
 from models.manifest import Artifact
 from models.user_code import UserCode
 
@@ -34,11 +34,8 @@ class _Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
                 found = getattr(found, part)
             return found
         except (ImportError, AttributeError) as error:
-            raise CodeMissing(
-                f"the model needs {name!r} of module {module!r}, which cannot be imported here; "
-                f"publish it with --code PATH of the file or package that defines it",
-                str(error),
-            ) from error
+            lacking = error.name if isinstance(error, ModuleNotFoundError) and error.name else module
+            raise CodeMissing(f"{name!r} of module {module!r}", lacking, str(error)) from error
 
     def _module(self, module: str, name: str) -> Any:
         if module == "__main__":
@@ -64,7 +61,7 @@ def unpickle(data: bytes, code_files: dict[str, bytes], visit: Visit = lambda pa
             unpickler = _Unpickler("", file, ensure_native_byte_order=True)
             unpickler.code, unpickler.visit = code, visit
             return unpickler.load()
-    except LoadError:
+    except PlumblineError:
         raise
     except (Exception, SystemExit) as error:  # a pickle runs any code, so anything can come out of it
         raise LoadError(f"the artifact cannot be unpickled: {type(error).__name__}", str(error)) from error

@@ -1,0 +1,37 @@
+"""From a model and a sample to a version that can be added to a store: described, and proved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from models.draft import Draft
+from models.errors import PublishError
+from models.given import read_model
+from models.proving import INTERPRETER, prove
+from models.publication import Description, draft_version
+from models.user_code import RUNNING
+
+
+def proved_draft(
+    name: str,
+    model: Any,
+    X_sample: Any,
+    y_sample: Any,
+    said: Description,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Draft:
+    """As ``draft_version``, and then loaded where only what a server has is found.
+
+    Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.
+    """
+    if file := RUNNING.get():
+        raise PublishError(
+            f'{file} publishes when it is imported as the code of a version; put that below if __name__ == "__main__":'
+        )
+    INTERPRETER.start()  # it imports its libraries meanwhile
+    on_step("reading the model")
+    given = read_model(model, said.code, said.accept_version_mismatch)
+    draft = draft_version(name, given, X_sample, y_sample, said, on_step)
+    on_step("proving that a server can load it")
+    return prove(draft, given.visited, said.code)
