@@ -6,11 +6,12 @@ import signal as _signal
 import sys as _sys
 from pathlib import Path as _Path
 
-# Before NumPy is imported anywhere: native thread pools read this once, and a worker has one core.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    _os.environ.setdefault(_name, "1")
-
 _sys.path.insert(0, str(_Path(__file__).parent))
+
+from models.threads import ONE_THREAD as _ONE_THREAD
+
+for _name, _value in _ONE_THREAD.items():
+    _os.environ.setdefault(_name, _value)
 
 from app import config as _config  # noqa: E402
 from app import credentials as _credentials  # noqa: E402

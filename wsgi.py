@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-# One core a worker: native thread pools read this when NumPy is first imported.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+from models.threads import ONE_THREAD
+
+for _name, _value in ONE_THREAD.items():
+    os.environ.setdefault(_name, _value)
 
 from flask import Flask  # noqa: E402
 

@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
+from models.threads import ONE_THREAD
+
 PROJECT = Path(__file__).resolve().parents[1]
 #: It ends when nobody asked for so long; the next one starts another.
 IDLE_SECONDS = 60.0
@@ -27,8 +29,6 @@ IDLE_SECONDS = 60.0
 POLL_MS = 10
 #: What must not reach it: where else modules are found, and a secret that no model needs.
 NOT_INHERITED = ("PYTHONPATH", "PYTHONSAFEPATH", "PLUMBLINE_ADMIN_TOKEN")
-#: As in a server; and a process with threads cannot be forked.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class ForkServer:

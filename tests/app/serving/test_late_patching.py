@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from models.threads import ONE_THREAD
+
 ROOT = Path(__file__).parents[3]
 
 #: Module -> for what its lock, made before the patch, is held.
@@ -55,11 +57,10 @@ print(json.dumps({"threads": threads, "held": sorted(held)}))
 
 def test_importing_scikit_learn_before_the_patch_leaves_nothing_that_waits() -> None:
     """No warning of gevent's (they are errors here), no thread, and no lock but those that were looked at."""
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCAN],
         cwd=ROOT,
-        env={**os.environ, **one},
+        env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
         timeout=120,

@@ -21,6 +21,7 @@ from app.serving.loader import LoadingRule
 from app.serving.shared import Shared
 from models.errors import LoadError
 from models.store import Store
+from models.threads import ONE_THREAD
 from tests.harmful import exiting, linear_draft
 from tests.toys import summing_draft
 
@@ -121,12 +122,11 @@ SCENARIOS = (
 
 @pytest.mark.parametrize("scenario", [scenario.__name__ for scenario in SCENARIOS])
 def test_a_parent(scenario: str, tmp_path: Path) -> None:
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     code = f"from pathlib import Path; from tests.app.serving.test_shared import *; {scenario}(Path({str(tmp_path)!r}))"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=ROOT,
-        env={**os.environ, **one},
+        env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
         timeout=120,

@@ -16,6 +16,7 @@ from app.serving.trial import Verdict, try_out, why_not
 from models.golden import GOLDEN
 from models.publication import Draft
 from models.store import Store
+from models.threads import ONE_THREAD
 from tests.conftest import wait_until
 from tests.harmful import exiting, hanging, linear_draft, telling, threaded
 from tests.toys import remember, with_files
@@ -26,8 +27,8 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """As gunicorn.conf.py sets them."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
 
 
 def filled(path: Path, *drafts: Draft) -> tuple[Store, list[Target]]:
