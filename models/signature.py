@@ -18,6 +18,8 @@ from models.moments import date_ns, datetime_ns
 Dtype = Literal["float", "int", "bool", "string", "category", "date", "datetime", "duration"]
 OutputKind = Literal["number", "class", "vector", "records"]
 
+_DTYPES = get_args(Dtype)
+
 #: What fits a float64 matrix.
 NUMERIC: frozenset[str] = frozenset({"float", "int", "bool", "duration"})
 #: What is counted or measured, so that it can have a least and a greatest number.
@@ -66,10 +68,8 @@ class Column:
     example: Any = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in get_args(Dtype):
-            raise ValueError(
-                f"column {self.name!r}: unknown dtype {self.dtype!r}; use one of {get_args(Dtype)}"
-            )
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"column {self.name!r}: unknown dtype {self.dtype!r}; use one of {_DTYPES}")
         if self.dtype == "category" and not self.values:
             raise ValueError(f"column {self.name!r}: a category needs its values")
         if self.timezone and self.dtype != "datetime":

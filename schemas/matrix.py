@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Sequence
 from itertools import islice, starmap
-from math import hypot
+from math import hypot, nan
 from operator import ge, le
 from struct import Struct
 from typing import Any
@@ -40,8 +40,11 @@ class Rows:
         self.expected_row = "a list of values, or an object of values by name" + (
             ", or the text itself" if signature.one_text else ""
         )
-        plain = all(c.dtype in MEASURED and c.values is None and not c.nullable for c in self.columns)
+        plain = all(c.dtype in MEASURED and c.values is None for c in self.columns)
         self._plain = plain
+        nullable = np.array([c.nullable for c in self.columns])
+        self._nullable = nullable if nullable.any() else None
+        self._kinds = _NUMBERS if self._nullable is None else _NUMBERS | {type(None)}
         self._lows = [float(c.low) for c in self.cells if plain]
         self._highs = [float(c.high) for c in self.cells if plain]
         self._low, self._high = np.array(self._lows), np.array(self._highs)
@@ -58,7 +61,7 @@ class Rows:
         if not (self._plain and type(row) is list and len(row) == len(self.columns)):
             return None
         try:
-            return self._numbers((row,), numbers)
+            return self._one(row) if numbers else self._numbers((row,), numbers)
         except (TypeError, OverflowError):  # numbers in a list of their own, or too large for any float
             return None
 
@@ -105,25 +108,36 @@ class Rows:
 
     def _numbers(self, rows: Sequence[list[Any]], numbers: bool) -> np.ndarray | None:
         """float64 of shape (n_rows, n_columns), or None when any cell needs a closer look."""
-        if not (numbers or all(_NUMBERS.issuperset(map(type, row)) for row in rows)):
+        missing = False
+        if not numbers:
+            if not all(self._kinds.issuperset(map(type, row)) for row in rows):
+                return None
+            missing = self._nullable is not None and any(None in row for row in rows)
+            if missing:
+                rows = [[nan if cell is None else cell for cell in row] for row in rows]
+        if len(rows) == 1 and not missing:
+            return self._one(rows[0])
+        packed = bytearray(b"".join(starmap(self._row.pack, rows)))
+        matrix = np.frombuffer(packed).reshape(len(rows), len(self.columns))
+        if not (matrix.max() <= self._radius and matrix.min() >= -self._radius):
+            inside = (matrix >= self._low) & (matrix <= self._high)
+            if not (inside | (np.isnan(matrix) & self._nullable) if missing else inside).all():
+                return None
+        if self._has_ints:
+            integers = matrix[:, self._ints]
+            whole = integers == np.floor(integers)
+            if not (whole | np.isnan(integers) if missing else whole).all():
+                return None
+        return matrix
+
+    def _one(self, cells: list[Any]) -> np.ndarray | None:
+        """The same for one row of numbers: NumPy's conversion takes several times as long, and so do its comparisons."""
+        if not hypot(*cells) <= self._radius and not (
+            all(map(le, self._lows, cells)) and all(map(ge, self._highs, cells))
+        ):
             return None
-        # NumPy's own conversion takes several times as long, and so do its comparisons for one row.
-        if len(rows) == 1:
-            cells = rows[0]
-            if not hypot(*cells) <= self._radius and not (
-                all(map(le, self._lows, cells)) and all(map(ge, self._highs, cells))
-            ):
-                return None
-            matrix = np.empty((1, len(cells)))
-            self._row.pack_into(matrix.data, 0, *cells)
-        else:
-            packed = bytearray(b"".join(starmap(self._row.pack, rows)))
-            matrix = np.frombuffer(packed).reshape(len(rows), len(self.columns))
-            if (
-                not (matrix.max() <= self._radius and matrix.min() >= -self._radius)
-                and not ((matrix >= self._low) & (matrix <= self._high)).all()
-            ):
-                return None
+        matrix = np.empty((1, len(cells)))
+        self._row.pack_into(matrix.data, 0, *cells)
         if self._has_ints:
             integers = matrix[:, self._ints]
             if not (integers == np.floor(integers)).all():

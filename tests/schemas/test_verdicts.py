@@ -225,3 +225,22 @@ def test_a_row_is_judged_alike_alone_and_among_others(case: tuple[Signature, lis
     if together is not None:
         parts = [matrix for matrix, _ in alone if matrix is not None]
         assert same(np.concatenate(parts), together)
+
+
+@settings(max_examples=1000)
+@given(cases())
+def test_the_quick_way_of_a_row_takes_nothing_that_the_thorough_one_refuses(
+    case: tuple[Signature, list[list[Any]]],
+) -> None:
+    described, rows = case
+    reader = Rows(described)
+    quick = all(c.dtype in ("float", "int", "duration") and c.values is None for c in described.columns)
+    for row in rows:
+        (found, _), one = reader.read([row]), reader.read_one(row)
+        if one is None:
+            assert found is None or not quick
+        else:
+            assert found is not None
+            assert same(one, found)
+            if all(type(cell) in (int, float) for cell in row):
+                assert same(reader.read_one(row, numbers=True), one)  # type: ignore[arg-type]
