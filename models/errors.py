@@ -102,6 +102,10 @@ class PublishError(PlumblineError):
     """What was given to publish cannot become a version."""
 
 
+class PublishWarning(UserWarning):
+    """What a publisher should look at although the version is published: a warning of Python, and no error of the tree."""
+
+
 class WrongCount(PublishError):
     """The number of answers is not the number of rows: in another container the same model may answer row by row."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from models.signature import Column, Signature
 GOLDEN = "golden.json"
 AT_LEAST = 32
 AT_MOST = 64
+#: By which part a number of a made-up row differs from that of the row it was made of; one size after the other is tried.
+VARIATIONS = (0.1, 0.01, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +63,16 @@ class GoldenRows:
         return same_answers(self.outputs, runtime.predict(self.rows, self.parameters), tolerance)
 
 
-def choose_rows(signature: Signature, rows: np.ndarray, seed: int = 0) -> tuple[np.ndarray, bool]:
+def choose_rows(
+    signature: Signature,
+    rows: np.ndarray,
+    is_answered: Callable[[np.ndarray], bool] = lambda rows: True,
+    seed: int = 0,
+) -> tuple[np.ndarray, bool]:
     """32 to 64 of the given rows, the first one among them; filled up with seeded variations when there are fewer.
+
+    ``is_answered`` : whether the model answers all of some rows. A variation that it does not answer, such as a negative
+    number under a root, gives way to a smaller one, and in the end to the row that it was made of.
 
     Returns the rows and whether any of them is made up.
     """
@@ -70,20 +80,32 @@ def choose_rows(signature: Signature, rows: np.ndarray, seed: int = 0) -> tuple[
     if len(rows) >= AT_LEAST:
         chosen = rng.permutation(np.arange(1, len(rows)))[: AT_MOST - 1]
         return rows[np.concatenate(([0], np.sort(chosen)))], False
-    made = [_vary(signature.columns, rows, rng) for _ in range(AT_LEAST - len(rows))]
-    variations = np.empty((len(made), rows.shape[1]), dtype=rows.dtype)
-    for i, row in enumerate(made):
-        variations[i] = row
-    return np.concatenate((rows, variations)), True
+    origins = [rows[rng.integers(len(rows))].tolist() for _ in range(AT_LEAST - len(rows))]
+    made = np.empty((len(origins), rows.shape[1]), dtype=rows.dtype)
+    for i, origin in enumerate(origins):
+        made[i] = _vary(signature.columns, origin, rows, rng, VARIATIONS[0])
+    if not is_answered(made):
+        for i, origin in enumerate(origins):
+            for size in VARIATIONS[1:]:
+                if is_answered(made[i : i + 1]):
+                    break
+                made[i] = _vary(signature.columns, origin, rows, rng, size)
+            else:
+                if not is_answered(made[i : i + 1]):
+                    made[i] = origin
+    return np.concatenate((rows, made)), True
 
 
-def _vary(columns: tuple[Column, ...], rows: np.ndarray, rng: np.random.Generator) -> list[Any]:
-    row: list[Any] = rows[rng.integers(len(rows))].tolist()
+def _vary(
+    columns: tuple[Column, ...], origin: list[Any], rows: np.ndarray, rng: np.random.Generator, size: float
+) -> list[Any]:
+    """A row like ``origin``, whose numbers differ by about the part ``size`` of them."""
+    row = list(origin)
     for j, column in enumerate(columns):
         if column.values:
-            row[j] = column.values[rng.integers(len(column.values))]
+            row[j] = column.values[rng.integers(len(column.values))] if size else origin[j]
         elif column.dtype in ("float", "int") and row[j] is not None:
-            value = row[j] + rng.normal() * 0.1 * (abs(row[j]) or 1.0)
+            value = row[j] + rng.normal() * size * (abs(row[j]) or 1.0)
             low = -np.inf if column.minimum is None else column.minimum
             high = np.inf if column.maximum is None else column.maximum
             value = min(max(value, low), high)

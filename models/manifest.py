@@ -20,7 +20,10 @@ MANIFEST_SIGNATURE = "manifest.json.hmac"
 
 #: JSON type -> the fields of a manifest that have it.
 _TYPES: dict[type, tuple[str, ...]] = {
-    str: ("name", "framework", "estimator", "trained_at", "published_at", "description"),
+    str: (
+        *("name", "framework", "estimator", "trained_at", "published_at", "description"),
+        *("container", "array_dtype"),
+    ),
     int: ("version", "golden_rows"),
     bool: ("golden_synthetic", "exact"),
     dict: ("libraries", "metrics", "measured_ms", "example", "compiled", "pickled_with"),
@@ -65,7 +68,8 @@ class FileRecord:
 class Manifest:
     """Everything recorded when a version was published.
 
-    ``frame`` is (column name, pandas dtype) for a model that is called with a DataFrame, else empty.
+    ``container`` is what the model is called with (models/runtimes/containers.py); ``frame`` is (column name, pandas
+    dtype) of a DataFrame, ``array_dtype`` the dtype of an array where that is not float64.
     ``measured_ms`` maps a number of rows, as text, to the median time of one call in milliseconds.
     ``exact`` : every answer has the bits of a call with its request alone. ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
     ``pickled_with`` : libraries that wrote the artifact in another version than it was published with.
@@ -91,6 +95,8 @@ class Manifest:
     exact: bool = False
     compiled: Mapping[str, Any] = field(default_factory=dict)
     pickled_with: Mapping[str, str] = field(default_factory=dict)
+    container: str = ""
+    array_dtype: str = ""
 
     def to_bytes(self) -> bytes:
         """The manifest as indented JSON, with a digest of the rest of it as its last member."""

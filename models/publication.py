@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from models.compare import same_answers
 from models.conformity import misfit
 from models.draft import Draft, file_records
 from models.errors import InputError, LoadError, PlumblineError, PublishError
@@ -22,7 +22,6 @@ from models.given import read_model
 from models.golden import GOLDEN, GoldenRows, choose_rows
 from models.libraries import installed_versions
 from models.manifest import Manifest
-from models.outputs import Outputs
 from models.reference import column_statistics
 from models.runtimes import declared_signature, framework_of, runtime_for
 from models.runtimes.base import Runtime
@@ -30,13 +29,22 @@ from models.runtimes.estimator_parts import prepare_for_serving
 from models.signature import Output, Signature
 from models.timing import measured_ms
 
+if TYPE_CHECKING:
+    from models.fitting import Truth
+
 REFERENCE = "reference.json"
-CHECKED_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a publisher may say about a model beside the model and its sample."""
+    """What a publisher may say about a model beside the model and its sample.
+
+    metrics : measured qualities by name. signature : of an object that does not declare its own. parameters : of the
+        example's request. code : the module or package that defines the model's own classes.
+    exact : refuse batches whose answers differ from single ones in any bit. compile : a form of ``models.compiled``.
+    accept_version_mismatch : take a file that another version of a library wrote.
+    nullable : columns that take null although the sample has no missing value in them. coerce : take text for numbers.
+    """
 
     metrics: Mapping[str, float] | None = None
     description: str | None = None
@@ -47,6 +55,8 @@ class Description:
     exact: bool = False
     accept_version_mismatch: bool = False
     compile: str = "none"
+    nullable: Sequence[str] = ()
+    coerce: bool = False
 
 
 def draft_version(
@@ -83,14 +93,17 @@ def draft_version(
     )
     on_step("reading the sample")
     with _publishing("the sample"):
-        draft, rows = _with_signature(Draft(base, files), loaded, X_sample)
+        draft, rows, truth = _with_signature(Draft(base, files), loaded, X_sample)
+        draft = _with_wishes(draft, said)
 
     on_step("answering golden rows")
     parameters = _parameters(draft.manifest.signature, said.parameters or {})
-    chosen, synthetic = choose_rows(draft.manifest.signature, rows)
     runtime = runtime_for(draft)
     runtime.load()
+    is_answered = partial(_is_answered, runtime, draft.manifest.signature.output, parameters)
     with _publishing("the golden rows"):
+        _check_nullable(draft.manifest.signature, said.nullable, rows[0], is_answered)
+        chosen, synthetic = choose_rows(draft.manifest.signature, rows, is_answered)
         golden = GoldenRows(chosen, parameters, runtime.predict(chosen, parameters))
         first = runtime.predict(chosen[:1], parameters)
         wrong = misfit(draft.manifest.signature.output, golden.outputs)
@@ -130,6 +143,12 @@ def draft_version(
         Draft(manifest, files)
     )  # as it will serve: beside golden rows it may know a shorter way
     runtime.load()
+    if truth is not None:
+        from models.fitting import compare_as_served
+
+        on_step("comparing its answers one by one")
+        with _publishing("the sample"):
+            compare_as_served(runtime, truth, rows, parameters)
     finished = Draft(replace(manifest, measured_ms=measured_ms(runtime, golden)), files)
     if said.compile != "none":
         from models.compiling.choice import with_compiled_form  # what it needs is installed only for this
@@ -151,51 +170,64 @@ def example_request(signature: Signature) -> dict[str, Any]:
     return {"features": list(cells.values()), **({"parameters": parameters} if parameters else {})}
 
 
-def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.ndarray]:
-    """The draft with its signature and the form of its input, and the sample as rows.
+def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.ndarray, Truth | None]:
+    """The draft with its signature and its input's container, the sample as rows, and what the estimator itself answers.
 
-    An estimator that was fitted on a DataFrame is called with plain numbers if that makes no difference.
+    A model that declares its signature is called as it declares, so there is nothing to compare it with.
     """
-    from models.sample import Sample, declared_rows, infer_signature
+    from models.sample import Sample, declared_rows
 
     manifest = draft.manifest
     if manifest.signature is not None:
-        return draft, declared_rows(manifest.signature, X_sample)
-    from models.runtimes.sklearn_calls import plain  # only an estimator needs scikit-learn
+        return draft, declared_rows(manifest.signature, X_sample), None
+    from models.fitting import (
+        find_truth,
+        warn_of_target,
+        with_container,
+    )  # only an estimator needs scikit-learn
 
-    prepare_for_serving(
-        model, keep_names=True
-    )  # threads would add up a forest's votes in another order each time
+    # Threads would add up a forest's votes in another order each time.
+    prepare_for_serving(model, keep_names=True)
     sample = Sample.of(model, X_sample)
-    manifest = replace(manifest, signature=infer_signature(model, sample))
-    if not sample.frame:
-        return replace(draft, manifest=manifest), sample.rows
-    expected = plain(model, manifest.signature.output)(sample.X[:CHECKED_ROWS])
-    why = ""
-    for frame in ((), sample.frame) if manifest.signature.numeric else (sample.frame,):
-        draft = replace(draft, manifest=replace(manifest, frame=frame))
-        try:
-            if same_answers(expected, _answers(draft, sample.rows[:CHECKED_ROWS])):
-                return draft, sample.rows
-            why = "gives other answers"
-        except PlumblineError as error:
-            why = f"fails ({error})"
-    raise PublishError(
-        f"the model {why} when the sample's rows are made from JSON again; let missing values be NaN and dates whole days"
-    )
+    truth = find_truth(model, sample)
+    warn_of_target(sample, truth)
+    signature = sample.signature(truth.output)
+    draft = replace(draft, manifest=replace(manifest, signature=signature))
+    return with_container(draft, truth, sample), sample.rows, truth
 
 
-def _answers(draft: Draft, rows: np.ndarray) -> Outputs:
-    """What the draft's own runtime answers; a model called with plain numbers must not even warn about it."""
-    runtime = runtime_for(draft)
-    runtime.load()
+def _with_wishes(draft: Draft, said: Description) -> Draft:
+    """The draft whose columns take null, and text for numbers, where the publisher wants that."""
+    signature = draft.manifest.signature
+    if unknown := sorted(set(said.nullable) - {c.name for c in signature.columns}):
+        raise PublishError(f"there is no column {', '.join(unknown)} that could take null")
+    columns = tuple(replace(c, nullable=c.nullable or c.name in said.nullable) for c in signature.columns)
+    signature = replace(signature, columns=columns, coerce=signature.coerce or said.coerce)
+    return replace(draft, manifest=replace(draft.manifest, signature=signature))
+
+
+def _check_nullable(
+    signature: Signature, names: Sequence[str], row: np.ndarray, is_answered: Callable[[np.ndarray], bool]
+) -> None:
+    """Raises PublishError for a column that shall take null where the model fails on it."""
+    for name in names:
+        holed = row.copy()
+        holed[signature.index(name)] = np.nan if row.dtype == np.float64 else None
+        if not is_answered(holed[None, :]):
+            raise PublishError(
+                f"the model fails when {name!r} is missing; train it with missing values, or with an imputer before it"
+            )
+
+
+def _is_answered(runtime: Runtime, output: Output, parameters: Mapping[str, Any], rows: np.ndarray) -> bool:
+    """Whether the model answers all of these rows as its output says."""
     try:
         with warnings.catch_warnings():
-            if not draft.manifest.frame:
-                warnings.simplefilter("error")
-            return runtime.predict(rows, {})
-    finally:
-        runtime.close()
+            warnings.simplefilter("ignore")  # an attempt with made-up numbers: what it says does not matter
+            outputs = runtime.predict(rows, parameters)
+        return len(outputs) == len(rows) and not misfit(output, outputs)
+    except PlumblineError:
+        return False
 
 
 def _parameters(signature: Signature, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +256,7 @@ def _libraries(runtime: Runtime, manifest: Manifest) -> dict[str, str]:
     names = [
         *importlib.import_module(type(runtime).__module__).LIBRARIES,
         *(["pandas"] if manifest.frame else []),
+        *(["polars", "pyarrow"] if manifest.container == "polars" else []),
     ]
     return installed_versions(["python", *names])
 

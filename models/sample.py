@@ -1,34 +1,26 @@
-"""Which signature a fitted estimator and a sample of its inputs have."""
+"""Rows that a publisher gives with a model: read from any container, as the server carries them and as the model had them."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from models.answers import infer_output
+from models.column_inference import infer_columns
+from models.column_types import ColumnType, read_column
 from models.errors import PublishError
-from models.reference import observed_range
-from models.runtimes.estimator_parts import estimator_parts
-from models.signature import Column, Dtype, Signature
+from models.runtimes.containers import OBJECTS_WITH_NONE
+from models.signature import Column, Signature
 
-#: pandas dtype without its size -> column dtype. Any other dtype is refused with the list of these.
-DTYPES: dict[str, Dtype] = {
-    "float": "float",
-    "int": "int",
-    "uint": "int",
-    "bool": "bool",
-    "boolean": "bool",
-    "category": "category",
-    "datetime": "date",
-    "object": "string",
-    "str": "string",
-    "string": "string",
-}
+#: What the one column of a model of texts is called when nobody named it.
+TEXT = "text"
+#: Names that libraries make up for columns without names: x0, f0, Column_0, 0.
+_MADE_UP = re.compile(r"(Column_|feature_|[xf])?\d+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,90 +28,77 @@ class Sample:
     """Rows as the server carries them, and how they looked to the estimator.
 
     rows : ndarray of shape (n_rows, n_columns), float64 if every column is numeric, else dtype object.
-    names : the column names, or None when neither the sample nor the estimator has any.
-    frame : (name, pandas dtype) of each column of a DataFrame sample, or empty for an array.
-    X : the sample as the estimator takes it.
+    columns : what a request has to give; ``named`` is False when neither the sample nor the estimator names them.
+    frame : (name, pandas dtype) of each column, as ``column_types`` writes it; empty for an array.
+    array_dtype : that of an array; empty for a DataFrame.
+    given : the containers that the estimator may take the sample in, the one that was given first.
     """
 
     rows: np.ndarray
-    names: tuple[str, ...] | None
-    frame: tuple[tuple[str, str], ...]
     columns: tuple[Column, ...]
-    X: Any
+    named: bool
+    frame: tuple[tuple[str, str], ...]
+    array_dtype: str
+    given: tuple[tuple[str, Any], ...]
 
     @classmethod
     def of(cls, model: Any, X: Any) -> Sample:
-        """Read a DataFrame, an array or a list of rows; raises PublishError when it does not fit the estimator."""
-        fitted = getattr(model, "feature_names_in_", None)
-        names = None if fitted is None else tuple(map(str, fitted))
-        if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
-            X = _array(X)
-            _check_width(model, X.shape[1], names)
+        """Read a frame of pandas, polars or Arrow, an array, a sparse matrix, texts, dicts or lists of rows.
+
+        Raises PublishError when it does not fit the estimator.
+        """
+        names = recorded_names(model)
+        container, X = _recognised(X)
+        if container in ("texts", "series"):
+            return _of_texts(container, X)
+        if container == "dicts":
+            table = pd.DataFrame(X).astype(object)
+            if names is not None:
+                table = _select(table.infer_objects(), names, "the model was fitted on")
+            return _of_frame(model, table, ("dicts", X))
+        if container in ("array", "sparse"):
+            dense = X.toarray() if container == "sparse" else X
+            _check_width(model, dense.shape[1], names)
             if names is None:
-                return cls._of_array(model, X)
-            import pandas as pd  # the estimator was fitted on a DataFrame, so pandas is there
+                return _of_array(model, dense, (container, X))
+            table = pd.DataFrame(dense, columns=list(names))
+            if container == "sparse" or dense.dtype.kind in "fiub":
+                return _of_frame(model, table, ("frame", table), (container, X))
+            table = table.infer_objects()
+            return _of_frame(model, table, ("frame", table))
+        if names is not None:
+            X = _select(X, names, "the model was fitted on")
+        else:
+            _check_width(model, X.shape[1], names, X)
+        table = _unique_names(X if container == "frame" else X.to_pandas())
+        if len(table) == 0:
+            raise PublishError("the sample has no rows")
+        return _of_frame(model, table, (container, X))
 
-            X = pd.DataFrame(X, columns=list(names)).infer_objects()
-        if names is None:
-            _check_width(model, X.shape[1], names)
-            if _takes_arrays(model, X):
-                return cls._of_array(model, _array(X.to_numpy()))
-            names = tuple(map(str, X.columns))
-        return cls._of_frame(model, _select(X, names, "the model was fitted on"))
-
-    @classmethod
-    def _of_array(cls, model: Any, X: np.ndarray) -> Sample:
-        width = len(str(X.shape[1] - 1))
-        names = [f"x{j:0{width}d}" for j in range(X.shape[1])]
-        numeric = X.dtype.kind in "fiub"
-        kind = DTYPES["float" if X.dtype.kind == "f" else "int" if X.dtype.kind in "iu" else "bool"]
-        strict = _strict_categories(model, names)
-        cells = [X[:, j].tolist() for j in range(X.shape[1])]
-        columns = tuple(
-            _column(name, kind if numeric else _python_dtype(name, cells[j]), cells[j], strict.get(name))
-            for j, name in enumerate(names)
-        )
-        rows = X.astype(np.float64) if all(c.numeric for c in columns) else X.astype(object)
-        return cls(_finite(rows), None, (), columns, X)
-
-    @classmethod
-    def _of_frame(cls, model: Any, X: Any) -> Sample:
-        names = tuple(map(str, X.columns))
-        strict = _strict_categories(model, names)
-        columns, cells, frame = [], [], []
-        for name in names:
-            series = X[name]
-            pandas_dtype = str(series.dtype)
-            dtype = DTYPES.get(re.split(r"[^a-z]", pandas_dtype.lower())[0])
-            if dtype is None:
-                raise PublishError(
-                    f"column {name!r} has dtype {pandas_dtype}; use one of {', '.join(DTYPES)}"
-                )
-            missing = (
-                series.isna().tolist()
-            )  # pandas has several values for it, one of which refuses comparison
-            if dtype == "date":
-                series = series.dt.strftime("%Y-%m-%d")
-            values = [None if m else v for v, m in zip(series.astype(object).tolist(), missing, strict=True)]
-            allowed = series.cat.categories.tolist() if dtype == "category" else strict.get(name)
-            if pandas_dtype == "object":
-                dtype = _python_dtype(name, values)
-            columns.append(_column(name, dtype, values, allowed))
-            cells.append(values)
-            frame.append((name, pandas_dtype))
-        rows = np.empty((len(X), len(names)), dtype=object)
-        for j, values in enumerate(cells):
-            rows[:, j] = values
-        if all(c.numeric for c in columns):
-            rows = rows.astype(np.float64)
-        return cls(_finite(rows), names, tuple(frame), tuple(columns), X)
+    def signature(self, output: Any, *, coerce: bool = False) -> Signature:
+        """The signature of a model that takes these columns."""
+        return Signature(columns=self.columns, output=output, named=self.named, coerce=coerce)
 
 
-def infer_signature(model: Any, sample: Sample) -> Signature:
-    """The signature of a scikit-learn estimator; raises PublishError when its output is none that can be declared."""
-    return Signature(
-        columns=sample.columns, output=infer_output(model, sample.X), named=sample.names is not None
-    )
+def recorded_names(model: Any) -> tuple[str, ...] | None:
+    """The names of its columns that a model recorded when it was fitted, or None."""
+    for attribute in (
+        "feature_names_in_",
+        "feature_name_",
+        "feature_names_",
+        "feature_name",
+        "feature_names",
+    ):
+        try:
+            found = getattr(model, attribute, None)
+            found = found() if callable(found) else found
+        except Exception:  # a property of foreign code, such as one of a model that is not fitted
+            continue
+        if isinstance(found, (list, tuple, np.ndarray)) and len(found):
+            names = tuple(map(str, found))
+            if attribute == "feature_names_in_" or not all(map(_MADE_UP.fullmatch, names)):
+                return names
+    return None
 
 
 def declared_rows(signature: Signature, X: Any) -> np.ndarray:
@@ -127,61 +106,139 @@ def declared_rows(signature: Signature, X: Any) -> np.ndarray:
     if hasattr(X, "columns"):
         X = _select(X, [c.name for c in signature.columns], "the signature names")
         X = X.astype(object).where(X.notna(), None).to_numpy()
-    rows = _array(X)
+    rows = X if isinstance(X, np.ndarray) else _from_lists(X)
+    _check_shape(rows)
     if rows.shape[1] != len(signature.columns):
         raise PublishError(f"the sample has {rows.shape[1]} columns, the signature {len(signature.columns)}")
     return _finite(rows.astype(np.float64 if signature.numeric else object))
 
 
-def _column(name: str, dtype: Dtype, cells: list[Any], allowed: Sequence[Any] | None) -> Column:
-    nullable = any(c is None or c != c for c in cells)
-    values = None if allowed is None else tuple(v for v in allowed if v is not None and v == v)
-    if values is not None and not {c for c in cells if c is not None and c == c} <= set(values):
-        values = None  # the encoder sees something else than this column
-    if values is not None and dtype == "string":
-        dtype = "category"
-    # A single row is an example; it says nothing about the range of the data.
-    observed = observed_range(cells) if dtype in ("float", "int") and len(cells) > 1 else None
-    return Column(name, dtype, nullable=nullable, values=values, observed=observed)
+def target_hint(X: Any, classes: Sequence[Any]) -> str:
+    """A question about the column of a DataFrame that may be the forgotten target, or nothing."""
+    if hasattr(X, "columns") and len(classes) > 1:
+        for name in X.columns:
+            try:
+                if set(X[name].tolist()) == set(classes):
+                    return f"; column {name!r} has the same values as the model's classes: is it the target?"
+            except TypeError:  # values that cannot be in a set are no labels
+                continue
+    return ""
 
 
-def _python_dtype(name: str, cells: list[Any]) -> Dtype:
-    """The dtype of a column that NumPy or pandas holds as objects."""
-    kinds = {type(c) for c in cells if c is not None and c == c}
-    for dtype, types in (("bool", {bool}), ("int", {int}), ("float", {int, float}), ("string", {str})):
-        if kinds and kinds <= types:
-            return dtype  # type: ignore[return-value]
-    found = ", ".join(sorted(k.__name__ for k in kinds)) or "nothing but missing values"
-    raise PublishError(f"column {name!r} holds {found}; give it one type: numbers, booleans or text")
+# -- containers ---------------------------------------------------------------------------------------------------
 
 
-def _strict_categories(model: Any, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Column -> the only values that an encoder inside the model takes without raising."""
-    found: dict[str, list[Any]] = {}
-    for part in estimator_parts(model):
-        own = [str(n) for n in getattr(part, "feature_names_in_", ())] or list(names)
-        found.update(_encoder_categories(part, own))
-        # A ColumnTransformer selects by name, position, slice, mask or callable; this has it as positions.
-        for key, positions in getattr(part, "_transformer_to_input_indices", {}).items():
-            selected = [own[i] for i in positions if i < len(own)]
-            for inner in estimator_parts(part.named_transformers_.get(key)):
-                found.update(_encoder_categories(inner, selected))
-    return found
+def _recognised(X: Any) -> tuple[str, Any]:
+    """The name of the sample's container, and the sample in its plainest form."""
+    package = type(X).__module__.split(".")[0]
+    if package == "polars":
+        X = X.collect() if hasattr(X, "collect") else X
+        return ("polars", X) if hasattr(X, "columns") else ("texts", X.to_list())
+    if package == "pyarrow":
+        return "frame", X.to_pandas()
+    if isinstance(X, pd.DataFrame):
+        return "frame", X
+    if isinstance(X, pd.Series):
+        return _one_column(X)
+    if hasattr(X, "tocsr"):
+        return "sparse", X.tocsr()
+    if isinstance(X, np.ndarray):
+        if X.dtype.names:
+            return "frame", pd.DataFrame(X)
+        if X.ndim == 1 and X.dtype.kind in "OUT" and len(X) and all(isinstance(t, str) for t in X):
+            return "texts", [str(t) for t in X]
+        return "array", _check_shape(X.astype(object) if X.dtype.kind in "UT" else X)
+    if isinstance(X, dict):
+        return "frame", pd.DataFrame(X)
+    X = list(X)
+    if X and all(isinstance(row, dict) for row in X):
+        return "dicts", X
+    if X and all(isinstance(row, str) for row in X):
+        return "texts", X
+    return "array", _check_shape(_from_lists(X))
 
 
-def _encoder_categories(part: Any, names: Sequence[str]) -> dict[str, list[Any]]:
-    categories = getattr(part, "categories_", None)
-    if (
-        categories is None
-        or getattr(part, "handle_unknown", None) != "error"
-        or len(categories) != len(names)
-    ):
-        return {}
-    return {name: values.tolist() for name, values in zip(names, categories, strict=True)}
+def _one_column(X: pd.Series) -> tuple[str, Any]:
+    if len(X) and all(isinstance(t, str) for t in X):
+        return "series", X
+    raise PublishError(
+        "the sample is a single Series; give a DataFrame of the model's columns, df[['a', 'b']]"
+    )
 
 
-def _array(X: Any) -> np.ndarray:
-    array = X if isinstance(X, np.ndarray) else _from_lists(X)
+def _of_texts(container: str, X: Any) -> Sample:
+    name = str(X.name) if container == "series" and X.name is not None else TEXT
+    texts = list(X)
+    rows = np.array(texts, dtype=object).reshape(-1, 1)
+    given = (("series", X), ("texts", texts)) if container == "series" else (("texts", texts),)
+    table = pd.DataFrame({name: pd.Series(texts, dtype="str")})
+    return Sample(rows, (Column(name, "string"),), True, ((name, "str"),), "", (*given, ("frame", table)))
+
+
+def _of_array(model: Any, X: np.ndarray, given: tuple[str, Any]) -> Sample:
+    width = len(str(X.shape[1] - 1))
+    names = [f"x{j:0{width}d}" for j in range(X.shape[1])]
+    series = (pd.Series(X[:, j], dtype=X.dtype) for j in range(X.shape[1]))
+    found = [read_column(name, column) for name, column in zip(names, series, strict=True)]
+    columns = infer_columns(model, names, found)
+    dtype = str(X.dtype)
+    if X.dtype == object and all(c.pandas_dtype != "object" for c in found if None in c.cells):
+        dtype = OBJECTS_WITH_NONE
+    rows = _matrix(columns, found)
+    if len(names) == 1 and columns[0].dtype == "string":
+        texts = [("texts", rows[:, 0].tolist())]
+        return Sample(rows, (replace(columns[0], name=TEXT),), True, (), dtype, (given, *texts))
+    return Sample(rows, columns, False, (), dtype, (given,))
+
+
+def _of_frame(model: Any, table: pd.DataFrame, *given: tuple[str, Any]) -> Sample:
+    named = not isinstance(table.columns, pd.RangeIndex)
+    width = len(str(table.shape[1] - 1))
+    names = [str(n) for n in table.columns] if named else [f"x{j:0{width}d}" for j in range(table.shape[1])]
+    found = [read_column(name, table.iloc[:, j]) for j, name in enumerate(names)]
+    columns = infer_columns(model, names, found)
+    forms = list(given)
+    if given[0][0] == "dicts":
+        # What stands in some dicts only may be left out of a request too.
+        columns = tuple(replace(c, optional=c.nullable) for c in columns)
+        forms.append(("frame", table))
+    rows = _matrix(columns, found)
+    if len(names) == 1 and columns[0].dtype in ("string", "category"):
+        forms.append(("texts", rows[:, 0].tolist()))
+    if named and given[0][0] in ("frame", "polars"):
+        forms.append(("dicts", Records(columns, rows)))
+    frame = tuple((name, c.pandas_dtype) for name, c in zip(names, found, strict=True))
+    return Sample(rows, columns, named, frame, "", tuple(forms))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Rows of a table as a list of dicts, made only if somebody asks: few models take them."""
+
+    columns: tuple[Column, ...]
+    rows: np.ndarray
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """One dict a row, without the names of what is missing."""
+        return [
+            {c.name: c.natural(v) for c, v in zip(self.columns, row, strict=True) if v is not None and v == v}
+            for row in self.rows.tolist()
+        ]
+
+
+def _matrix(columns: Sequence[Column], found: Sequence[ColumnType]) -> np.ndarray:
+    """The rows, of shape (n_rows, n_columns), if a client could send them as JSON."""
+    numeric = all(c.numeric for c in columns)
+    rows = np.empty((len(found[0].cells), len(found)), dtype=np.float64 if numeric else object)
+    for j, column in enumerate(found):
+        rows[:, j] = [np.nan if c is None else c for c in column.cells] if numeric else column.cells
+    return _finite(rows)
+
+
+# -- checks -------------------------------------------------------------------------------------------------------
+
+
+def _check_shape(array: np.ndarray) -> np.ndarray:
     if array.ndim != 2 or not array.size:
         raise PublishError(
             f"the sample must be rows of values, of shape (n_rows, n_columns); it is {array.shape}"
@@ -189,27 +246,42 @@ def _array(X: Any) -> np.ndarray:
     return array
 
 
-def _takes_arrays(model: Any, X: Any) -> bool:
-    """False for a model that uses a DataFrame's names without having recorded them, as users' own classes do."""
-    try:
-        model.predict(X.to_numpy()[:2])
-    except Exception:  # whatever foreign code raises when it finds no names
-        return False
-    return True
+def _check_width(model: Any, width: int, names: tuple[str, ...] | None, X: Any = None) -> None:
+    expected = len(names) if names is not None else _fitted_width(model) or width
+    if width != expected:
+        listed = "" if X is None else f" ({_listed(list(map(str, X.columns)))})"
+        hint = target_hint(X, np.ravel(getattr(model, "classes_", ())).tolist())
+        raise PublishError(
+            f"the sample has {width} columns{listed}, the model was fitted on {expected}{hint}"
+        )
+
+
+def _fitted_width(model: Any) -> int:
+    """The number of columns that the model says it takes; 0 when it does not say."""
+    found = getattr(model, "n_features_in_", 0)
+    return int(found) if isinstance(found, (int, np.integer)) else 0
 
 
 def _select(X: Any, names: Sequence[str], why: str) -> Any:
     """The named columns of a DataFrame, in this order."""
-    missing = [name for name in names if name not in X.columns]
+    known = {str(name): name for name in X.columns}
+    missing = [name for name in names if name not in known]
     if missing:
-        raise PublishError(f"the sample lacks columns that {why}: {', '.join(missing)}")
-    if not len(X):
-        raise PublishError("the sample has no rows")
-    return X[list(names)]
+        raise PublishError(
+            f"the sample lacks columns that {why}: {_listed(missing)}; it has {_listed(list(known))}"
+        )
+    return X[[known[name] for name in names]]
+
+
+def _unique_names(table: pd.DataFrame) -> pd.DataFrame:
+    names = [str(name) for name in table.columns]
+    if len(set(names)) < len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1}) if len(names) < 1000 else []
+        raise PublishError(f"the sample has several columns of one name: {_listed(repeated)}; rename them")
+    return table
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:
-    """The rows, of shape (n_rows, n_columns), if a client could send them as JSON."""
     numeric = rows.dtype == np.float64
     if np.isinf(rows).any() if numeric else any(isinstance(c, float) and math.isinf(c) for c in rows.flat):
         raise PublishError("the sample holds Infinity; JSON has no such number, so no client could send it")
@@ -223,7 +295,5 @@ def _from_lists(X: Any) -> np.ndarray:
     return np.array(rows) if kinds <= {int, float} or kinds == {bool} else np.array(rows, dtype=object)
 
 
-def _check_width(model: Any, width: int, names: tuple[str, ...] | None) -> None:
-    expected = len(names) if names is not None else getattr(model, "n_features_in_", width)
-    if width != expected:
-        raise PublishError(f"the sample has {width} columns, the model was fitted on {expected}")
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" .. ({len(names)} in all)" if len(names) > 20 else "")

@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ from models.errors import (
 from models.files import Files, is_locked, store_errors
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
 from models.names import check_model_name, check_tag, check_tags, split_reference, version_number
-from models.signature import Signature
 from models.state import Change, State, held_by, read_generation, read_history, read_state
 from models.stored import Known, StoredVersion, read_version
 
@@ -134,24 +132,19 @@ class Store:
         X_sample: Any,
         y_sample: Any = None,
         *,
-        metrics: Mapping[str, float] | None = None,
-        description: str | None = None,
         tags: Sequence[str] = (),
-        signature: Signature | None = None,
-        parameters: Mapping[str, Any] | None = None,
         code: str | Path | None = None,
-        trained_at: datetime | None = None,
-        exact: bool = False,
-        accept_version_mismatch: bool = False,
-        compile: str = "none",
         on_step: Callable[[str], None] = lambda step: None,
+        **said: Any,
     ) -> StoredVersion:
         """Measure, verify and add a version; the first of a name becomes ``stable``.
 
         estimator : a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows, **parameters)``,
             or the Path of a joblib or pickle file, which is unpickled.
-        exact : refuse batches whose answers differ from single ones in any bit.
-        X_sample : DataFrame or array of shape (n_rows, n_columns); y_sample : its outcomes, of shape (n_rows,).
+        X_sample : n_rows rows as the model takes them: frame, array, sparse matrix, texts, dicts or lists of values;
+            y_sample : its outcomes, of shape (n_rows,).
+        code : the module or package that defines the model's own classes.
+        said : the other fields of ``models.publication.Description``: metrics, description, signature, nullable and so on.
         Raises PublishError, LoadError, InvalidName or StoreUnavailable; the store is then as it was.
         """
         from models.publication import Description
@@ -159,18 +152,8 @@ class Store:
 
         check_model_name(name)
         check_tags(tags)
-        said = Description(
-            metrics=metrics,
-            description=description,
-            signature=signature,
-            parameters=parameters,
-            code=Path(code) if code else None,
-            trained_at=trained_at,
-            exact=exact,
-            accept_version_mismatch=accept_version_mismatch,
-            compile=compile,
-        )
-        draft = proved_draft(name, estimator, X_sample, y_sample, said, on_step)
+        description = Description(code=Path(code) if code else None, **said)
+        draft = proved_draft(name, estimator, X_sample, y_sample, description, on_step)
         on_step("writing it to the store")
         return self.add(draft.manifest, draft.files, tags=tags)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
+from app.cli.tables import (
+    check_columns,
+    like,
+    outcome_column,
+    read_bytes,
+    read_declared_table,
+    read_table,
+    rows_of_table,
+)
 from models.errors import Fault, InputError
-from models.signature import MEASURED, Column, Signature
+from models.signature import Signature
 from schemas.cells import shown
 from schemas.json_body import MalformedBody, parse
 from schemas.matrix import Rows, unknown_name
@@ -36,14 +41,6 @@ class GivenSample:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_bytes(file: str) -> bytes:
-    """The file's bytes, those of standard input for ``-``; raises ClickException."""
-    try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise click.ClickException(f"{file}: {(error.strerror or 'cannot be read').lower()}") from error
-
-
 def read_request(file: str, schemas: PredictSchemas) -> tuple[np.ndarray, dict[str, Any], bool]:
     """Rows of shape (n_rows, n_columns), parameters, and whether the file asks for one row and not for a batch.
 
@@ -51,7 +48,7 @@ def read_request(file: str, schemas: PredictSchemas) -> tuple[np.ndarray, dict[s
     """
     if file.lower().endswith(".csv"):
         signature = schemas.signature
-        body: Any = {"inputs": _rows_of_table(signature, _read_declared_table(file, signature), file)}
+        body: Any = {"inputs": rows_of_table(signature, read_declared_table(file, signature), file)}
     else:
         body = _read_body(file)
     return read_body(body, schemas)
@@ -77,9 +74,9 @@ def read_sample(model: Any, example: str | None, data: str | None, target: str |
         # Labels that are text must not be read as numbers, or no prediction would ever equal them.
         labels = getattr(getattr(model, "classes_", None), "dtype", np.dtype(float))
         text = [target] if target is not None and labels.kind in "OU" else []
-        table = _read_declared_table(data, declared, text) if declared else _read_table(data, text)
+        table = read_declared_table(data, declared, text) if declared else read_table(data, text)
         if target is not None:
-            y = _outcomes(table, target, data)
+            y = outcome_column(table, target, data)
             table = table.drop(columns=target)
     body = None if example is None else _read_body(example)
     if declared is not None:
@@ -99,10 +96,10 @@ def read_rows(file: str, signature: Signature, target: str | None) -> tuple[np.n
             if target and signature.output.classes and isinstance(signature.output.classes[0], str)
             else []
         )
-        table = _read_declared_table(file, signature, labels)
-        y = None if target is None else _outcomes(table, target, file)
+        table = read_declared_table(file, signature, labels)
+        y = None if target is None else outcome_column(table, target, file)
         given: list[Any] = list(
-            _rows_of_table(signature, table.drop(columns=target) if target else table, file)
+            rows_of_table(signature, table.drop(columns=target) if target else table, file)
         )
     else:
         given, y = _read_lines(file, target)
@@ -144,7 +141,7 @@ def _declared_sample(
         rows, parameters, _ = read_body(body, PredictSchemas(signature, max_rows=ANY_NUMBER))
         parts.append(rows)
     if table is not None:
-        found, faults = Rows(signature).read(_rows_of_table(signature, table, file))
+        found, faults = Rows(signature).read(rows_of_table(signature, table, file))
         if found is None:
             raise InputError(fault.under(file) for fault in faults)
         parts.append(found)
@@ -152,28 +149,44 @@ def _declared_sample(
 
 
 def _inferred_sample(model: Any, body: Any, table: pd.DataFrame | None, file: str) -> Any:
-    """A DataFrame if there is a table, else rows in the order of the model's columns."""
-    fitted = getattr(model, "feature_names_in_", None)
-    names = None if fitted is None else [str(name) for name in fitted]
-    width = len(names) if names else getattr(model, "n_features_in_", None)
-    rows = [] if body is None else _example_rows(body, names, width)
-    if table is None:
-        # JSON writes 5.0 as 5 too: one row cannot tell an integer from a measured number.
-        return [[float(cell) if type(cell) is int else cell for cell in row] for row in rows]
-    columns = names or list(table.columns)
-    _check_columns(table, columns, file)
-    if len(columns) != (width or len(columns)):
-        raise click.ClickException(
-            f"{file} has {len(columns)} columns ({', '.join(columns[:20])}), the model was fitted on {width}; "
-            "leave out what it does not take, and name the outcome with --target"
-        )
-    if not rows:
-        return table[columns]
+    """A DataFrame if anybody named the columns: the model, the table's header or the example; else rows of values."""
+    from models.sample import recorded_names, target_hint  # pandas: other commands do without
+
+    recorded = recorded_names(model)
+    names = list(recorded or (table.columns if table is not None else _named_in(body)))
+    width = len(names) or int(getattr(model, "n_features_in_", 0)) or None
+    rows = [] if body is None else _example_rows(body, names or None, width)
+    # JSON writes 5.0 as 5 too: one row cannot tell an integer from a measured number.
+    rows = [[float(cell) if type(cell) is int else cell for cell in row] for row in rows]
+    if table is None and not names:
+        return rows
     import pandas as pd
 
+    if table is None:
+        return pd.DataFrame(rows, columns=names)
+    check_columns(table, names, file)
+    fitted = int(getattr(model, "n_features_in_", 0)) or len(names)
+    if len(names) != fitted:
+        hint = target_hint(table, np.ravel(getattr(model, "classes_", ())).tolist())
+        raise click.ClickException(
+            f"{file} has {len(names)} columns ({', '.join(names[:20])}), the model was fitted on {fitted}; "
+            f"leave out what it does not take, and name the outcome with --target{hint}"
+        )
+    if not rows:
+        return table[names]
     return pd.DataFrame(
-        {n: [_like(row[j], table[n]) for row in rows] + table[n].tolist() for j, n in enumerate(columns)}
+        {n: [like(row[j], table[n]) for row in rows] + table[n].tolist() for j, n in enumerate(names)}
     )
+
+
+def _named_in(body: Any) -> list[str]:
+    """The names in an example's first row, in their order; none where it is a list."""
+    if not isinstance(body, dict):
+        return []
+    row = body["inputs"][0] if _is_batch(body) and body["inputs"] else body.get("features", body)
+    if not isinstance(row, dict):
+        return [] if "features" in body or _is_batch(body) else list(body)
+    return list(row)
 
 
 def _example_rows(body: Any, names: Sequence[str] | None, width: int | None) -> list[list[Any]]:
@@ -219,77 +232,3 @@ def _read_body(file: str) -> Any:
         return parse(read_bytes(file))
     except MalformedBody as error:
         raise click.ClickException(f"{'standard input' if file == '-' else file}: {error}") from error
-
-
-def _read_declared_table(file: str, signature: Signature, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Text columns keep their text ("007", "NA"); an empty cell alone is missing."""
-    columns = [
-        c for c in signature.columns if not c.numeric and all(isinstance(v, str) for v in c.values or ())
-    ]
-    return _read_table(file, [*text, *(c.name for c in columns)], keep_default_na=False, na_values=[""])
-
-
-def _read_table(file: str, text: Sequence[str], **options: Any) -> pd.DataFrame:
-    import pandas as pd  # only CSV files need it
-
-    data = io.BytesIO(read_bytes(file))
-    try:
-        with warnings.catch_warnings():
-            # Without an index column, values that no name in the header stands for are a warning.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                data, dtype=dict.fromkeys(text, str), index_col=False, low_memory=False, **options
-            )
-    except (ValueError, pd.errors.ParserWarning) as error:  # pandas' errors and wrong UTF-8 are ValueErrors
-        raise click.ClickException(f"{file} cannot be read as CSV: {' '.join(str(error).split())}") from error
-    if table.empty:
-        raise click.ClickException(f"{file} has no rows below the line that names its columns")
-    return table
-
-
-def _rows_of_table(
-    signature: Signature, table: pd.DataFrame, file: str
-) -> list[dict[str, Any]] | list[list[Any]]:
-    """Rows as a request has them: by name, or in the order of the table for a model without names."""
-    columns = signature.columns
-    if signature.named:
-        _check_columns(table, [c.name for c in columns if c.required], file)
-        columns = tuple(c for c in columns if c.name in table.columns)
-        table = table[[c.name for c in columns]]
-    elif len(table.columns) != len(columns):
-        raise click.ClickException(f"{file} has {len(table.columns)} columns; the model takes {len(columns)}")
-    cells = (
-        [_cell(value, c) for value in table[name].tolist()] for name, c in zip(table, columns, strict=True)
-    )
-    rows = [list(row) for row in zip(*cells, strict=True)]
-    return [dict(zip(table, row, strict=True)) for row in rows] if signature.named else rows
-
-
-def _cell(value: Any, column: Column) -> Any:
-    """Missing is None; one word among numbers makes text of its whole column, which the numbers did not deserve."""
-    if isinstance(value, str) and column.dtype in MEASURED:
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return None if value != value else value
-
-
-def _check_columns(table: pd.DataFrame, names: Sequence[str], file: str) -> None:
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        has = ", ".join(table.columns[:20])
-        raise click.ClickException(f"{file} lacks {', '.join(missing[:20])}; it has {has}")
-
-
-def _outcomes(table: pd.DataFrame, target: str, file: str) -> np.ndarray:
-    _check_columns(table, [target], file)
-    missing = int(table[target].isna().sum())
-    if missing:
-        raise click.ClickException(f"{file}: {missing} of {len(table)} rows have no {target}; leave them out")
-    return np.array(table[target].tolist())
-
-
-def _like(cell: Any, column: pd.Series) -> Any:
-    """5.0 in a column of integers is 5, so that one example does not make measured numbers of them all."""
-    return int(cell) if column.dtype.kind in "iu" and isinstance(cell, float) and cell.is_integer() else cell

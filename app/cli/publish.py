@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from app.cli.command import Command, as_json_option, open_store, tags_option, warnings_as_lines
-from app.cli.input import read_bytes, read_sample
+from app.cli.input import read_sample
 from app.cli.output import print_added, progress
+from app.cli.tables import read_bytes
 from models.compiled import CHOICES
 from models.names import check_model_name
 from models.user_code import collect
@@ -43,6 +44,13 @@ from models.user_code import collect
     show_default=True,
     help="Also build a faster form, kept if it gives the same answers: trees as native code, or ONNX Runtime.",
 )
+@click.option(
+    "--nullable",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column that takes null, though SAMPLE.csv lacks none of it; repeatable.",
+)
+@click.option("--coerce", is_flag=True, help="Take numbers that clients send as text.")
 @as_json_option
 def publish(
     name: str,
@@ -56,6 +64,8 @@ def publish(
     code: str | None,
     exact: bool,
     compile_as: str,
+    nullable: tuple[str, ...],
+    coerce: bool,
     as_json: bool,
 ) -> None:
     """Publish the joblib or pickle FILE as a new version of NAME."""
@@ -87,6 +97,8 @@ def publish(
             code=code,
             exact=exact,
             compile=compile_as,
+            nullable=nullable,
+            coerce=coerce,
             on_step=step,
         )
     print_added(settings, store, stored, as_json)

@@ -14,7 +14,7 @@ from models.golden import GOLDEN, GoldenRows
 from models.manifest import Artifact
 from models.outputs import Outputs
 from models.runtimes.calls import model_call
-from models.runtimes.containers import estimator_input
+from models.runtimes.containers import Pack, packer, takes_names
 from models.runtimes.estimator_parts import prepare_for_serving
 from models.runtimes.pickled import Visit, load_object
 from models.runtimes.sklearn_calls import Call, plain, same_bits, shorter
@@ -25,14 +25,16 @@ LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib")
 class SklearnRuntime:
     """Calls ``predict``, and ``predict_proba`` when the signature has probabilities, or less when that is the same.
 
-    A model whose manifest has a ``frame`` gets one DataFrame a call, built by columns; any other gets the ndarray,
-    with the feature names taken off the loaded copy: they were checked already when the request was read.
+    It is given the container that the manifest names. One that sees no names has them taken off the loaded copy: they were
+    checked already when the request was read. Whatever it is given is its own to write into.
     """
 
     def __init__(self, artifact: Artifact, model: Any = None) -> None:
         self.artifact = artifact
         self.model: Any = model
         self._call: Call | None = None
+        self._pack: Pack | None = None
+        self._may_write = True
 
     @staticmethod
     def read(artifact: Artifact, visit: Visit = lambda package: None) -> Any:
@@ -43,7 +45,7 @@ class SklearnRuntime:
             model = load_object(artifact, visit)
         if not callable(getattr(model, "predict", None)):
             raise LoadError("the unpickled object has no predict()")
-        prepare_for_serving(model, keep_names=bool(artifact.manifest.frame))
+        prepare_for_serving(model, keep_names=takes_names(artifact.manifest))
         return model
 
     def load(self) -> None:
@@ -52,28 +54,34 @@ class SklearnRuntime:
             self.model = self.read(self.artifact)
         manifest = self.artifact.manifest
         output = manifest.signature.output
-        self._call = plain(self.model, output)
+        self._pack, self._call, self._may_write = packer(manifest), plain(self.model, output), True
         short = shorter(self.model, output) if GOLDEN in manifest.files else None
         if short is not None and self._agrees(short):
-            self._call = short
+            self._call, self._may_write = short, False
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         """Raises PredictError when the estimator does."""
         manifest = self.artifact.manifest
         with model_call(manifest):
             assert self._call is not None
-            return self._call(estimator_input(manifest, rows))
+            return self._call(self._input(rows))
 
     def close(self) -> None:
         """Drop the estimator."""
-        self.model = self._call = None
+        self.model = self._call = self._pack = None
+
+    def _input(self, rows: np.ndarray) -> Any:
+        """The rows belong to the request and are read after the call; only the short calls are known not to write."""
+        assert self._pack is not None
+        X = self._pack(rows)
+        return rows.copy() if X is rows and self._may_write else X
 
     def _agrees(self, short: Call) -> bool:
         """Whether a shorter call gives the same bits for the golden rows, all at once and the first one alone."""
         assert self._call is not None
         rows = GoldenRows.of(self.artifact).rows
         try:
-            asked = [estimator_input(self.artifact.manifest, part) for part in (rows, rows[:1])]
+            asked = [self._input(part) for part in (rows, rows[:1])]
             return all(same_bits(self._call(X), short(X)) for X in asked)
         except Exception:  # foreign code; whether the model works at all is found out by its caller
             return False

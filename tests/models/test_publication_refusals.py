@@ -113,8 +113,9 @@ def test_a_text_model_given_a_frame_answers_by_columns_and_not_by_rows(store: St
     values = "1 value" if columns == 1 else f"{columns} values"
     with pytest.raises(WrongCount, match=f"answers {values} for 40 rows: .* a list of texts or one column"):
         infer_output(model, sample)
-    with pytest.raises(PublishError):
-        store.publish("toy", model, sample)
+    if columns > 1:  # one column of text is given to it as a list
+        with pytest.raises(WrongCount, match=f"answers {values}"):
+            store.publish("toy", model, sample)
 
 
 @pytest.mark.parametrize(
@@ -149,9 +150,9 @@ def test_outcomes_of_another_shape_than_the_answers(store: Store) -> None:
 
 
 def test_a_sample_that_json_cannot_give_back(store: Store) -> None:
-    """The model looks at the time of day; a client sends dates."""
-    sample = pd.DataFrame({"at": pd.date_range("2024-01-01", periods=40, freq="7h")})
-    model = Answering(Local(lambda X: X["at"].dt.hour.to_numpy() * 1.0))
+    """The model looks at the labels of the rows; a client sends none."""
+    sample = pd.DataFrame({"at": np.arange(40.0)}, index=range(100, 140))
+    model = Answering(Local(lambda X: X.index.to_numpy() * 1.0))
     model.feature_names_in_ = np.array(["at"], dtype=object)
     with pytest.raises(
         PublishError, match=r"gives other answers when the sample's rows are made from JSON again"

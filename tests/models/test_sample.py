@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from models.errors import PublishError
-from models.sample import Sample, declared_rows, infer_signature
+from models.sample import Sample, declared_rows
 from models.signature import Column, Output, Signature
 
 LABELS = [0, 1, 0, 1]
@@ -44,7 +44,7 @@ def fitted(X: Any) -> DummyClassifier:
 
 
 def columns(model: Any, X: Any) -> dict[str, Column]:
-    return {c.name: c for c in infer_signature(model, Sample.of(model, X)).columns}
+    return {c.name: c for c in Sample.of(model, X).columns}
 
 
 def encoding(selected: Any, **options: Any) -> Pipeline:
@@ -111,10 +111,9 @@ def test_missing_values_make_a_column_nullable_whatever_pandas_calls_them(cells:
     assert bool(last is None or last != last) is missing
 
 
-@pytest.mark.parametrize("dtype", ["timedelta64[ns]", "complex128", "period[D]", "interval[int64, right]"])
+@pytest.mark.parametrize("dtype", ["complex128", "period[D]", "interval[int64, right]"])
 def test_types_that_json_cannot_carry_are_refused_by_name(dtype: str) -> None:
     cells: dict[str, Any] = {
-        "timedelta64[ns]": pd.to_timedelta([1, 2], "D"),
         "complex128": np.array([1j, 2j]),
         "period[D]": pd.period_range("2024-01-01", periods=2),
         "interval[int64, right]": pd.interval_range(0, 2),
@@ -135,9 +134,9 @@ def test_a_column_of_objects_needs_one_type(cells: list[Any], found: str) -> Non
 
 def test_an_array_has_no_names_and_one_type() -> None:
     X = np.arange(8.0).reshape(4, 2)
-    signature = infer_signature(fitted(X), Sample.of(fitted(X), X))
-    assert not signature.named
-    assert [(c.name, c.dtype, c.observed) for c in signature.columns] == [
+    sample = Sample.of(fitted(X), X)
+    assert not sample.named
+    assert [(c.name, c.dtype, c.observed) for c in sample.columns] == [
         ("x0", "float", (0.0, 6.0)),
         ("x1", "float", (1.0, 7.0)),
     ]
@@ -170,7 +169,7 @@ def test_an_array_of_objects_may_hold_missing_values() -> None:
 def test_columns_are_taken_in_the_order_of_the_fit() -> None:
     X = frame()
     sample = Sample.of(fitted(X), X[["day", "channel", "amount", "items", "gift", "note"]].assign(more=1))
-    assert sample.names == tuple(X.columns)
+    assert [c.name for c in sample.columns] == list(X.columns)
     assert sample.rows[0, 0] == 1.5
 
 
@@ -180,13 +179,24 @@ def test_rows_without_names_are_given_those_of_the_fit() -> None:
     assert [(c.name, c.dtype) for c in found.values()] == [("amount", "float"), ("note", "string")]
 
 
-def test_a_frame_for_an_estimator_without_names_is_an_array() -> None:
-    X = frame()[["amount", "items"]]
-    assert list(columns(LinearRegression().fit(X.to_numpy(), LABELS), X)) == ["x0", "x1"]
+def test_a_frame_names_the_columns_of_an_estimator_that_recorded_none() -> None:
+    X = frame()[["items", "amount"]]
+    sample = Sample.of(LinearRegression().fit(X.to_numpy(), LABELS), X)
+    assert sample.named
+    assert [c.name for c in sample.columns] == ["items", "amount"]
+
+
+def test_the_numbers_that_pandas_gives_columns_without_names_are_no_names() -> None:
+    X = pd.DataFrame(np.zeros((4, 2)))
+    sample = Sample.of(LinearRegression().fit(X.to_numpy(), LABELS), X)
+    assert not sample.named
+    assert [c.name for c in sample.columns] == ["x0", "x1"]
 
 
 def test_missing_columns_and_wrong_widths_are_refused() -> None:
-    with pytest.raises(PublishError, match=r"lacks columns that the model was fitted on: items, gift$"):
+    with pytest.raises(
+        PublishError, match=r"lacks columns that the model was fitted on: items, gift; it has amount, note"
+    ):
         Sample.of(fitted(frame()), frame().drop(columns=["items", "gift"]))
     three, two = np.zeros((4, 3)), np.zeros((4, 2))
     with pytest.raises(PublishError, match="the sample has 2 columns, the model was fitted on 3"):
@@ -195,7 +205,7 @@ def test_missing_columns_and_wrong_widths_are_refused() -> None:
         Sample.of(fitted(frame()), two)
 
 
-@pytest.mark.parametrize("X", [[], [[]], [[[1.0]]], np.zeros(3), np.zeros((0, 2)), frame()[["items"]][:0]])
+@pytest.mark.parametrize("X", [[], [[]], [[[1.0]]], np.zeros(3), np.zeros((0, 2))])
 def test_a_sample_is_rows_of_values(X: Any) -> None:
     with pytest.raises(PublishError, match=r"rows of values, of shape \(n_rows, n_columns\)"):
         Sample.of(DummyClassifier().fit([[0]], [0]), X)

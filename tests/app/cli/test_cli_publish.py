@@ -127,11 +127,13 @@ def test_standard_input_is_an_example(run: Run, files: dict[str, str]) -> None:
     assert published(result)["example"]["request"] == {"features": [1.5, 2.0, 0.25]}
 
 
-def test_a_model_without_names_takes_an_object_in_text_order(run: Run, files: dict[str, str]) -> None:
-    body = {"f1": 1, "f2": 3, "f10": 2}
+def test_an_example_names_the_columns_of_a_model_without_names(run: Run, files: dict[str, str]) -> None:
+    """In its own order: sorted, the names would be f1, f10, f2."""
+    body = {"f1": 1, "f2": 2, "f10": 3}
     document = published(run("line", files["unnamed"], "--example", body, "--json"))
     assert document["example"]["request"] == {"features": [1.0, 2.0, 3.0]}
     assert document["example"]["response"]["prediction"] == pytest.approx(321.0)
+    assert [c["name"] for c in document["signature"]["columns"]] == ["f1", "f2", "f10"]
 
 
 def test_a_whole_number_in_an_example_does_not_make_a_column_of_integers(
@@ -263,7 +265,7 @@ def test_own_classes_need_their_code_and_the_error_says_so(
     ("kind", "body", "words"),
     [
         ("named", {"features": [1, 2]}, ["features: wrong number of values", "3 values", "2 values"]),
-        ("unnamed", {"f1": 1, "f2": 2}, ["the request: wrong number of values", "3 values"]),
+        ("unnamed", {"f1": 1, "f2": 2}, ["the sample has 2 columns (f1, f2), the model was fitted on 3"]),
         ("named", {"inputs": [[1, 2, 3], 4]}, ["inputs.1: not a row"]),
         ("named", {"inputs": []}, ["inputs: no rows"]),
         ("named", {**ROW, "wieght": 1}, ["wieght: unknown name", "did you mean 'weight'"]),

@@ -1,0 +1,297 @@
+"""What a column of a DataFrame is in JSON, and how its cells are made from JSON again.
+
+pandas has several dtypes for one kind of value: NumPy's, its own extension types, and Arrow's. Each kind is one row of
+``KINDS``; what a dtype cannot hold becomes a limit of the column, so that a request is refused where the value would wrap.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from models.errors import PublishError
+from models.signature import MAX_EXACT_INT, Dtype
+
+#: Types of Python values in a column of objects -> the kind of the column.
+_OBJECTS: tuple[tuple[Dtype, frozenset[type]], ...] = (
+    ("bool", frozenset({bool, np.bool_})),
+    ("int", frozenset({int})),
+    ("float", frozenset({int, float})),
+    ("string", frozenset({str, np.str_})),
+    ("date", frozenset({datetime.date})),
+    ("datetime", frozenset({datetime.datetime, pd.Timestamp})),
+)
+#: What is said of other dtypes.
+TAKEN = "numbers, booleans, text, categories, dates, date-times and durations"
+
+#: Cells of one column to the column that pandas has of them.
+Build = Callable[[list[Any]], Any]
+
+_WHOLE_DAYS = re.compile(r"datetime64\[\w+\]|date(32|64)\[\w+\]\[pyarrow\]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnType:
+    """One column of a sample as JSON has it.
+
+    cells : its values as JSON spells them, None where one is missing.
+    pandas_dtype : what ``column_builder`` makes the pandas column of again.
+    minimum, maximum : what the dtype can hold, where that is less than JSON can say; ``limit_of`` names the dtype.
+    timezone : of date-times, the zone that the model computes in.
+    """
+
+    dtype: Dtype
+    cells: list[Any]
+    pandas_dtype: str
+    minimum: Any = None
+    maximum: Any = None
+    timezone: str = ""
+    categories: tuple[Any, ...] | None = None
+
+    @property
+    def limit_of(self) -> str:
+        """The dtype that the limits come from."""
+        return "" if self.minimum is None and self.maximum is None else self.pandas_dtype
+
+
+def read_column(name: str, series: pd.Series) -> ColumnType:
+    """The column ``name`` of a sample; raises PublishError for values that JSON cannot carry."""
+    dtype = series.dtype
+    cells = [
+        None if missing else cell
+        for cell, missing in zip(series.astype(object).tolist(), series.isna().tolist(), strict=True)
+    ]
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _category(name, dtype, cells)
+    if types.is_object_dtype(dtype) and str(dtype) == "object":
+        return _objects(name, series, cells)
+    text = str(dtype)
+    if types.is_bool_dtype(dtype):
+        return ColumnType("bool", [c if c is None else bool(c) for c in cells], text)
+    if types.is_integer_dtype(dtype):
+        return _integers(name, cells, text, np.dtype(getattr(dtype, "numpy_dtype", None) or dtype.type))
+    if types.is_float_dtype(dtype):
+        limit = 65504.0 if text.lower().startswith(("float16", "halffloat")) else None
+        return ColumnType(
+            "float", [c if c is None else float(c) for c in cells], text, limit and -limit, limit
+        )
+    if types.is_string_dtype(dtype) or text.startswith("dictionary<values=string"):
+        return ColumnType("string", [c if c is None else str(c) for c in cells], text)
+    if types.is_datetime64_any_dtype(dtype):
+        return _moments(cells, text, str(getattr(dtype, "tz", None) or _arrow_zone(text)))
+    if getattr(dtype, "kind", "") == "m":
+        return ColumnType(
+            "duration", [c if c is None else pd.Timedelta(c).total_seconds() for c in cells], text
+        )
+    raise PublishError(f"column {name!r} has dtype {text}, which JSON cannot carry; a column holds {TAKEN}")
+
+
+def column_builder(pandas_dtype: str, categories: Sequence[Any] = ()) -> Build:
+    """What makes a pandas column of a list of cells as JSON spells them, None or NaN where one is missing.
+
+    It raises ValueError, TypeError or OverflowError for a cell that the dtype cannot hold; nothing wraps.
+    ``categories`` : those of a column of categories, as the signature has them.
+    """
+    kind, _, inner = pandas_dtype.partition("[")
+    inner = inner.removesuffix("]")
+    if kind.startswith("category"):
+        return _categories_builder(pandas_dtype, categories)
+    if kind == "object":
+        return partial(_object_column, inner)
+    if pandas_dtype == "string[pyarrow]" or kind.startswith("dictionary<"):
+        return partial(_as_it_is, _arrow_text(kind), None)
+    if kind in ("datetime64", "timestamp", "date32", "date64"):
+        return partial(_moment_column, pandas_dtype)
+    if kind in ("timedelta64", "duration"):
+        return partial(_duration_column, pandas_dtype)
+    if kind == "Sparse":
+        subtype, _, fill = inner.partition(", ")
+        filled = {"nan": np.nan, "False": False, "True": True}.get(fill)
+        return partial(_as_it_is, pd.SparseDtype(subtype, float(fill) if filled is None else filled), np.nan)
+    if pandas_dtype in _NUMPY_WHOLE:
+        return partial(_whole, pandas_dtype)
+    if re.fullmatch(r"u?int\d+\[pyarrow\]|U?Int\d+", pandas_dtype):
+        return partial(_nullable_integers, pandas_dtype)
+    return partial(
+        _as_it_is,
+        pandas_dtype,
+        np.nan if kind in ("float16", "float32", "float64", "str") else None,
+    )
+
+
+def _as_it_is(pandas_dtype: Any, missing: Any, cells: list[Any]) -> Any:
+    return pd.array([missing if c is None or c != c else c for c in cells], dtype=pandas_dtype)
+
+
+def _nullable_integers(pandas_dtype: str, cells: list[Any]) -> Any:
+    return pd.array([None if c is None or c != c else _exact(c) for c in cells], dtype=pandas_dtype)
+
+
+def _duration_column(pandas_dtype: str, cells: list[Any]) -> Any:
+    lengths = pd.to_timedelta([np.nan if c is None else c for c in cells], unit="s")
+    if pandas_dtype.endswith("[pyarrow]"):
+        return pd.array([None if d is pd.NaT else d for d in lengths], dtype=pandas_dtype)
+    return lengths.astype(pandas_dtype).array
+
+
+#: Integers and booleans of NumPy, which have no value for one that is missing.
+_NUMPY_WHOLE = frozenset({f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"bool"})
+
+
+def _whole(dtype: str, cells: list[Any]) -> Any:
+    """Integers or booleans; where one is missing, the column that pandas makes of such values."""
+    if any(c is None or c != c for c in cells):
+        if dtype == "bool":
+            return pd.Series([np.nan if c is None or c != c else bool(c) for c in cells], dtype=object)
+        return np.array([np.nan if c is None else c for c in cells], dtype=np.float64)
+    return np.array(cells if dtype == "bool" else [_exact(c) for c in cells], dtype=dtype)
+
+
+def _exact(cell: Any) -> int:
+    whole = int(cell)
+    if whole != cell:
+        raise ValueError(f"{cell!r} is not an integer")
+    return whole
+
+
+def _integers(name: str, cells: list[Any], text: str, dtype: np.dtype[Any]) -> ColumnType:
+    present = [c for c in cells if c is not None]
+    if present and max(map(abs, map(int, present))) >= MAX_EXACT_INT:
+        raise PublishError(
+            f"column {name!r} holds {max(present, key=abs)}: integers of 2**53 and more are not exact in JSON; "
+            "train with text in that column, or without it"
+        )
+    found = np.iinfo(dtype)
+    low = int(found.min) if found.min > -MAX_EXACT_INT else None
+    high = int(found.max) if found.max < MAX_EXACT_INT else None
+    return ColumnType("int", [c if c is None else int(c) for c in cells], text, low, high)
+
+
+def _objects(name: str, series: pd.Series, cells: list[Any]) -> ColumnType:
+    found = {type(c) for c in cells if c is not None}
+    # NaN and None are two values to an encoder, and a request can only say null.
+    holes = [c for c in series.tolist() if c is None or c != c]
+    none = "[none]" if holes and all(c is None for c in holes) else ""
+    for dtype, accepted in _OBJECTS:
+        if not (found and found <= accepted):
+            continue
+        if dtype == "date":
+            return ColumnType("date", [c if c is None else c.isoformat() for c in cells], "object[date]")
+        if dtype == "datetime":
+            zones = {str(c.tzinfo) for c in cells if c is not None and c.tzinfo is not None}
+            if len(zones) > 1:
+                break
+            return _moments(cells, "object[datetime]", next(iter(zones), ""))
+        if dtype == "string":
+            cells = [c if c is None else str(c) for c in cells]
+        if dtype == "int":
+            return ColumnType(
+                "int", _integers(name, cells, "int64", np.dtype("int64")).cells, f"object{none}"
+            )
+        return ColumnType(dtype, cells, f"object{none}")
+    held = ", ".join(sorted(k.__name__ for k in found)) or "nothing but missing values"
+    raise PublishError(f"column {name!r} holds {held}; give it one type: {TAKEN}")
+
+
+def _object_column(inner: str, cells: list[Any]) -> Any:
+    cells = [None if c is None or c != c else c for c in cells]
+    if inner == "date":
+        cells = [c if c is None else datetime.date.fromisoformat(c) for c in cells]
+    elif inner == "datetime":
+        cells = [c if c is None else pd.Timestamp(c).to_pydatetime() for c in cells]
+    elif not inner:
+        cells = [np.nan if c is None else c for c in cells]
+    return pd.Series(cells, dtype=object)
+
+
+def _moments(cells: list[Any], text: str, zone: str) -> ColumnType:
+    present = [pd.Timestamp(c) for c in cells if c is not None]
+    days = not zone and all(moment == moment.normalize() for moment in present)
+    if days and _WHOLE_DAYS.fullmatch(text):
+        low, high = ("1677-09-22", "2262-04-11") if "[ns]" in text else (None, None)
+        return ColumnType(
+            "date", [c if c is None else str(pd.Timestamp(c).date()) for c in cells], text, low, high
+        )
+    low, high = ("1677-09-21T00:12:44", "2262-04-11T23:47:16") if "[ns" in text else (None, None)
+    if zone and low and high:
+        low, high = f"{low}Z", f"{high}Z"
+    return ColumnType(
+        "datetime", [c if c is None else pd.Timestamp(c).isoformat() for c in cells], text, low, high, zone
+    )
+
+
+def _moment_column(pandas_dtype: str, cells: list[Any]) -> Any:
+    """From text; what has an offset is brought to the zone of the column."""
+    zoned = "," in pandas_dtype
+    text = pd.Series([None if c is None or c != c else c for c in cells], dtype=object)
+    moments = pd.to_datetime(text, format="ISO8601", utc=zoned)
+    if pandas_dtype.endswith("[pyarrow]"):
+        whole = pandas_dtype.startswith("date")
+        return pd.array(
+            [None if m is pd.NaT else m.date() if whole else m for m in moments], dtype=pandas_dtype
+        )
+    return moments.astype(pandas_dtype).array
+
+
+def _arrow_text(kind: str) -> Any:
+    """The dtypes of Arrow's text that pandas cannot read from their names."""
+    import pyarrow
+
+    text = pyarrow.string()
+    return pd.ArrowDtype(text if kind == "string" else pyarrow.dictionary(pyarrow.int32(), text))
+
+
+def _arrow_zone(text: str) -> str:
+    found = re.search(r"tz=([^\]]+)\]\[pyarrow\]", text)
+    return found.group(1) if found else ""
+
+
+def _category(name: str, dtype: Any, cells: list[Any]) -> ColumnType:
+    """Categories that JSON has no type for, intervals and moments, are their text."""
+    categories, kept = dtype.categories, str(dtype.categories.dtype)
+    order = " in order" if dtype.ordered else ""
+    if kept.startswith(("interval", "datetime64")):
+        as_text = [c if c is None else str(c) for c in cells]
+        return ColumnType(
+            "category", as_text, f"category[{kept}]{order}", categories=tuple(map(str, categories))
+        )
+    if not {type(c) for c in categories.tolist()} <= {int, float, bool, str}:
+        raise PublishError(
+            f"column {name!r} has categories of {kept}; use numbers, booleans, text, intervals or dates"
+        )
+    return ColumnType("category", cells, f"category{order}", categories=tuple(categories.tolist()))
+
+
+def _categories_builder(pandas_dtype: str, categories: Sequence[Any]) -> Build:
+    kept = re.sub(r"^category\[?", "", pandas_dtype.removesuffix(" in order")).removesuffix("]")
+    made: Any = list(categories)
+    if kept.startswith("datetime64"):
+        made = pd.DatetimeIndex(made).astype(kept)
+    elif kept:
+        made = pd.IntervalIndex([_interval(text) for text in made], dtype=kept)
+    dtype = pd.CategoricalDtype(made, ordered=pandas_dtype.endswith(" in order"))
+    codes = {value: code for code, value in enumerate(categories)}
+
+    def build(cells: list[Any]) -> Any:
+        found = [-1 if c is None or c != c else codes[c] for c in cells]
+        return pd.Categorical.from_codes(found, dtype=dtype)
+
+    return build
+
+
+def _interval(text: str) -> pd.Interval:
+    """``(0.5, 10]`` as pandas writes it."""
+    left, right = text[1:-1].split(", ")
+    closed = {"(]": "right", "[)": "left", "[]": "both", "()": "neither"}[text[0] + text[-1]]
+    if re.match(r"\d{4}-", left):
+        return pd.Interval(pd.Timestamp(left), pd.Timestamp(right), closed=closed)
+    number = int if re.fullmatch(r"-?\d+", left) and re.fullmatch(r"-?\d+", right) else float
+    return pd.Interval(number(left), number(right), closed=closed)
