@@ -32,6 +32,12 @@ def proved_draft(
     INTERPRETER.start()  # it imports its libraries meanwhile
     on_step("reading the model")
     given = read_model(model, said.code, said.accept_version_mismatch)
-    draft = draft_version(name, given, X_sample, y_sample, said, on_step)
+    try:
+        draft = draft_version(name, given, X_sample, y_sample, said, on_step)
+    except PublishError as error:
+        if given.pickled_with:
+            others = ", ".join(f"{library} {version}" for library, version in given.pickled_with.items())
+            raise PublishError(f"{error}; it was pickled with {others}: train it again") from error
+        raise
     on_step("proving that a server can load it")
     return prove(draft, given.visited, said.code)

@@ -22,6 +22,7 @@ def version_summary(
             "published_at": manifest.published_at,
             "trained_at": manifest.trained_at,
             "framework": manifest.framework,
+            **({"pickled_with": dict(manifest.pickled_with)} if manifest.pickled_with else {}),
             "metrics": dict(manifest.metrics),
         }
     return found

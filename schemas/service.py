@@ -139,6 +139,13 @@ class VersionSummarySchema(Reply):
     published_at = fields.DateTime(metadata={"description": "UTC"})
     trained_at = fields.DateTime(metadata={"description": "UTC"})
     framework = _text("What it runs on", required=False)
+    pickled_with = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "Libraries whose other versions wrote its file; absent where there are none"
+        },
+    )
     metrics = fields.Dict(
         keys=fields.String(), values=fields.Float(), metadata={"example": {"accuracy": 0.95}}
     )

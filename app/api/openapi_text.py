@@ -70,6 +70,7 @@ def _figures(manifest: Manifest) -> str:
         ("Metrics", metrics),
         ("One call", measured),
         ("Trained", manifest.trained_at[:10]),
+        ("Pickled with", plain(", ".join(" ".join(pair) for pair in manifest.pickled_with.items()))),
         ("Runs on", plain(f"{manifest.framework} {manifest.libraries.get(manifest.framework, '')}".strip())),
     )
     return " · ".join(f"**{what}** {fact}" for what, fact in facts if fact)

@@ -114,15 +114,15 @@ def print_models(models: Sequence[Mapping[str, Any]]) -> None:
             version["version"],
             version["tags"],
             version.get("framework"),
+            version.get("pickled_with"),
             *(version.get(key, "")[:16].replace("T", " ") for key in ("trained_at", "published_at")),
             version["status"],
         )
         for model in models
         for version in model["versions"]
     )
-    print_table(
-        ["model", "version", "names", "framework", "trained (UTC)", "published (UTC)", "status"], rows
-    )
+    times = "trained (UTC)", "published (UTC)"
+    print_table(["model", "version", "names", "framework", "pickled with", *times, "status"], rows)
 
 
 def print_added(settings: Settings, store: Store, stored: StoredVersion, as_json: bool) -> None:
@@ -153,6 +153,7 @@ def print_version(
             "description": manifest.description,
             "framework": f"{manifest.framework} ({manifest.estimator})",
             "libraries": manifest.libraries,
+            "pickled with": manifest.pickled_with,
             "trained": manifest.trained_at,
             "published": manifest.published_at,
             "output": describe_output(signature.output),
@@ -271,6 +272,8 @@ def model_document(model: CatalogModel, step: Callable[[str], None]) -> dict[str
         if version in model.whole:
             manifest = model.whole[version].manifest
             document |= {k: getattr(manifest, k) for k in ("framework", "trained_at", "published_at")}
+            if manifest.pickled_with:
+                document["pickled_with"] = dict(manifest.pickled_with)
             document["bytes"] = sum(file.size_bytes for file in manifest.files.values())
             document["status"] = file_status(model.whole[version])
         else:

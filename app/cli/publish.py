@@ -9,10 +9,9 @@ import click
 from app.cli.command import Command, as_json_option, open_store, tags_option, warnings_as_lines
 from app.cli.input import read_sample
 from app.cli.output import print_added, progress
-from app.cli.tables import read_bytes
 from models.compiled import CHOICES
+from models.given import read_model
 from models.names import check_model_name
-from models.user_code import collect
 
 
 @click.command(cls=Command)
@@ -35,6 +34,11 @@ from models.user_code import collect
 @click.option("--code", metavar="PATH", help="The module or package that defines the model's own classes.")
 @click.option(
     "--exact", is_flag=True, help="Refuse batches whose answers differ in any bit from single ones."
+)
+@click.option(
+    "--accept-version-mismatch",
+    is_flag=True,
+    help="Publish a file that another scikit-learn wrote, and record which.",
 )
 @click.option(
     "--compile",
@@ -63,14 +67,13 @@ def publish(
     description: str | None,
     code: str | None,
     exact: bool,
+    accept_version_mismatch: bool,
     compile_as: str,
     nullable: tuple[str, ...],
     coerce: bool,
     as_json: bool,
 ) -> None:
     """Publish the joblib or pickle FILE as a new version of NAME."""
-    from models.runtimes.pickled import unpickle  # joblib: other commands do without
-
     settings, store = open_store()
     if example is None and data is None:
         raise click.UsageError("give a row to answer: --example ROW.json, --data SAMPLE.csv, or both")
@@ -83,11 +86,11 @@ def publish(
     check_model_name(name)
     measured = dict(map(_metric, metrics))
     with warnings_as_lines(), progress("reading the model") as step:
-        model = unpickle(read_bytes(file), collect(Path(code)) if code else {})
-        sample = read_sample(model, example, data, target)
+        model = read_model(Path(file), Path(code) if code else None, accept_version_mismatch)
+        sample = read_sample(model.loaded, example, data, target)
         stored = store.publish(
             name,
-            Path(file),
+            model,
             sample.X,
             sample.y,
             metrics=measured,
@@ -96,6 +99,7 @@ def publish(
             parameters=sample.parameters,
             code=code,
             exact=exact,
+            accept_version_mismatch=accept_version_mismatch,
             compile=compile_as,
             nullable=nullable,
             coerce=coerce,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import _compat_pickle
 import importlib
 import io
-from collections.abc import Callable
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import util
+from typing import Any, BinaryIO
 
 from joblib.numpy_pickle import NumpyUnpickler
 from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
 
 from models.errors import CodeMissing, LoadError, PlumblineError
+from models.libraries import versions_of
 from models.manifest import Artifact
 from models.user_code import UserCode
 
@@ -19,14 +24,22 @@ ARTIFACT = "model.joblib"
 #: Told the package of everything that a pickle names, before it is imported; may raise LoadError.
 Visit = Callable[[str], None]
 
+#: Modules without a package that old pickles of a library name.
+MOVED = {"_loss": "sklearn"}
 
-class _Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
+
+class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
     """joblib's own unpickler, looking for classes in the version's code before anywhere else."""
 
-    code: UserCode
-    visit: Visit
+    def __init__(self, file: BinaryIO, code: UserCode, visit: Visit = lambda package: None) -> None:
+        super().__init__("", file, ensure_native_byte_order=True)
+        self.code, self.visit = code, visit
 
     def find_class(self, module: str, name: str) -> Any:
+        if self.proto < 3:  # written with the names of Python 2, whoever wrote it
+            module, name = _compat_pickle.NAME_MAPPING.get(
+                (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
+            )
         self.visit(module.split(".")[0])
         try:
             found: Any = self._module(module, name)
@@ -34,8 +47,7 @@ class _Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
                 found = getattr(found, part)
             return found
         except (ImportError, AttributeError) as error:
-            lacking = error.name if isinstance(error, ModuleNotFoundError) and error.name else module
-            raise CodeMissing(f"{name!r} of module {module!r}", lacking, str(error)) from error
+            raise self._missing(module, name, error) from error
 
     def _module(self, module: str, name: str) -> Any:
         if module == "__main__":
@@ -48,26 +60,56 @@ class _Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
             return self.code.import_module(module)
         return importlib.import_module(module)
 
+    def _missing(self, module: str, name: str, error: Exception) -> LoadError:
+        """What to say of a name that is not there: an installed library is of another version, anything else is code."""
+        what, package = f"{name!r} of module {module!r}", module.split(".")[0]
+        package = MOVED.get(package, package)
+        if package not in self.code.top_level and (library := _library(package)):
+            return LoadError(
+                f"the model needs {what}, which {library} does not have: another version of it wrote the file; train the "
+                "model again, or publish it from an environment that has that version (if the module is your own, --code PATH)",
+                str(error),
+            )
+        lacking = error.name if isinstance(error, ModuleNotFoundError) and error.name else module
+        return CodeMissing(what, lacking, str(error))
 
-def unpickle(data: bytes, code_files: dict[str, bytes], visit: Visit = lambda package: None) -> Any:
-    """The object in a joblib file or plain pickle.
+
+def unpickle(data: bytes, code_files: Mapping[str, bytes], visit: Visit = lambda package: None) -> Any:
+    """The object in a joblib file or plain pickle of any protocol, compressed or not.
 
     Raises CodeMissing when a class cannot be found, LoadError for anything else that goes wrong on the way.
     """
     code = UserCode(code_files)
     code.install()
     try:
-        with _validate_fileobject_and_memmap(io.BytesIO(data), "", None) as (file, _):
-            unpickler = _Unpickler("", file, ensure_native_byte_order=True)
-            unpickler.code, unpickler.visit = code, visit
-            return unpickler.load()
+        with opened(data) as file:
+            return Unpickler(file, code, visit).load()
     except PlumblineError:
         raise
     except (Exception, SystemExit) as error:  # a pickle runs any code, so anything can come out of it
         raise LoadError(f"the artifact cannot be unpickled: {type(error).__name__}", str(error)) from error
 
 
+@contextmanager
+def opened(data: bytes) -> Iterator[BinaryIO]:
+    """The file that the bytes are, unpacked where they are compressed: zlib, gzip, bz2, lzma, xz, lz4."""
+    with _validate_fileobject_and_memmap(io.BytesIO(data), "", None) as (file, _):
+        yield file
+
+
 def load_object(artifact: Artifact, visit: Visit = lambda package: None) -> Any:
     """The pickled object of a version, from bytes that match their digests."""
     code = {path: artifact.read(path) for path in artifact.manifest.files if path.startswith("code/")}
     return unpickle(artifact.read(ARTIFACT), code, visit)
+
+
+def _library(package: str) -> str:
+    """The installed library that brings the package, with its version, or nothing."""
+    spec = None
+    if package not in sys.stdlib_module_names:
+        try:
+            spec = util.find_spec(package)
+        except (ImportError, ValueError):
+            return ""
+    versions = versions_of({package: spec.origin}) if spec and spec.origin else {}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import re
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from models.libraries import installed_versions
 from models.opening import open_runtime
 from models.publication import Description, draft_version
 from models.store import Store, StoredVersion
+from tests.models.pickles import renamed
 from tests.toys import summing_draft, with_files
 
 
@@ -89,6 +91,23 @@ def test_scikit_learn_s_own_warning_is_replaced_by_the_check(
     libraries = {**draft.manifest.libraries, "scikit-learn": "0.0.0"}
     assert open_runtime(stored(store, with_files(draft, {"model.joblib": artifact}), libraries=libraries))
     assert "scikit-learn 0.0.0" in caplog.text
+
+
+def test_what_this_release_of_a_library_calls_otherwise_is_a_matter_of_versions(store: Store) -> None:
+    """Not of missing code, which its publisher could give."""
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    draft = draft_version("toy", model, [[0.0], [1.0]], None, Description())
+    place = ("sklearn.linear_model._logistic", "LogisticRegression")
+    moved = renamed(pickle.dumps(model, protocol=2), *place, old_module=place[0], old_name="_Moved")
+    version = stored(
+        store,
+        with_files(draft, {"model.joblib": moved}),
+        libraries={**draft.manifest.libraries, "scikit-learn": "1.5.2"},
+    )
+    with pytest.raises(LibraryMismatch) as mismatch:
+        open_runtime(version)
+    assert f"with scikit-learn 1.5.2 (here {sklearn.__version__}) and does not work" in str(mismatch.value)
+    assert f"which scikit-learn {sklearn.__version__} does not have" in str(mismatch.value)
 
 
 def test_a_framework_of_another_release_is_named_with_those_that_are_served(store: Store) -> None:

@@ -164,8 +164,11 @@ def test_a_file_that_is_missing_or_no_pickle(store: Store, tmp_path: Path) -> No
     with pytest.raises(PublishError, match=r"no\.joblib: no such file or directory"):
         store.publish("toy", tmp_path / "no.joblib", X)
     (tmp_path / "text.joblib").write_text("not a pickle")
-    with pytest.raises(LoadError, match="the artifact cannot be unpickled: "):
+    with pytest.raises(PublishError, match=r"text\.joblib is text and no pickle"):
         store.publish("toy", tmp_path / "text.joblib", X)
+    (tmp_path / "noise.joblib").write_bytes(b"\x80\x04\xff\x00")
+    with pytest.raises(LoadError, match="the artifact cannot be unpickled: "):
+        store.publish("toy", tmp_path / "noise.joblib", X)
 
 
 def test_names_are_checked_before_any_work_is_done(store: Store) -> None:

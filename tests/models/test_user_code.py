@@ -180,9 +180,7 @@ def test_a_module_called_like_one_of_the_server_s_is_the_version_s_own(
 ) -> None:
     work = write(tmp_path / "work", {f"{module}.py": TIMES})
     model = train(work, "Times(4)", f"from {module} import Times")
-    with pytest.raises(
-        CodeMissing, match=f"needs 'Times' of module '{module}', which cannot be imported here"
-    ):
+    with pytest.raises(LoadError, match=f"needs 'Times' of module '{module}', which .*--code PATH"):
         store.publish("own", model, ROWS)
     server_s = sys.modules.get(module)
     store.publish("own", model, ROWS, code=work / f"{module}.py")

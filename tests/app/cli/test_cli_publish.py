@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from click.testing import Result
 from flask import Flask
 from sklearn.compose import make_column_transformer
@@ -21,6 +24,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from app.cli.commands import COMMANDS
 from models.store import Store
+from tests.models.pickles import OLD, older
 from tests.toys import Summing
 
 Run = Callable[..., Result]
@@ -54,6 +58,7 @@ def run(store: Store) -> Run:
         Path("row.json").write_text(json.dumps(value))
         return "row.json"
 
+    invoke.app = app  # type: ignore[attr-defined]
     return invoke
 
 
@@ -367,24 +372,46 @@ def test_what_is_no_model_file_is_refused(
 ) -> None:
     example = ("--example", ROW)
     fails(run("box", "nowhere.joblib", *example), "nowhere.joblib: no such file or directory")
-    fails(run("box", str(tmp_path), *example), "is a directory")
+    fails(run("box", str(tmp_path), *example), "is a directory; name the joblib")
     fails(run("box", files["named"], "--example", "nowhere.json"), "nowhere.json: no such file")
     (tmp_path / "text.joblib").write_text("not a pickle")
-    fails(run("box", "text.joblib", *example), "cannot be unpickled")
+    fails(run("box", "text.joblib", *example), "text.joblib is text and no pickle")
     fails(run("box", files["nothing"], *example), "dict has no predict()")
     assert store.names() == []
 
 
-def test_what_a_library_says_about_the_file_is_one_line_beside_the_result(
+def test_a_file_of_another_scikit_learn_is_published_only_on_purpose_and_shown_as_such(
     run: Run, store: Store, files: dict[str, str], tmp_path: Path
 ) -> None:
-    from sklearn import __version__
+    (tmp_path / "old.pickle").write_bytes(older(joblib.load(files["named"])))
+    call = ("box", "old.pickle", "--example", ROW)
+    fails(
+        run(*call), f"scikit-learn {OLD}", sklearn.__version__, "train it again", "--accept-version-mismatch"
+    )
+    assert store.names() == []
+    document = published(run(*call, "--accept-version-mismatch", "--json"))
+    assert document["pickled_with"] == {"scikit-learn": OLD}
+    runner = run.app.test_cli_runner()
+    shown = runner.invoke(args=["models", "show", "box:1"]).stdout
+    assert f"pickled with  scikit-learn {OLD}" in shown
+    listed = runner.invoke(args=["models", "list"]).stdout
+    assert "pickled with" in listed and f"scikit-learn {OLD}" in listed
+    (model,) = json.loads(runner.invoke(args=["models", "list", "--json"]).stdout)["models"]
+    assert model["versions"][0]["pickled_with"] == {"scikit-learn": OLD}
 
-    data = Path(files["named"]).read_bytes()
-    assert __version__.encode() in data
-    (tmp_path / "old.joblib").write_bytes(data.replace(__version__.encode(), b"0" * len(__version__)))
-    result = run("box", "old.joblib", "--example", ROW, "--json")
+
+def test_what_a_library_says_about_the_file_is_one_line_beside_the_result(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "warned.pickle").write_bytes(cloudpickle.dumps(Warned()))
+    result = run("sum", "warned.pickle", "--example", {"features": [1, 2]}, "--json")
     assert published(result)["version"] == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Warning: ")
-    assert __version__ in line
+    assert result.stderr == "Warning: this model is of last year\n"
+
+
+class Warned(Summing):
+    """Says something when it is unpickled."""
+
+    def __setstate__(self, state: Any) -> None:
+        warnings.warn("this model is of\nlast year", stacklevel=1)
+
+    def __getstate__(self) -> Any:
+        return {"a": 1}
