@@ -129,12 +129,11 @@ def wire(settings: Settings, shared: Shared | None = None, run_dir: Path | None 
     catalog = read_catalog(store, settings.default_model)
     rule = LoadingRule(settings.loading, settings.model_loading)
 
-    loader: Loader
-
-    def open_version(artifact: Artifact) -> Batched:
+    def open_version(artifact: Artifact, replay: bool, awaited: Callable[[], bool]) -> Batched:
         model = None if shared is None else shared.find(artifact)
         wish = batch_wish(settings, artifact.manifest.name)
-        return open_served(artifact, concurrency, wish, model, beside=loader.tried and model is None)
+        replay = replay and model is None
+        return open_served(artifact, concurrency, wish, model, replay=replay, awaited=awaited)
 
     budget = Budget(settings.loaded_max_mib * 2**20, settings.pinned_models)
     prover: Prover = NullProver()

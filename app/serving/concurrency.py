@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import gevent
 from gevent import get_hub, getcurrent, monkey
 
-from app.serving.background import in_background, on_pool
+from app.serving.background import hub, in_background, now, on_pool
 
 T = TypeVar("T")
 
@@ -52,6 +52,11 @@ class Waiter(Protocol):
         """End the wait, also one that has not begun. From any greenlet, or from any thread."""
 
 
+def nobody() -> bool:
+    """Waits."""
+    return False
+
+
 class Concurrency(Protocol):
     """What the engine needs from its surroundings; tests give it a clock and a schedule of their own."""
 
@@ -82,8 +87,14 @@ class Concurrency(Protocol):
     def on_thread(self, call: Callable[[], T]) -> T:
         """Call it on a native thread, and wait for that; everything else goes on."""
 
-    def in_background(self, call: Callable[[], T]) -> T:
-        """``on_thread`` for what takes long and is written in Python, such as loading a model: others go first."""
+    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = nobody) -> T:
+        """``on_thread`` for what takes long and is written in Python, such as loading a model: requests go first.
+
+        ``awaited`` : whether a client waits for it; asked now and then.
+        """
+
+    def asked(self) -> None:
+        """A client asks a model: more of them may come, and what is in the background is to let them go first."""
 
 
 class Threads:
@@ -126,7 +137,12 @@ class Threads:
         """The caller is a native thread already."""
         return call()
 
-    in_background = on_thread
+    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = nobody) -> T:
+        """The caller is a native thread already."""
+        return call()
+
+    def asked(self) -> None:
+        """Nothing is in the background."""
 
 
 class _ThreadWaiter:
@@ -178,11 +194,16 @@ class Greenlets(Threads):
 
     def on_thread(self, call: Callable[[], T]) -> T:
         """On the hub's pool of native threads."""
-        return on_pool(get_hub().threadpool, call)
+        with hub.calling():
+            return on_pool(get_hub().threadpool, call)
 
-    def in_background(self, call: Callable[[], T]) -> T:
-        """On a native thread of lower priority that gives the interpreter back much sooner than threads do by default."""
-        return in_background(call)
+    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = nobody) -> T:
+        """On a native thread that rests while the hub is busy."""
+        return in_background(call, awaited)
+
+    def asked(self) -> None:
+        """Noted for threads in the background."""
+        hub.asked.append(now())
 
 
 @contextmanager

@@ -78,7 +78,9 @@ class Engine:
         ``is_gone`` tells whether nobody waits for the answer any more. Raises NotReady when the version cannot be
         loaded, InputError for what only the model can judge, PredictError when the model fails, and Overloaded.
         """
-        answer = self.loader.version(target).answer(rows, parameters, is_gone)
+        served = self.loader.version(target)
+        self._concurrency.asked()
+        answer = served.answer(rows, parameters, is_gone)
         prediction = Prediction(new_id(), target, rows, parameters, answer)
         for observer in self._observers:
             observer.predicted(prediction)

@@ -67,11 +67,9 @@ def calibrate(
     call: Callable[[np.ndarray], Outputs],
     golden: GoldenRows,
     concurrency: Concurrency,
-    *,
-    beside: bool = False,
 ) -> Calibration:
-    """Ask golden rows singly and together; raises what the model raises. ``beside`` : requests are answered meanwhile, so that
-    it is asked on a thread."""
+    """Ask golden rows singly and together; raises what the model raises. It is asked as it will be by clients: on a native
+    thread, as long as it is not known to answer so fast that the hub can wait for it."""
 
     def timed(asked: np.ndarray, slow: bool) -> tuple[float, Outputs]:
         def ask() -> tuple[float, Outputs]:
@@ -79,17 +77,19 @@ def calibrate(
             outputs = call(asked)
             return concurrency.now() - began, outputs
 
-        seconds, outputs = concurrency.in_background(ask) if beside or slow else ask()
+        seconds, outputs = concurrency.on_thread(ask) if slow else ask()
         concurrency.pause(PAUSE_SECONDS)
         return seconds * 1000, outputs
 
-    first_ms, first = timed(golden.rows[:1], False)
-    # A slow model is asked less, and beside the hub: nobody may be held up, and no worker given up, by being measured.
-    slow = first_ms > HUB_MS
-    affordable = int(BUDGET_MS / max(first_ms, 1e-3))
+    singles = [timed(golden.rows[:1], True)]
+    affordable = int(BUDGET_MS / max(singles[0][0], 1e-3))
     rows = golden.rows[: max(2, min(SINGLE_ROWS, affordable))]
     many_rows = max(2, min(BATCH_ROWS, affordable))
-    singles = [(first_ms, first), *(timed(rows[i : i + 1], slow) for i in range(1, len(rows)))]
+    slow = True
+    for i in range(1, len(rows)):
+        # Nobody may be held up, and no worker given up, by what is only measured.
+        slow = float(np.median([ms for ms, _ in singles])) > HUB_MS
+        singles.append(timed(rows[i : i + 1], slow))
     together = timed(rows, slow)[1]
     apart = Outputs.joined([outputs for _, outputs in singles])
     many = golden.rows[np.resize(np.arange(len(golden.rows)), many_rows)]

@@ -6,44 +6,30 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
 from app.serving.budget import Budget, Resident, resident_bytes
 from app.serving.catalog import Catalog
-from app.serving.concurrency import Concurrency, Lock
+from app.serving.concurrency import Concurrency
+from app.serving.loaded import Loaded, State
 from app.serving.messages import Observer, Target
 from app.serving.proof import NullProver, Prover
 from app.serving.served import Served
 from models.compiled import ORIGINAL
-from models.errors import LoadError, NotFound, NotReady, PlumblineError
+from models.errors import LoadError, NotReady, PlumblineError
 from models.manifest import MANIFEST, Artifact
 from models.runtimes import runtime_class
-from models.stored import StoredVersion, same_version
+from models.stored import same_version
 
 log = logging.getLogger("plumbline.serving")
-
-State = Literal["lazy", "loading", "ready", "failed"]
 
 #: Between two models the hub gets this long to look after its connections.
 PAUSE_SECONDS = 0.005
 
-
-@dataclass(slots=True, eq=False)
-class Loaded:
-    """One version in this process. ``seconds`` is how long loading it took; ``resident`` : what it takes, once loaded;
-    ``unproved`` : it came while the process served; ``evicted`` : it left to make room."""
-
-    lock: Lock
-    stored: StoredVersion | None
-    fault: str = ""
-    unproved: bool = False
-    evicted: bool = False
-    state: State = "lazy"
-    reason: str = ""
-    seconds: float = 0.0
-    served: Served | None = None
-    resident: Resident | None = None
+#: Opens a version. Told whether it must give its recorded answers first, and asks now and then whether anybody waits.
+Open = Callable[[Artifact, bool, Callable[[], bool]], Served]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +57,7 @@ class Loader:
         catalog: Catalog,
         rule: LoadingRule,
         concurrency: Concurrency,
-        open_version: Callable[[Artifact], Served],
+        open_version: Open,
         observers: Sequence[Observer] = (),
         budget: Budget = Budget(),  # noqa: B008 - it cannot be changed
         prover: Prover | None = None,
@@ -102,7 +88,7 @@ class Loader:
         def load_all() -> None:
             for target in self._eager:
                 with suppress(NotReady):  # it is recorded, and told to whoever asks for the version
-                    self.version(target, ahead=True)
+                    self._awaited(target, self._versions[target], ahead=True)
                 self._concurrency.pause(PAUSE_SECONDS)
             self.tried = True
             when_done()
@@ -164,30 +150,37 @@ class Loader:
         if entry.served is None:
             entry.unproved = True
         try:
-            self.version(target)
-        except (NotReady, NotFound):  # it is recorded, and told to whoever asks for the version
+            self._brought(target, entry)
+        except NotReady:  # it is recorded, and told to whoever asks for the version
             return
         if entry.resident is not None:
             entry.resident.used = 0  # nobody has asked for it yet
 
     # -- versions -------------------------------------------------------------------------------------------------
 
-    def version(self, target: Target, *, ahead: bool = False) -> Served:
-        """The loaded version; the first caller loads it, the others wait for that. Raises NotReady.
-
-        ``ahead`` : nobody waits for it, and where there is no room for it others stay.
-        """
+    def version(self, target: Target) -> Served:
+        """The loaded version; the first caller loads it, the others wait for that. Raises NotReady."""
         entry = self._versions.get(target)
         if entry is None:  # deleted while the request was read
             return self.version(self.catalog.resolve(target.name, str(target.version)))
-        served = entry.served
         if self._budget.max_bytes and entry.resident is not None:
             entry.resident.used = next(self._uses)
-        if served is None:
-            with entry.lock:
-                if entry.served is None and entry.state != "failed":
-                    self._load(target, entry, ahead)
-                served = entry.served
+        return entry.served or self._awaited(target, entry)
+
+    def _awaited(self, target: Target, entry: Loaded, *, ahead: bool = False) -> Served:
+        """The version, for which somebody waits. ``ahead`` : no request does, and where there is no room for it others stay."""
+        entry.waiting += 1
+        try:
+            return self._brought(target, entry, ahead)
+        finally:
+            entry.waiting -= 1
+
+    def _brought(self, target: Target, entry: Loaded, ahead: bool = False) -> Served:
+        """The version, once one of those that call this at the same time has loaded it; raises NotReady."""
+        with entry.lock:
+            if entry.served is None and entry.state != "failed":
+                self._load(target, entry, ahead)
+            served = entry.served
         if served is None:
             raise NotReady(f"{target.name}:{target.version} cannot be loaded; GET /ready says why")
         return served
@@ -252,17 +245,21 @@ class Loader:
         """The version, and how many bytes it takes."""
         if entry.stored is None:
             raise LoadError(entry.fault)
+
+        def awaited() -> bool:
+            return entry.waiting > 0
+
         if entry.unproved and (why := self._prover.prove(target, entry.stored).why):
             raise LoadError(why)
         with self._prover.loading(target, entry.stored):
             manifest = entry.stored.manifest
             if (
                 manifest.compiled.get("form", ORIGINAL) == ORIGINAL
-            ):  # a compiled form needs nothing of its original
-                with suppress(ImportError):  # its library is not the model's own
-                    runtime_class(manifest.framework)
+            ):  # a compiled one needs nothing of its original
+                with suppress(ImportError):  # its library's memory is not the model's own
+                    self._concurrency.in_background(partial(runtime_class, manifest.framework), awaited)
             before = resident_bytes()
-            served = self._open(entry.stored)
+            served = self._open(entry.stored, self.tried, awaited)
             # Freed memory is used again before the process grows, so the files are the least that it takes.
             files = manifest.files.values()
             return served, max(sum(file.size_bytes for file in files), resident_bytes() - before)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from app.serving.batcher import DEFAULT_RULE, Answer, Batcher, BatchRule, never
-from app.serving.concurrency import Concurrency
+from app.serving.concurrency import Concurrency, nobody
 from app.serving.lanes import BatchWish, Calibration, calibrate, described, rule_for
 from models.compare import ABSOLUTE_TOLERANCE
 from models.conformity import finite, misfit
@@ -67,30 +67,32 @@ class Batched:
 
 
 def open_served(
-    artifact: Artifact, concurrency: Concurrency, wish: BatchWish, model: Any = None, *, beside: bool = False
+    artifact: Artifact,
+    concurrency: Concurrency,
+    wish: BatchWish,
+    model: Any = None,
+    *,
+    replay: bool = False,
+    awaited: Callable[[], bool] = nobody,
 ) -> Batched:
-    """Load a version and measure how it is best called; raises LoadError. ``model`` : as in ``open_runtime``.
+    """Load a version beside the requests and measure how it is best called; raises LoadError.
 
-    beside : requests are being answered meanwhile, so that it is loaded in the background, and it must give its recorded
-        answers before it is given any.
+    ``model`` : as in ``open_runtime``; ``replay`` : whether it must give its recorded answers before it is given any;
+    ``awaited`` : whether a client waits for it, asked now and then.
     """
-    if beside:
-        runtime = concurrency.in_background(lambda: _open_and_replay(artifact))
-    else:
-        runtime = open_runtime(artifact, model)
+    runtime = concurrency.in_background(lambda: _open(artifact, model, replay), awaited)
     golden = GoldenRows.of(artifact)
     manifest = artifact.manifest
-    found = calibrate(
-        lambda rows: runtime.predict(rows, golden.parameters), golden, concurrency, beside=beside
-    )
+    call = checked(runtime, manifest)
+    found = calibrate(lambda rows: call(rows, golden.parameters), golden, concurrency)
     return Batched(runtime, manifest, concurrency, rule_for(found, wish, exact=manifest.exact), found)
 
 
-def _open_and_replay(artifact: Artifact) -> Runtime:
-    """All golden rows at once, as they were recorded: a model may answer a single row another way."""
-    runtime = open_runtime(artifact)
+def _open(artifact: Artifact, model: Any, replay: bool) -> Runtime:
+    """All golden rows are replayed at once, as they were recorded: a model may answer a single row another way."""
+    runtime = open_runtime(artifact, model)
     tolerance = max(float(artifact.manifest.compiled.get("tolerance", 0.0)), ABSOLUTE_TOLERANCE)
-    if not GoldenRows.of(artifact).holds(runtime, tolerance):
+    if replay and not GoldenRows.of(artifact).holds(runtime, tolerance):
         raise LoadError("its golden rows do not give the recorded answers; publish it again")
     return runtime
 

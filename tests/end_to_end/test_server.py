@@ -78,6 +78,21 @@ def test_every_demo_model_answers_its_own_example(server: Server) -> None:
             assert without == recorded["response"]["prediction"]
 
 
+def test_what_was_measured_of_a_model_is_what_its_calls_take(server: Server) -> None:
+    """The cap on rows follows from it. Other work on the machine may lengthen any call, but neither all nor none of them."""
+    for model in server.get("/models").json()["models"]:
+        for version in server.get(f"/models/{model['name']}").json()["versions"]:
+            path = f"/models/{model['name']}/versions/{version['version']}"
+            about = server.get(path).json()
+            measured = about["batching"]["base_ms"] + about["batching"]["row_ms"]
+            took = []
+            for _ in range(15):
+                timing = server.post(f"{path}/predict", about["example"]["request"]).headers["server-timing"]
+                took.append(float(re.search(r"predict;dur=([\d.]+)", timing)[1]))  # type: ignore[index]
+            # A call of less than a fifth of a millisecond takes less than the way to it.
+            assert min(took) / 2 <= max(measured, 0.2) and measured <= 2 * max(took), (path, measured, took)
+
+
 def test_metrics_are_right_across_workers(server: Server) -> None:
     """Counted in two workers, read in one: the sum is what was sent."""
 

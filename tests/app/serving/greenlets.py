@@ -9,7 +9,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from app.serving.concurrency import Threads, Waiter
+from app.serving.concurrency import Threads, Waiter, nobody
 
 
 class Killed(BaseException):
@@ -52,7 +52,8 @@ class Schedule(Threads):
         self.pause(0.001)
         return call()
 
-    in_background = on_thread
+    def in_background(self, call: Callable[[], Any], awaited: Callable[[], bool] = nobody) -> Any:
+        return self.on_thread(call)
 
     def at(self, moment: float, run: Callable[[], Any]) -> None:
         """Run it at a moment of this clock."""

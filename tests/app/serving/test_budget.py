@@ -65,7 +65,7 @@ class Process:
         self.opened: list[str] = []
         concurrency = AtOnce()
 
-        def open_version(artifact: Artifact) -> Served:
+        def open_version(artifact: Artifact, *_: object) -> Served:
             self.opened.append(artifact.manifest.name)
             return Batched(ToyRuntime(artifact), artifact.manifest, concurrency)
 

@@ -89,7 +89,7 @@ class Process:
         self.told: list[tuple[str, dict[str, str]]] = []
         self.routes: list[Catalog] = []
 
-        def open_version(artifact: Artifact) -> Served:
+        def open_version(artifact: Artifact, *_: object) -> Served:
             self.opened.append(artifact.manifest.version)
             if artifact.manifest.version in self.failing:
                 raise LoadError("broken on purpose")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.serving.catalog import Catalog, read_catalog
 from app.serving.concurrency import Threads
 from app.serving.lanes import BatchWish
-from app.serving.loader import Loader, LoadingRule
+from app.serving.loader import Loader, LoadingRule, Open
 from app.serving.messages import Target
 from app.serving.served import Batched, Served, open_served
 from models.errors import LoadError, ModelNotFound, NotReady, StoreUnavailable
@@ -63,10 +64,10 @@ def opened() -> Iterator[list[Target]]:
     yield []
 
 
-def opener(opened: list[Target], failing: Target | None = None) -> Callable[[Artifact], Served]:
+def opener(opened: list[Target], failing: Target | None = None) -> Open:
     """Opens toys, and fails for one version."""
 
-    def open_version(artifact: Artifact) -> Served:
+    def open_version(artifact: Artifact, *_: object) -> Served:
         target = Target(artifact.manifest.name, artifact.manifest.version)
         opened.append(target)
         if target == failing:
@@ -76,7 +77,7 @@ def opener(opened: list[Target], failing: Target | None = None) -> Callable[[Art
     return open_version
 
 
-def opened_for_real(artifact: Artifact) -> Served:
+def opened_for_real(artifact: Artifact, *_: object) -> Served:
     """As a worker opens a version."""
     return open_served(artifact, AtOnce(), BatchWish())
 
@@ -120,7 +121,7 @@ def test_a_failing_version_is_reported_and_the_others_load(catalog: Catalog, ope
 def test_a_model_that_raises_anything_while_loading_only_fails_itself(catalog: Catalog) -> None:
     """Not even a RecursionError or MemoryError of foreign code leaves the loader."""
 
-    def open_version(artifact: Artifact) -> Served:
+    def open_version(artifact: Artifact, *_: object) -> Served:
         raise MemoryError
 
     loader = Loader(catalog, LoadingRule(), AtOnce(), open_version)
@@ -133,9 +134,9 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
     release = threading.Event()
     fast = opener(opened)
 
-    def slow(artifact: Artifact) -> Served:
+    def slow(artifact: Artifact, *said: Any) -> Served:
         release.wait(5)
-        return fast(artifact)
+        return fast(artifact, *said)
 
     loader = Loader(catalog, LoadingRule("lazy"), Threads(), slow)
     got: list[Served] = []
@@ -155,7 +156,7 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
 def test_close_lets_go_of_every_model(catalog: Catalog) -> None:
     runtimes: list[ToyRuntime] = []
 
-    def open_version(artifact: Artifact) -> Served:
+    def open_version(artifact: Artifact, *_: object) -> Served:
         runtimes.append(ToyRuntime(artifact))
         return Batched(runtimes[-1], artifact.manifest, AtOnce())
 
