@@ -1,12 +1,18 @@
-"""What a fitted estimator answers: the output that its signature declares."""
+"""What a fitted estimator answers: the output that its signature declares, judged by its answers to a sample."""
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from models.errors import PublishError, WrongCount
+from models.errors import PublishError, PublishWarning, WrongCount
+from models.runtimes.arrays import chances, dense, labels
+from models.runtimes.methods import Method, asked, method_of, score_of
 from models.signature import Output
 
 #: Enough to see what is answered, and few enough for a slow model.
@@ -15,33 +21,37 @@ TRIED_ROWS = 64
 FEW_ROWS = 2
 
 
-def infer_output(model: Any, X: Any, method: str | None = None) -> Output:
-    """What ``method`` answers, by default ``predict``.
+def infer_output(
+    model: Any,
+    X: Any,
+    method: str | None = None,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    scores: Sequence[str] = (),
+    names: Sequence[str] = (),
+) -> Output:
+    """What ``method`` answers when it is called with ``arguments``: by default the first of METHODS that the model has.
 
     X : rows in the container that the estimator takes: array, DataFrame, list, sparse matrix; best 3 or more.
+    scores : what a reply has beside the prediction, of SCORES. names : those of several outputs, or of a vector's numbers.
     Raises WrongCount when the model does not answer row by row, PublishError for answers that cannot be declared.
     """
-    classes = getattr(model, "classes_", None)
-    ask = getattr(model, method or "predict")
-    for n in sorted({min(row_count(X), n) for n in (FEW_ROWS, TRIED_ROWS)}, reverse=True):
-        answer = np.asarray(ask(first_rows(X, n)))
-        check_count(answer, n)
-    if classes is not None:
-        if not isinstance(classes, np.ndarray) or classes.ndim != 1 or answer.ndim != 1:
-            raise PublishError(
-                "a classifier with several outputs cannot be served; publish one model an output"
-            )
-        if not {type(label) for label in classes.tolist()} <= {int, float, str, bool}:
-            raise PublishError(
-                f"labels of type {classes.dtype} cannot be JSON; train with numbers, text or booleans"
-            )
-        probability = callable(getattr(model, "predict_proba", None))
-        return Output("class", classes=tuple(classes.tolist()), probability=probability)
-    if answer.dtype.kind not in "fiu" or answer.ndim not in (1, 2):
+    method = method_of(model, method)
+    answer = _tried(asked(model, method, arguments), X)
+    output = _labelled(model, answer, names) if method == "predict" else None
+    if output is None:
+        output = _numbers(answer, f"{method}()", names or _components(model, method))
+    if len(names) > 1 and len(names) != output.width:
         raise PublishError(
-            f"predict() gives {answer.dtype} of shape {answer.shape}; declare a signature for it"
+            f"{len(names)} outputs are named ({', '.join(names)}), the model answers {output.width} a row"
         )
-    return Output("number") if answer.ndim == 1 else Output("vector", size=int(answer.shape[1]))
+    return replace(
+        output,
+        probability=bool(output.with_classes) and _has_probabilities(model, first_rows(X, FEW_ROWS), output),
+        scores=tuple(_score(model, X, name) for name in dict.fromkeys(scores)),
+        method=method,
+        arguments=dict(arguments or {}),
+    )
 
 
 def check_count(answer: np.ndarray, n_rows: int) -> None:
@@ -67,3 +77,104 @@ def first_rows(X: Any, n: int) -> Any:
     if hasattr(X, "iloc"):
         return X.iloc[:n]
     return X.tocsr()[:n] if hasattr(X, "tocsr") else X[:n]
+
+
+def _tried(ask: Method, X: Any) -> np.ndarray:
+    """The answers to the first rows; two of them alone are asked as well."""
+    n_rows = row_count(X)
+    few = min(n_rows, FEW_ROWS)
+    check_count(answer := dense(ask(first_rows(X, TRIED_ROWS))), min(n_rows, TRIED_ROWS))
+    check_count(dense(ask(first_rows(X, few))), few)
+    return answer
+
+
+def _labelled(model: Any, answer: np.ndarray, names: Sequence[str]) -> Output | None:
+    """The output of a classifier, or None for a model that does not answer with classes that it knows."""
+    known = _classes(model)
+    if known and isinstance(known[0], tuple):
+        if answer.ndim != 2 or answer.shape[1] != len(known):
+            return None
+        return _several(names, known)
+    if known and answer.ndim == 2 and answer.shape[1] > 1:
+        # An indicator: for each label whether a row has it. The model's classes are then the labels themselves, or nothing.
+        found = sorted(set(answer.ravel().tolist()))
+        if not set(found) <= {0, 1}:
+            return None
+        each: tuple[Any, ...] = (False, True) if answer.dtype.kind == "b" else (0, 1)
+        return _several(names, [each] * answer.shape[1])
+    output = Output("class", classes=known)
+    given = labels(answer, output) if known else answer
+    return output if known and given.ndim == 1 and _typed(given.tolist()) <= _typed(known) else None
+
+
+def _several(names: Sequence[str], classes: Sequence[tuple[Any, ...]]) -> Output:
+    width = len(str(len(classes) - 1))
+    own = names if len(names) == len(classes) else [f"y{i:0{width}d}" for i in range(len(classes))]
+    outputs = (Output("class", name=str(n), classes=c) for n, c in zip(own, classes, strict=True))
+    return Output("several", outputs=tuple(outputs))
+
+
+def _classes(model: Any) -> tuple[Any, ...]:
+    """The labels that a classifier knows, or a tuple of them for each of several outputs; empty where it records none."""
+    recorded = getattr(model, "classes_", None)
+    if recorded is None:
+        return ()
+    if len(recorded) and isinstance(recorded[0], (np.ndarray, list, tuple)):
+        return tuple(_json_labels(dense(one)) for one in recorded)
+    return _json_labels(dense(recorded))
+
+
+def _json_labels(classes: np.ndarray) -> tuple[Any, ...]:
+    found = tuple(classes.tolist())
+    fit = {type(label) for label in found} <= {int, float, str, bool} and classes.dtype.kind not in "mM"
+    if not fit:
+        raise PublishError(
+            f"labels of type {classes.dtype} cannot be JSON; train with numbers, text or booleans, such as y.astype(str)"
+        )
+    if not all(math.isfinite(label) for label in found if type(label) is float):
+        raise PublishError("NaN or Infinity is a label; JSON has no such number, train without such rows")
+    return found
+
+
+def _typed(labels: Sequence[Any]) -> set[tuple[type, Any]]:
+    return {(type(label), label) for label in labels}
+
+
+def _numbers(answer: np.ndarray, asked: str, components: Sequence[str]) -> Output:
+    if answer.dtype.kind not in "fiu" or answer.ndim not in (1, 2):
+        raise PublishError(
+            f"{asked} gives {answer.dtype} of shape {answer.shape}; declare a signature for it"
+        )
+    if answer.ndim == 1:
+        return Output("number")
+    fit = len(components) == answer.shape[1] and len(set(components)) == len(components)
+    return Output("vector", size=int(answer.shape[1]), components=tuple(components) if fit else ())
+
+
+def _components(model: Any, method: str) -> list[str]:
+    """What the numbers of a vector are called; empty where the model does not say."""
+    if method == "transform":
+        try:
+            return [str(name) for name in model.get_feature_names_out()]
+        except Exception:  # a step without the method, or one that wants the names of its inputs
+            return []
+    if method in ("predict_proba", "decision_function"):
+        return [str(label) for label in getattr(model, "classes_", ())]
+    return []
+
+
+def _has_probabilities(model: Any, X: Any, output: Output) -> bool:
+    if not callable(getattr(model, "predict_proba", None)):
+        return False
+    try:
+        found = chances(model.predict_proba(X), output)
+        why = "" if found.min() >= 0.0 and found.max() <= 1.0 else "gives what lies outside of 0 to 1"
+    except Exception as error:  # foreign code; the labels are answered all the same
+        why = f"fails ({type(error).__name__}: {error})"
+    if why:
+        warnings.warn(f"predict_proba() {why}, so replies have no probability", PublishWarning, stacklevel=2)
+    return not why
+
+
+def _score(model: Any, X: Any, name: str) -> Output:
+    return replace(_numbers(_tried(score_of(model, name), X), name, _components(model, name)), name=name)

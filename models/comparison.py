@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from models.compare import same_answers
+from models.comparison_truth import compare_truth, share
 from models.manifest import Manifest
+from models.named import members, one_by_one
 from models.outputs import Outputs
-from models.signature import Column, Signature
+from models.signature import Column, Output, Signature
 
 MOST_ROWS, MOST_SLICES, BINS = 10, 12, 20
 #: A slice of fewer rows says nothing.
 LEAST_ROWS = 5
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-RESAMPLES, LEVEL = 1000, 0.95
-#: Two-sided 95 % of the normal distribution.
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,8 @@ def compare(
     """rows : ndarray of shape (n_rows, n_columns), as the first version's signature names them; ``answers`` : of both
     versions to all of them; ``truth`` : what would have been right, of shape (n_rows,). ``show_rows`` : whether the
     values of single rows may be told."""
-    answers = answers[0], _in_order(one.signature, other.signature, answers[1])
+    first = Outputs(answers[0].values, answers[0].probabilities)
+    answers = first, _in_order(one.signature, other.signature, answers[1])
     found = compare_answers(one.signature, rows, *answers)
     for row in [] if show_rows else found["rows_that_differ_most"]:
         del row["values"]
@@ -100,26 +100,32 @@ def compare_answers(signature: Signature, rows: np.ndarray, one: Outputs, other:
     changed = np.array(
         [not same_answers(one.rows(i, i + 1), _labels_only(other, one, i)) for i in range(n)], dtype=bool
     )
-    distance = _distances(signature.output.kind, one, other)
+    distance = _distances(signature.output, one, other)
     order = np.lexsort((np.arange(n), -np.abs(distance) if distance is not None else np.zeros(n), ~changed))
     most = [
         i for i in order[:MOST_ROWS].tolist() if changed[i] or (distance is not None and distance[i] != 0)
     ]
     found: dict[str, Any] = {
         "rows": n,
-        "changed": int(changed.sum()),
-        "changed_share": _share(changed),
+        **_changes(changed),
         "rows_that_differ_most": [
             {
                 "row": i,
                 "values": _values(signature, rows[i]),
-                "answers": [_answer(one, i), _answer(other, i)],
+                "answers": [_answer(signature.output, o, i) for o in (one, other)],
                 "difference": None if distance is None else float(distance[i]),
             }
             for i in most
         ],
         "slices": _slices(signature, rows, changed),
     }
+    if signature.output.kind == "several":
+        found["outputs"] = {
+            declared.name: _changes(own.values != others.values)
+            for (declared, own), (_, others) in zip(
+                one_by_one(signature.output, one), one_by_one(signature.output, other), strict=True
+            )
+        }
     if distance is not None and n:
         counts, edges = np.histogram(distance, bins=BINS)
         found["difference"] = {
@@ -132,42 +138,27 @@ def compare_answers(signature: Signature, rows: np.ndarray, one: Outputs, other:
     return found
 
 
-def compare_truth(signature: Signature, truth: np.ndarray, one: Outputs, other: Outputs) -> dict[str, Any]:
-    """Accuracy of labels with Wilson's interval (1927), or the mean absolute error of numbers with a bootstrap interval; and
-    the difference of both on the same rows, second less first, with one too."""
-    rng = np.random.default_rng(0)
-    if signature.output.kind == "class":
-        right = [
-            np.array([v == t for v, t in zip(o.values.tolist(), truth.tolist(), strict=True)])
-            for o in (one, other)
-        ]
-        scores = [{"value": _share(r), "interval": _wilson(int(r.sum()), len(r))} for r in right]
-        apart = right[1].astype(float) - right[0].astype(float)
-        measure, better = "accuracy", "more"
-    else:
-        errors = [_absolute_errors(o, truth) for o in (one, other)]
-        scores = [{"value": float(e.mean()), "interval": _bootstrap(e, rng)} for e in errors]
-        apart = errors[1] - errors[0]
-        measure, better = "mean absolute error", "less"
-    low, high = interval = _bootstrap(apart, rng)
-    return {
-        "measure": measure,
-        "better": better,
-        "rows": len(truth),
-        "scores": scores,
-        "difference": {"value": float(apart.mean()), "interval": interval, "clear": not low <= 0.0 <= high},
-    }
-
-
 def _in_order(one: Signature, other: Signature, outputs: Outputs) -> Outputs:
-    """The second version's answers with its probabilities in the order of the first one's classes; without them where it
-    knows other classes."""
-    wanted, there = ([(type(c), c) for c in s.output.classes] for s in (one, other))
-    if wanted == there or outputs.probabilities is None:
-        return outputs
-    if set(wanted) != set(there):
-        return Outputs(outputs.values, None)
-    return Outputs(outputs.values, outputs.probabilities[:, [there.index(c) for c in wanted]])
+    """The second version's answers with the probabilities of each output in the order of the first one's classes; without
+    them where it knows other classes. Scores are not compared."""
+    wanted, there = ([_typed(o.classes) for o in s.output.with_classes] for s in (one, other))
+    probabilities = outputs.probabilities
+    if probabilities is not None and wanted != there:
+        if list(map(set, wanted)) != list(map(set, there)):
+            probabilities = None
+        else:
+            starts = [sum(map(len, there[:i])) for i in range(len(there))]
+            order = [
+                start + has.index(label)
+                for start, labels, has in zip(starts, wanted, there, strict=True)
+                for label in labels
+            ]
+            probabilities = probabilities[:, order]
+    return Outputs(outputs.values, probabilities)
+
+
+def _typed(classes: tuple[Any, ...]) -> list[tuple[type, Any]]:
+    return [(type(label), label) for label in classes]
 
 
 def _labels_only(other: Outputs, one: Outputs, i: int) -> Outputs:
@@ -177,8 +168,17 @@ def _labels_only(other: Outputs, one: Outputs, i: int) -> Outputs:
     )
 
 
-def _distances(kind: str, one: Outputs, other: Outputs) -> np.ndarray | None:
-    """Second less first for each row, shape (n_rows,), where there are scores to be compared."""
+def _distances(output: Output, one: Outputs, other: Outputs) -> np.ndarray | None:
+    """Second less first for each row, shape (n_rows,), where there are scores to be compared: of several outputs, or of
+    several numbers, the one that is farthest apart."""
+    pairs = zip(one_by_one(output, one), one_by_one(output, other), strict=True)
+    found = [_distance(declared.kind, a, b) for (declared, a), (_, b) in pairs]
+    apart = [distance for distance in found if distance is not None]
+    return _farthest(np.column_stack(apart)) if apart else None
+
+
+def _distance(kind: str, one: Outputs, other: Outputs) -> np.ndarray | None:
+    """Of one output."""
     if one.probabilities is not None and other.probabilities is not None:
         if one.probabilities.shape != other.probabilities.shape:
             return None
@@ -193,9 +193,14 @@ def _distances(kind: str, one: Outputs, other: Outputs) -> np.ndarray | None:
         and one.values.shape == other.values.shape
     ):
         apart = (other.values.astype(float) - one.values.astype(float)).reshape(len(one), -1)
-        largest: np.ndarray = apart[np.arange(len(apart)), np.abs(apart).argmax(axis=1)]
-        return largest
+        return _farthest(apart)
     return None
+
+
+def _farthest(apart: np.ndarray) -> np.ndarray:
+    """apart : shape (n_rows, width)."""
+    largest: np.ndarray = apart[np.arange(len(apart)), np.abs(apart).argmax(axis=1)]
+    return largest
 
 
 def _slices(signature: Signature, rows: np.ndarray, changed: np.ndarray) -> list[dict[str, Any]]:
@@ -210,7 +215,7 @@ def _slices(signature: Signature, rows: np.ndarray, changed: np.ndarray) -> list
                         "column": column.name,
                         "slice": what,
                         "rows": n,
-                        "changed_share": _share(changed[inside]),
+                        "changed_share": share(changed[inside]),
                     }
                 )
     found.sort(key=lambda part: (-part["changed_share"], -part["rows"]))
@@ -250,38 +255,12 @@ def _values(signature: Signature, row: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _answer(outputs: Outputs, i: int) -> dict[str, Any]:
-    values, probabilities = outputs.rows(i, i + 1).to_lists()
-    return {"prediction": values[0], **({"probability": probabilities[0]} if probabilities else {})}
+def _answer(output: Output, outputs: Outputs, i: int) -> dict[str, Any]:
+    return {name: of_rows[0] for name, of_rows in members(output, outputs.rows(i, i + 1)).items()}
 
 
-def _absolute_errors(outputs: Outputs, truth: np.ndarray) -> np.ndarray:
-    errors = np.abs(outputs.values.astype(float) - np.asarray(truth, dtype=float))
-    found: np.ndarray = errors.reshape(len(errors), -1).mean(axis=1)
-    return found
-
-
-def _share(flags: np.ndarray) -> float:
-    return float(flags.mean()) if len(flags) else 0.0
-
-
-def _wilson(right: int, n: int) -> list[float]:
-    """Score interval of a proportion; E. B. Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212."""
-    if not n:
-        return [0.0, 1.0]
-    p, z2 = right / n, Z * Z
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return [max(0.0, middle - half), min(1.0, middle + half)]
-
-
-def _bootstrap(values: np.ndarray, rng: np.random.Generator) -> list[float]:
-    """Percentile interval of the mean."""
-    if not len(values):
-        return [0.0, 0.0]
-    means = [float(values[rng.integers(len(values), size=len(values))].mean()) for _ in range(RESAMPLES)]
-    edge = (1 - LEVEL) / 2
-    return [float(q) for q in np.quantile(means, (edge, 1 - edge))]
+def _changes(flags: np.ndarray) -> dict[str, Any]:
+    return {"changed": int(flags.sum()), "changed_share": share(flags)}
 
 
 def comparable(one: Signature, other: Signature) -> str:
@@ -294,4 +273,6 @@ def comparable(one: Signature, other: Signature) -> str:
         return "they take other parameters, so they cannot be asked the same"
     if one.output.kind != other.output.kind:
         return f"one answers {one.output.kind}, the other {other.output.kind}"
+    if [o.name for o in one.output.outputs] != [o.name for o in other.output.outputs]:
+        return "they have other outputs, so their answers cannot be set side by side"
     return ""

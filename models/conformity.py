@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,33 +19,102 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
 }
 
+NOT_FINITE = "answers NaN or Infinity for a row; JSON has no such number"
 
-def misfit(output: Output, outputs: Outputs) -> str:
-    """What is wrong with the answers of n_rows rows, as a clause about the model; empty when they fit."""
-    values, probabilities = outputs.values, outputs.probabilities
-    shape = (len(outputs), output.size) if output.kind == "vector" else (len(outputs),)
-    if values.shape != shape:
-        return f"answers in shape {values.shape} where {shape} is declared"
+#: Type of a class -> the kinds of dtype that hold nothing else. 1, 1.0 and True are equal, but not the same label.
+_KINDS: Mapping[type, str] = {int: "iu", float: "f", bool: "b", str: "U"}
+
+#: The answers, and the number of rows that were asked, to what is wrong with them as a clause about the model.
+Judge = Callable[[Outputs, int], str]
+
+
+def misfit(output: Output, outputs: Outputs, n_rows: int) -> str:
+    """What is wrong with the answers to n_rows rows, as a clause about the model; empty when they fit."""
+    return judge(output)(outputs, n_rows)
+
+
+def judge(output: Output) -> Judge:
+    """``misfit`` of one output, prepared for many calls."""
+    shape = (output.width,) if output.kind in ("vector", "several") else ()
+    check = _check_of(output)
+    chances = sum(len(one.classes) for one in output.with_classes) if output.probability else None
+    scores = sum(score.width for score in output.scores) or None
+
+    def of_answers(outputs: Outputs, n_rows: int) -> str:
+        values = outputs.values
+        if values.shape != (n_rows, *shape):
+            return _wrong_shape(values.shape, (n_rows, *shape))
+        return (
+            check(values)
+            or _wrong_floats("probabilities", outputs.probabilities, n_rows, chances)
+            or _wrong_floats("scores", outputs.scores, n_rows, scores)
+        )
+
+    return of_answers
+
+
+def _check_of(output: Output) -> Callable[[np.ndarray], str]:
+    """What tells of values of the right shape what is wrong with them."""
     if output.kind == "records":
         columns = {c.name: c for c in output.columns if c.name != output.version_column}
-        return next((why for records in values for r in records if (why := _wrong_record(columns, r))), "")
-    if output.kind == "class":
-        unknown = {(type(v), v) for v in values.tolist()} - {(type(c), c) for c in output.classes}
-        if unknown:
-            return f"answers {sorted(str(v) for _, v in unknown)[:3]}, which are not among its classes"
-    elif values.dtype.kind not in "fiu":
-        return f"answers {values.dtype} where numbers are declared"
-    expected = (len(outputs), len(output.classes)) if output.probability else None
-    if (None if probabilities is None else probabilities.shape) != expected:
-        found = "none" if probabilities is None else f"shape {probabilities.shape}"
-        return f"gives probabilities of {found} where {expected or 'none'} is declared"
-    return "" if finite(outputs) else "answers NaN or Infinity for a row; JSON has no such number"
+        return lambda values: next(
+            (why for records in values for r in records if (why := _wrong_record(columns, r))), ""
+        )
+    if output.kind == "several":
+        checks = list(map(_check_of, output.outputs))
+        return lambda values: next(
+            (
+                f"{why} of {one.name!r}"
+                for one, check, column in zip(output.outputs, checks, values.T, strict=True)
+                if (why := check(column))
+            ),
+            "",
+        )
+    return _labels(output.classes) if output.kind == "class" else _wrong_numbers
 
 
-def finite(outputs: Outputs) -> bool:
-    """Whether every float of the values and probabilities is a number that JSON has."""
-    answers = (outputs.values, outputs.probabilities)
-    return all(np.isfinite(a).all() for a in answers if a is not None and a.dtype.kind == "f")
+def _wrong_numbers(values: np.ndarray) -> str:
+    kind = values.dtype.kind
+    if kind == "f":
+        return "" if np.isfinite(values).all() else NOT_FINITE
+    if kind in "iu":
+        return ""
+    found = str(values.dtype)
+    if kind == "O":
+        found = next((repr(v) for v in values.ravel().tolist() if type(v) not in (int, float)), found)
+    return f"answers {found:.50} where numbers are declared"
+
+
+def _labels(classes: tuple[Any, ...]) -> Callable[[np.ndarray], str]:
+    known, typed = frozenset(classes), {(type(c), c) for c in classes}
+    types = {type(c) for c in classes}
+    kinds = _KINDS.get(types.pop(), "") if len(types) == 1 else ""
+
+    def wrong(values: np.ndarray) -> str:
+        labels = values.tolist()
+        if values.dtype.kind in kinds and known.issuperset(labels):
+            return ""
+        unknown = [v for v in labels if not isinstance(v, Hashable) or (type(v), v) not in typed]
+        if not unknown:
+            return ""
+        return f"answers {sorted({str(v)[:50] for v in unknown})[:3]}, which are not among its classes"
+
+    return wrong
+
+
+def _wrong_floats(what: str, array: np.ndarray | None, n_rows: int, width: int | None) -> str:
+    if array is None:
+        return f"gives no {what} where {(n_rows, width)} is declared" if width else ""
+    if width is None or array.shape != (n_rows, width):
+        declared = "none" if width is None else (n_rows, width)
+        return f"gives {what} of shape {array.shape} where {declared} is declared"
+    return "" if np.isfinite(array).all() else NOT_FINITE
+
+
+def _wrong_shape(found: tuple[int, ...], declared: tuple[int, ...]) -> str:
+    if found and found[0] != declared[0]:
+        return f"answers {found[0]} rows where {declared[0]} were asked"
+    return f"answers in shape {found} where {declared} is declared"
 
 
 def _wrong_record(columns: Mapping[str, Column], record: Any) -> str:

@@ -71,6 +71,7 @@ def find_truth(model: Any, sample: Sample, infer: Callable[[Any, Any], Output] =
             with warnings.catch_warnings():
                 # Names that an estimator does not look for, a sparse matrix that is slow to index: nothing wrong.
                 warnings.simplefilter("ignore")
+                warnings.simplefilter("always", PublishWarning)
                 output = infer(model, _own(enough))
                 X = first_rows(X, COMPARED_ROWS)
                 call = plain(model, output)

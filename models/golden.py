@@ -32,13 +32,11 @@ class GoldenRows:
 
     def to_bytes(self) -> bytes:
         """JSON; floats keep every bit, NaN in an input is null."""
-        values, probabilities = self.outputs.to_lists()
         return orjson.dumps(
             {
                 "rows": [[None if c is None or c != c else c for c in row] for row in self.rows.tolist()],
                 "parameters": dict(self.parameters),
-                "values": values,
-                "probabilities": probabilities,
+                **self.outputs.to_lists(),
             },
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
@@ -49,13 +47,7 @@ class GoldenRows:
         data = orjson.loads(artifact.read(GOLDEN))
         signature = artifact.manifest.signature
         rows = np.array(data["rows"], dtype=object)
-        probabilities = data["probabilities"]
-        if signature.output.kind == "records":
-            outputs = Outputs.of_records(data["values"])
-        else:
-            outputs = Outputs(
-                np.array(data["values"]), None if probabilities is None else np.array(probabilities)
-            )
+        outputs = Outputs.of_lists(data, signature.output)
         return cls(rows.astype(np.float64) if signature.numeric else rows, data["parameters"], outputs)
 
     def holds(self, runtime: Runtime, tolerance: float = ABSOLUTE_TOLERANCE) -> bool:

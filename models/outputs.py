@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from models.signature import Output
 
 
 @dataclass(slots=True, eq=False)
 class Outputs:
     """The answers for n_rows rows.
 
-    values : ndarray of shape (n_rows,) with numbers or labels, (n_rows, size) for a vector output, or (n_rows,) of
-        dtype object holding one list of dicts a row for records.
-    probabilities : ndarray of shape (n_rows, n_classes), float64, in the order of the signature's classes; or None.
+    values : ndarray of shape (n_rows,) with numbers or labels; (n_rows, size) for a vector; (n_rows, n_outputs) for
+        several outputs, of dtype object if their labels are of several types; or (n_rows,) of dtype object holding one list
+        of dicts a row for records.
+    probabilities : ndarray of shape (n_rows, n_classes), float64, in the order of the signature's classes, those of several
+        outputs side by side; or None.
+    scores : ndarray of shape (n_rows, width), float64, the signature's scores side by side; or None.
     """
 
     values: np.ndarray
     probabilities: np.ndarray | None = None
+    scores: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def arrays(self) -> tuple[np.ndarray | None, ...]:
+        """Everything that was answered."""
+        return self.values, self.probabilities, self.scores
+
     def rows(self, start: int, stop: int) -> Outputs:
         """The answers of rows start .. stop - 1, as views."""
         probabilities = None if self.probabilities is None else self.probabilities[start:stop]
-        return Outputs(self.values[start:stop], probabilities)
+        scores = None if self.scores is None else self.scores[start:stop]
+        return Outputs(self.values[start:stop], probabilities, scores)
 
-    def to_lists(self) -> tuple[list[Any], list[list[float]] | None]:
-        """Values and probabilities as JSON data, exact for float64."""
-        return self.values.tolist(), None if self.probabilities is None else self.probabilities.tolist()
+    def to_lists(self) -> dict[str, list[Any]]:
+        """``values``, and ``probabilities`` and ``scores`` where there are any, as JSON data, exact for float64."""
+        found: dict[str, list[Any]] = {"values": self.values.tolist()}
+        if self.probabilities is not None:
+            found["probabilities"] = self.probabilities.tolist()
+        if self.scores is not None:
+            found["scores"] = self.scores.tolist()
+        return found
+
+    @classmethod
+    def of_lists(cls, lists: Mapping[str, Any], output: Output) -> Outputs:
+        """The answers that ``to_lists`` wrote, of the declared output."""
+        if output.kind == "records":
+            return cls.of_records(lists["values"])
+        values = array_of(lists["values"])
+        others = (lists.get("probabilities"), lists.get("scores"))
+        return cls(
+            values, *(None if other is None else np.array(other, dtype=np.float64) for other in others)
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Outputs]) -> Outputs:
         """The answers of several calls of the same model, one behind the other."""
-        probabilities = [part.probabilities for part in parts if part.probabilities is not None]
-        values = np.concatenate([part.values for part in parts])
-        return cls(values, np.concatenate(probabilities) if probabilities else None)
+        values, *others = zip(*(part.arrays for part in parts), strict=True)
+        return cls(np.concatenate(values), *(np.concatenate(o) if o[0] is not None else None for o in others))
 
     @classmethod
     def of_records(cls, records: Sequence[Sequence[dict[str, Any]]]) -> Outputs:
@@ -47,3 +74,13 @@ class Outputs:
         for i, of_row in enumerate(records):
             values[i] = list(of_row)
         return cls(values)
+
+
+def array_of(values: Any) -> np.ndarray:
+    """A list of numbers or labels, or of lists of them, as an array. NumPy would make text of numbers beside text."""
+    array = np.asarray(values)
+    if array.dtype.kind in "US":
+        mixed = np.array(values, dtype=object)
+        if not all(isinstance(value, str) for value in mixed.flat):
+            return mixed
+    return array

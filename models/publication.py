@@ -22,10 +22,12 @@ from models.given import read_model
 from models.golden import GOLDEN, GoldenRows, choose_rows
 from models.libraries import installed_versions
 from models.manifest import Manifest
+from models.named import members
 from models.reference import column_statistics
 from models.runtimes import declared_signature, framework_of, runtime_for
 from models.runtimes.base import Runtime
 from models.runtimes.estimator_parts import prepare_for_serving
+from models.scoring import sample_scores
 from models.signature import Output, Signature
 from models.timing import measured_ms
 
@@ -41,6 +43,9 @@ class Description:
 
     metrics : measured qualities by name. signature : of an object that does not declare its own. parameters : of the
         example's request. code : the module or package that defines the model's own classes.
+    method : what of an estimator answers, by default the first that it has of predict, transform, score_samples,
+        decision_function and predict_proba. arguments : what it is called with beside the rows.
+    scores : what a reply has beside the prediction: decision_function, score_samples, transform, std.
     exact : refuse batches whose answers differ from single ones in any bit. compile : a form of ``models.compiled``.
     accept_version_mismatch : take a file that another version of a library wrote.
     nullable : columns that take null although the sample has no missing value in them. coerce : take text for numbers.
@@ -50,6 +55,9 @@ class Description:
     description: str | None = None
     signature: Signature | None = None
     parameters: Mapping[str, Any] | None = None
+    method: str | None = None
+    arguments: Mapping[str, Any] | None = None
+    scores: Sequence[str] = ()
     code: Path | None = None
     trained_at: datetime | None = None
     exact: bool = False
@@ -93,7 +101,7 @@ def draft_version(
     )
     on_step("reading the sample")
     with _publishing("the sample"):
-        draft, rows, truth = _with_signature(Draft(base, files), loaded, X_sample)
+        draft, rows, truth = _with_signature(Draft(base, files), loaded, X_sample, said, y_sample)
         draft = _with_wishes(draft, said)
 
     on_step("answering golden rows")
@@ -106,7 +114,7 @@ def draft_version(
         chosen, synthetic = choose_rows(draft.manifest.signature, rows, is_answered)
         golden = GoldenRows(chosen, parameters, runtime.predict(chosen, parameters))
         first = runtime.predict(chosen[:1], parameters)
-        wrong = misfit(draft.manifest.signature.output, golden.outputs)
+        wrong = misfit(draft.manifest.signature.output, golden.outputs, len(chosen))
         if wrong:
             raise PublishError(f"the model {wrong}")
         files[GOLDEN] = golden.to_bytes()
@@ -118,16 +126,14 @@ def draft_version(
     on_step("measuring its speed")
     signature = draft.manifest.signature.with_examples(golden.rows[0].tolist(), parameters)
     request = example_request(signature)
-    values, probabilities = first.to_lists()
-    reply = {"prediction": values[0], **({"probability": probabilities[0]} if probabilities else {})}
+    reply = {name: of_rows[0] for name, of_rows in members(signature.output, first).items()}
     # One row is an example, which says nothing about the data.
     data_rows = rows if len(rows) > 1 else rows[:0]
     reference = column_statistics(signature.columns, data_rows) if len(data_rows) else []
     files[REFERENCE] = orjson.dumps({"rows": len(data_rows), "columns": reference})
     if y_sample is not None:
         with _publishing("y_sample"):
-            predicted = runtime.predict(rows, parameters).values
-            scores = _finite(_scores(signature.output, predicted, np.asarray(y_sample)))
+            scores = _finite(sample_scores(signature.output, runtime.predict(rows, parameters), y_sample))
         draft = replace(draft, manifest=replace(draft.manifest, metrics={**scores, **draft.manifest.metrics}))
     manifest = replace(
         draft.manifest,
@@ -170,7 +176,9 @@ def example_request(signature: Signature) -> dict[str, Any]:
     return {"features": list(cells.values()), **({"parameters": parameters} if parameters else {})}
 
 
-def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.ndarray, Truth | None]:
+def _with_signature(
+    draft: Draft, model: Any, X_sample: Any, said: Description, y_sample: Any
+) -> tuple[Draft, np.ndarray, Truth | None]:
     """The draft with its signature and its input's container, the sample as rows, and what the estimator itself answers.
 
     A model that declares its signature is called as it declares, so there is nothing to compare it with.
@@ -179,17 +187,22 @@ def _with_signature(draft: Draft, model: Any, X_sample: Any) -> tuple[Draft, np.
 
     manifest = draft.manifest
     if manifest.signature is not None:
+        if said.method or said.arguments or said.scores:
+            raise PublishError(
+                "a model that declares its signature answers as that says; leave out method, arguments and scores"
+            )
         return draft, declared_rows(manifest.signature, X_sample), None
-    from models.fitting import (
-        find_truth,
-        warn_of_target,
-        with_container,
-    )  # only an estimator needs scikit-learn
+    # Only an estimator needs scikit-learn.
+    from models.answers import infer_output
+    from models.fitting import find_truth, warn_of_target, with_container
 
     # Threads would add up a forest's votes in another order each time.
     prepare_for_serving(model, keep_names=True)
     sample = Sample.of(model, X_sample)
-    truth = find_truth(model, sample)
+    # Outcomes with columns name several outputs.
+    names = [str(name) for name in getattr(y_sample, "columns", ())]
+    asking = {"method": said.method, "arguments": said.arguments, "scores": said.scores, "names": names}
+    truth = find_truth(model, sample, partial(infer_output, **asking))
     warn_of_target(sample, truth)
     signature = sample.signature(truth.output)
     draft = replace(draft, manifest=replace(manifest, signature=signature))
@@ -225,7 +238,7 @@ def _is_answered(runtime: Runtime, output: Output, parameters: Mapping[str, Any]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an attempt with made-up numbers: what it says does not matter
             outputs = runtime.predict(rows, parameters)
-        return len(outputs) == len(rows) and not misfit(output, outputs)
+        return not misfit(output, outputs, len(rows))
     except PlumblineError:
         return False
 
@@ -238,17 +251,6 @@ def _parameters(signature: Signature, given: Mapping[str, Any]) -> dict[str, Any
         wrong = f"misses {', '.join(missing)}" if missing else f"does not know {', '.join(unknown)}"
         raise PublishError(f"the example's parameters: the signature {wrong}")
     return values
-
-
-def _scores(output: Output, predicted: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """How well the sample's own outcomes are met. Shapes: y and predicted (n_rows,) or (n_rows, size)."""
-    if output.kind == "records":
-        raise PublishError("records cannot be scored against outcomes; give metrics instead")
-    if y.shape != predicted.shape:
-        raise PublishError(f"it has shape {y.shape}, the answers to the sample {predicted.shape}")
-    if output.kind == "class":
-        return {"sample_accuracy": float(np.mean(predicted == y))}
-    return {"sample_mean_absolute_error": float(np.mean(np.abs(predicted - y)))}
 
 
 def _libraries(runtime: Runtime, manifest: Manifest) -> dict[str, str]:

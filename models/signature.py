@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from models.moments import date_ns, datetime_ns
 
 Dtype = Literal["float", "int", "bool", "string", "category", "date", "datetime", "duration"]
-OutputKind = Literal["number", "class", "vector", "records"]
+OutputKind = Literal["number", "class", "vector", "several", "records"]
 
 _DTYPES = get_args(Dtype)
 
@@ -124,10 +124,15 @@ class Output:
     """What one row is answered with.
 
     number    one float
-    class     one of ``classes`` (JSON integers, text or booleans), with a probability for each if ``probability``
-    vector    a list of ``size`` floats
+    class     one of ``classes`` (JSON numbers, text or booleans), with a probability for each if ``probability``
+    vector    a list of ``size`` floats; ``components`` are their names, if they have any
+    several   an object with one number or class for each of ``outputs``, which have names; all classes have
+              probabilities if ``probability``, or none has
     records   a list of objects with the given ``columns``, any number of them for a row; the server fills
               ``version_column``, when named, with the number of the version that answers
+
+    ``scores`` are further numbers or vectors with names, beside the prediction. ``method`` is what of an estimator is
+    called for the prediction, with ``arguments`` beside the rows.
     """
 
     kind: OutputKind
@@ -136,10 +141,51 @@ class Output:
     size: int | None = None
     columns: tuple[Column, ...] = ()
     version_column: str | None = None
+    name: str = ""
+    components: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    scores: tuple[Output, ...] = ()
+    method: str = "predict"
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(OutputKind):
             raise ValueError(f"unknown output {self.kind!r}; use one of {get_args(OutputKind)}")
+        if self.kind == "several" and not self.outputs:
+            raise ValueError("several outputs need the outputs themselves")
+        for group in (self.outputs, self.scores):
+            names = [output.name for output in group]
+            if "" in names or len(set(names)) < len(names):
+                raise ValueError(f"outputs and scores need names, each its own; these are {names}")
+
+    @property
+    def width(self) -> int:
+        """How many numbers or labels the answer to a row has."""
+        return len(self.outputs) if self.kind == "several" else self.size or 1
+
+    @property
+    def with_classes(self) -> tuple[Output, ...]:
+        """The outputs that have classes, in the order of their probabilities: itself, or those of several."""
+        return tuple(o for o in (self.outputs or (self,)) if o.kind == "class")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The members that differ from their defaults, and the kind always, as plain JSON data."""
+        data = {name: value for name, value in _compact(self).items() if value}
+        data["columns"] = [_compact(c) for c in self.columns]
+        for key in ("outputs", "scores"):
+            if key in data:
+                data[key] = [output.to_dict() for output in getattr(self, key)]
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Output:
+        """Raises ValueError, TypeError or KeyError for data that is no output."""
+        tuples = {key: tuple(data[key]) for key in ("classes", "components") if key in data}
+        nested = {
+            key: tuple(cls.from_dict(o) for o in data[key]) for key in ("outputs", "scores") if key in data
+        }
+        columns = tuple(_column(c) for c in data.get("columns", ()))
+        return cls(**{**data, **tuples, **nested, "columns": columns})
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +247,7 @@ class Signature:
         return {
             "columns": [_compact(c) for c in self.columns],
             "parameters": [_compact(p) for p in self.parameters],
-            "output": {**_compact(self.output), "columns": [_compact(c) for c in self.output.columns]},
+            "output": self.output.to_dict(),
             "named": self.named,
             "bare": self.bare,
             "coerce": self.coerce,
@@ -210,13 +256,10 @@ class Signature:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Signature:
         """Raises ValueError, TypeError or KeyError for data that is no signature."""
-        output = dict(data["output"])
-        output["columns"] = tuple(_column(c) for c in output.get("columns", ()))
-        output["classes"] = tuple(output.get("classes", ()))
         return cls(
             columns=tuple(_column(c) for c in data["columns"]),
             parameters=tuple(_column(p) for p in data.get("parameters", ())),
-            output=Output(**output),
+            output=Output.from_dict(data["output"]),
             named=data.get("named", True),
             bare=data.get("bare", False),
             coerce=data.get("coerce", False),

@@ -142,9 +142,10 @@ class Store:
         estimator : a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows, **parameters)``,
             or the Path of a joblib or pickle file, which is unpickled.
         X_sample : n_rows rows as the model takes them: frame, array, sparse matrix, texts, dicts or lists of values;
-            y_sample : its outcomes, of shape (n_rows,).
+            y_sample : its outcomes, of shape (n_rows,), or of several outputs (n_rows, n_outputs); the
+            columns of a DataFrame are then the names of the outputs.
         code : the module or package that defines the model's own classes.
-        said : the other fields of ``models.publication.Description``: metrics, description, signature, nullable and so on.
+        said : the other fields of ``models.publication.Description``: metrics, description, signature, method, nullable and so on.
         Raises PublishError, LoadError, InvalidName or StoreUnavailable; the store is then as it was.
         """
         from models.publication import Description

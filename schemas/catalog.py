@@ -7,7 +7,7 @@ from typing import Any
 
 from models.compiled import compiled_state
 from models.manifest import Manifest
-from models.signature import Column, Signature
+from models.signature import Column, Output, Signature
 
 
 def version_summary(
@@ -50,21 +50,34 @@ def version_metadata(
 
 
 def signature_metadata(signature: Signature) -> dict[str, Any]:
-    """What goes in and what comes out; ``classes`` are in the order of ``probability``."""
-    output: dict[str, Any] = {"kind": signature.output.kind}
-    if signature.output.kind == "class":
-        output |= {"classes": list(signature.output.classes), "probability": signature.output.probability}
-    if signature.output.size is not None:
-        output["size"] = signature.output.size
-    if signature.output.columns:
-        output["columns"] = [column_metadata(c) for c in signature.output.columns]
+    """What goes in and what comes out."""
     return {
         "features": [column_metadata(c) for c in signature.columns],
         "feature_names_recorded": signature.named,
         "coerce": signature.coerce,
         "parameters": [column_metadata(p) for p in signature.parameters],
-        "output": output,
+        "output": output_metadata(signature.output),
     }
+
+
+def output_metadata(output: Output) -> dict[str, Any]:
+    """What one row is answered with; ``classes`` are in the order of ``probability``, ``components`` in that of a vector."""
+    found: dict[str, Any] = {"name": output.name} if output.name else {}
+    found["kind"] = output.kind
+    if output.kind == "class":
+        found["classes"] = list(output.classes)
+    if output.with_classes and not output.name:
+        found["probability"] = output.probability
+    nested = {
+        "size": output.size,
+        "components": list(output.components),
+        "columns": [column_metadata(c) for c in output.columns],
+        "outputs": [output_metadata(one) for one in output.outputs],
+        "scores": [output_metadata(one) for one in output.scores],
+        "method": output.method if output.method != "predict" else "",
+        "arguments": dict(output.arguments),
+    }
+    return found | {key: value for key, value in nested.items() if value}
 
 
 def column_metadata(column: Column) -> dict[str, Any]:

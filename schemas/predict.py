@@ -14,12 +14,16 @@ import numpy as np
 from marshmallow import Schema, ValidationError, fields
 
 from models.errors import Fault, InputError
+from models.named import members
 from models.outputs import Outputs
 from models.signature import Signature
 from schemas.cells import shown
 from schemas.errors import faults_of
 from schemas.fields import ColumnField, RowField, RowsField, row_object
 from schemas.matrix import UNKNOWN_NAME, Rows, unknown_name
+
+#: A member of the reply to one row -> the same for many rows.
+MANY = {"prediction": "predictions", "probability": "probabilities", "scores": "scores"}
 
 
 class PredictSchemas:
@@ -174,17 +178,21 @@ def reply_body(
 ) -> Any:
     """The JSON value that answers a request: an envelope with ``more`` in it, or the prediction alone if it is bare.
 
-    Probabilities are there for a classifier that has them; records are stamped with the version.
+    Probabilities and scores are there for a model that has them; records are stamped with the version.
     """
-    values, probabilities = outputs.to_lists()
+    found = members(signature.output, outputs)
     stamp = signature.output.version_column
     if stamp is not None:
-        values = [[{**record, stamp: str(version)} for record in records] for records in values]
+        found["prediction"] = [
+            [{**record, stamp: str(version)} for record in records] for records in found["prediction"]
+        ]
     if signature.bare:
-        return values[0] if single else values
-    body: dict[str, Any] = {"prediction": values[0]} if single else {"predictions": values}
-    if probabilities is not None:
-        body["probability" if single else "probabilities"] = probabilities[0] if single else probabilities
+        return found["prediction"][0] if single else found["prediction"]
+    body: dict[str, Any] = (
+        {name: of_rows[0] for name, of_rows in found.items()}
+        if single
+        else {MANY[name]: of_rows for name, of_rows in found.items()}
+    )
     body["model"], body["model_version"] = name, str(version)
     body.update(more)
     return body

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields
 
 from models.signature import Output, Signature
 from schemas.fields import column_property
+from schemas.predict import MANY
 
-_CLASS_TYPES = {bool: "boolean", int: "integer", str: "string"}
+_CLASS_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+#: A longer list of names helps nobody; the metadata of the version has all of them.
+MAX_NAMED = 60
 
 
 class ReplySchemas:
@@ -31,17 +36,21 @@ class ReplySchemas:
         if signature.bare:
             self.single, self.batch = answer, answers
             return
-        one: dict[str, fields.Field[Any]] = {"prediction": fields.Raw(required=True, metadata=answer)}
-        many: dict[str, fields.Field[Any]] = {"predictions": fields.Raw(required=True, metadata=answers)}
+        one = {"prediction": answer}
         if signature.output.probability:
-            chances = probability_property(signature.output)
-            one["probability"] = fields.Raw(required=True, metadata=chances)
-            each = {"type": "array", "items": chances, "description": "One list for each row"}
-            many["probabilities"] = fields.Raw(required=True, metadata=each)
+            one["probability"] = probability_property(signature.output)
+        if signature.output.scores:
+            one["scores"] = _object_of(
+                (score.name, answer_property(score)) for score in signature.output.scores
+            )
+        many = {"predictions": answers}
+        for member in list(one)[1:]:
+            each = {"type": "array", "items": one[member], "description": "One for each row"}
+            many[MANY[member]] = each
         about = _about(name)
         # A client must bear members that a later release adds, so the document does not rule them out.
-        self.single = Schema.from_dict({**one, **about})(unknown=EXCLUDE)
-        self.batch = Schema.from_dict({**many, **about})(unknown=EXCLUDE)
+        self.single = Schema.from_dict({**_required(one), **about})(unknown=EXCLUDE)
+        self.batch = Schema.from_dict({**_required(many), **about})(unknown=EXCLUDE)
 
 
 def answer_property(output: Output) -> dict[str, Any]:
@@ -54,7 +63,10 @@ def answer_property(output: Output) -> dict[str, Any]:
         return {**({"type": kind} if kind else {}), "enum": list(output.classes)}
     if output.kind == "vector":
         size = {} if output.size is None else {"minItems": output.size, "maxItems": output.size}
-        return {"type": "array", "items": {"type": "number"}, **size}
+        order = {"description": f"In this order: {listed(output.components)}"} if output.components else {}
+        return {"type": "array", "items": {"type": "number"}, **size, **order}
+    if output.kind == "several":
+        return _object_of((one.name, answer_property(one)) for one in output.outputs)
     properties = {column.name: column_property(column) for column in output.columns}
     if output.version_column is not None:
         properties.setdefault(output.version_column, {"type": "string"})
@@ -64,15 +76,30 @@ def answer_property(output: Output) -> dict[str, Any]:
 
 def probability_property(output: Output) -> dict[str, Any]:
     """The OpenAPI 3.0.3 property of the probabilities of one row."""
+    if output.kind == "several":
+        return _object_of((one.name, probability_property(one)) for one in output.with_classes)
     size = len(output.classes)
-    order = ", ".join(str(label) for label in output.classes)
     return {
         "type": "array",
         "items": {"type": "number"},
         "minItems": size,
         "maxItems": size,
-        "description": f"From 0 to 1 for each class, in this order: {order}",
+        "description": f"From 0 to 1 for each class, in this order: {listed(output.classes)}",
     }
+
+
+def listed(names: Sequence[Any]) -> str:
+    """The first names of a list, as text."""
+    return ", ".join(map(str, names[:MAX_NAMED])) + (", .." if len(names) > MAX_NAMED else "")
+
+
+def _object_of(properties: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    named = dict(properties)
+    return {"type": "object", "properties": named, "required": list(named)}
+
+
+def _required(properties: Mapping[str, dict[str, Any]]) -> dict[str, fields.Field[Any]]:
+    return {name: fields.Raw(required=True, metadata=metadata) for name, metadata in properties.items()}
 
 
 def _about(name: str) -> dict[str, fields.Field[Any]]:

@@ -6,7 +6,7 @@ import re
 
 from app.serving.catalog import CatalogModel
 from models.manifest import Manifest
-from models.signature import Column
+from models.signature import Column, Output
 from schemas.cells import describe
 
 #: A wider table helps nobody; the metadata of the version lists every feature.
@@ -36,12 +36,25 @@ def version_text(manifest: Manifest | None) -> str:
     parts.append(_table(heading, signature.columns))
     if signature.parameters:
         parts.append(_table("Parameter", signature.parameters))
-    if signature.output.kind == "class":
-        labels = ", ".join(f"`{label}`" for label in signature.output.classes[:MAX_LISTED])
-        order = ", in the order of `probability`" if signature.output.probability else ""
-        parts.append(f"**Classes**{order}: {labels}\n")
+    parts += _answered(signature.output)
     parts.append(_figures(manifest))
     return "\n".join(parts)
+
+
+def _answered(output: Output) -> list[str]:
+    """What the numbers and labels of the answer are called, a paragraph for each list of names."""
+    order = ", in the order of `probability`" if output.probability else ""
+    found = {
+        f"**Classes{f' of `{one.name}`' if one.name else ''}**{order}": one.classes
+        for one in output.with_classes
+    }
+    found["**The numbers of `prediction`**, in their order"] = output.components
+    found["**Also in the reply, under `scores`**"] = tuple(score.name for score in output.scores)
+    return [
+        f"{what}: {', '.join(f'`{name}`' for name in names[:MAX_LISTED])}\n"
+        for what, names in found.items()
+        if names
+    ]
 
 
 def _table(heading: str, columns: tuple[Column, ...]) -> str:

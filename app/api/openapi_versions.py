@@ -11,7 +11,7 @@ from marshmallow import Schema
 from models.manifest import Manifest
 from models.signature import Signature
 from schemas.fields import row_forms
-from schemas.predict import PredictSchemas
+from schemas.predict import MANY, PredictSchemas
 from schemas.replies import ReplySchemas
 
 JSON = "application/json"
@@ -144,10 +144,8 @@ def reply_examples(manifest: Manifest) -> tuple[Any, Any]:
         "model_version": str(manifest.version),
         "prediction_id": _PREDICTION_ID,
     }
-    one, many = {"prediction": answer}, {"predictions": [answer] * 2}
-    if "probability" in recorded:
-        one["probability"] = recorded["probability"]
-        many["probabilities"] = [recorded["probability"]] * 2
+    one = {**recorded, "prediction": answer}
+    many = {MANY[member]: [value] * 2 for member, value in one.items()}
     return {**one, **about}, {**many, **about}
 
 

@@ -219,7 +219,7 @@ def predict_command(reference: str, example: bool, file: str | None, as_json: bo
     began = time.perf_counter()
     outputs = runtime.predict(rows, parameters)
     milliseconds = (time.perf_counter() - began) * 1000.0
-    if why := misfit(signature.output, outputs):
+    if why := misfit(signature.output, outputs, len(rows)):
         raise PredictError(f"{manifest.name}:{manifest.version} {why}")
     if as_json:
         print_json(reply_body(signature, outputs, manifest.name, manifest.version, single=single))

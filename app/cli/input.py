@@ -34,7 +34,7 @@ ANY_NUMBER = 2**31
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenSample:
-    """X : array, DataFrame or list of rows; y : the outcomes, of shape (n_rows,), or None."""
+    """X : array, DataFrame or list of rows; y : the outcomes, of shape (n_rows,), a DataFrame of several, or None."""
 
     X: Any
     y: Any = None
@@ -60,11 +60,13 @@ def read_body(body: Any, schemas: PredictSchemas) -> tuple[np.ndarray, dict[str,
     return *(schemas.read_single(body) if single else schemas.read_batch(body)), single
 
 
-def read_sample(model: Any, example: str | None, data: str | None, target: str | None) -> GivenSample:
+def read_sample(
+    model: Any, example: str | None, data: str | None, targets: Sequence[str] = ()
+) -> GivenSample:
     """The sample that a model is published with: the example's rows, and then those of the data.
 
-    model : the unpickled model, which says what its columns are called; ``target`` is the data's column of outcomes.
-    At least one of ``example`` and ``data`` is a file; ``target`` comes with ``data`` alone.
+    model : the unpickled model, which says what its columns are called; ``targets`` are the data's columns of outcomes.
+    At least one of ``example`` and ``data`` is a file; ``targets`` come with ``data`` alone.
     Raises InputError when the example does not fit the model, ClickException for files that cannot be used.
     """
     signature = getattr(model, "signature", None)
@@ -72,16 +74,30 @@ def read_sample(model: Any, example: str | None, data: str | None, target: str |
     table = y = None
     if data is not None:
         # Labels that are text must not be read as numbers, or no prediction would ever equal them.
-        labels = getattr(getattr(model, "classes_", None), "dtype", np.dtype(float))
-        text = [target] if target is not None and labels.kind in "OU" else []
+        text = _text_targets(model, targets)
         table = read_declared_table(data, declared, text) if declared else read_table(data, text)
-        if target is not None:
-            y = outcome_column(table, target, data)
-            table = table.drop(columns=target)
+        if targets:
+            outcomes = [outcome_column(table, target, data) for target in targets]
+            y = _side_by_side(targets, outcomes) if len(targets) > 1 else outcomes[0]
+            table = table.drop(columns=list(targets))
     body = None if example is None else _read_body(example)
     if declared is not None:
         return _declared_sample(declared, body, table, y, str(data))
     return GivenSample(_inferred_sample(model, body, table, str(data)), y)
+
+
+def _text_targets(model: Any, targets: Sequence[str]) -> list[str]:
+    """The columns of outcomes whose labels are text: the model knows one array of labels, or one for each output."""
+    classes = getattr(model, "classes_", ())
+    of_each = classes if isinstance(classes, (list, tuple)) else [classes] * len(targets)
+    kinds = (getattr(labels, "dtype", np.dtype(float)).kind for labels in of_each)
+    return [target for target, kind in zip(targets, kinds, strict=False) if kind in "OU"]
+
+
+def _side_by_side(names: Sequence[str], columns: Sequence[np.ndarray]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(dict(zip(names, columns, strict=True)))
 
 
 def read_rows(file: str, signature: Signature, target: str | None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -17,12 +17,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.answers import answer_columns, describe_output
 from app.cli.compiled import describe_compiled
 from app.config import Settings
 from app.serving.catalog import CatalogModel
 from models.errors import ArtifactDamaged
 from models.outputs import Outputs
-from models.signature import Column, Output, Signature
+from models.signature import Column, Signature
 from models.store import Store
 from models.stored import StoredVersion
 from schemas.cells import describe
@@ -175,14 +176,6 @@ def print_version(
     print_facts(facts)
 
 
-def describe_output(output: Output) -> str:
-    """What the model answers, in a line."""
-    if output.kind == "class":
-        classes = ", ".join(map(str, output.classes[:20])) + (" .." if len(output.classes) > 20 else "")
-        return f"class, one of {classes}" + (" with probabilities" if output.probability else "")
-    return f"vector of {output.size}" if output.kind == "vector" else output.kind
-
-
 def print_prediction(
     signature: Signature, rows: np.ndarray, parameters: Mapping[str, Any], outputs: Outputs, *, single: bool
 ) -> None:
@@ -197,16 +190,14 @@ def print_prediction(
     if signature.output.kind == "records":
         _print_records(signature.output.columns, outputs, single=single)
         return
-    values, probabilities = outputs.to_lists()
-    labels = [f"p({label})" for label in signature.output.classes] if probabilities else []
-    answers = [[value, *p] for value, p in zip(values, probabilities or [[]] * len(values), strict=True)]
+    labels, answers = answer_columns(signature.output, outputs)
     if single:
-        print_table(["answer", "value"], zip(["prediction", *labels], answers[0], strict=True))
+        print_table(["answer", "value"], zip(labels, answers[0], strict=True))
         return
     shown = names if len(names) <= MAX_SHOWN_COLUMNS else []
     given = inputs if shown else [[] for _ in inputs]
     numbered = ([i, *row, *answer] for i, (row, answer) in enumerate(zip(given, answers, strict=True)))
-    print_table(["row", *shown, "prediction", *labels], numbered)
+    print_table(["row", *shown, *labels], numbered)
 
 
 def _print_records(columns: Sequence[Column], outputs: Outputs, *, single: bool) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+import orjson
 
 from app.cli.command import Command, as_json_option, open_store, tags_option, warnings_as_lines
 from app.cli.input import read_sample
@@ -12,6 +14,7 @@ from app.cli.output import print_added, progress
 from models.compiled import CHOICES
 from models.given import read_model
 from models.names import check_model_name
+from models.runtimes.methods import METHODS, SCORES
 
 
 @click.command(cls=Command)
@@ -24,7 +27,28 @@ from models.names import check_model_name
     "--data", metavar="SAMPLE.csv", help="Rows that the model can answer, with a header; more is better."
 )
 @click.option(
-    "--target", metavar="COLUMN", help="The column of --data with the true outcomes, to measure the model."
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="COLUMN",
+    help="The column of --data with the true outcomes, to measure the model; one for each output, which it names.",
+)
+@click.option(
+    "--method", type=click.Choice(METHODS), help="What of the model answers, if not the first that it has."
+)
+@click.option(
+    "--with",
+    "scores",
+    multiple=True,
+    type=click.Choice(SCORES),
+    help="What a reply has beside the prediction; repeatable.",
+)
+@click.option(
+    "--argument",
+    "arguments",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="What the method is called with beside the rows, such as quantiles=[0.1,0.9]; repeatable.",
 )
 @click.option(
     "--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measured quality; repeatable."
@@ -61,7 +85,10 @@ def publish(
     file: str,
     example: str | None,
     data: str | None,
-    target: str | None,
+    targets: tuple[str, ...],
+    method: str | None,
+    scores: tuple[str, ...],
+    arguments: tuple[str, ...],
     metrics: tuple[str, ...],
     tags: tuple[str, ...],
     description: str | None,
@@ -77,17 +104,17 @@ def publish(
     settings, store = open_store()
     if example is None and data is None:
         raise click.UsageError("give a row to answer: --example ROW.json, --data SAMPLE.csv, or both")
-    if target is not None and data is None:
+    if targets and data is None:
         raise click.UsageError("--target names a column of --data; give that too")
-    if target is not None and example is not None:
+    if targets and example is not None:
         raise click.UsageError(
             "--example has no outcome for --target; without it the first row is the example"
         )
     check_model_name(name)
-    measured = dict(map(_metric, metrics))
+    measured, called = dict(map(_metric, metrics)), dict(map(_argument, arguments))
     with warnings_as_lines(), progress("reading the model") as step:
         model = read_model(Path(file), Path(code) if code else None, accept_version_mismatch)
-        sample = read_sample(model.loaded, example, data, target)
+        sample = read_sample(model.loaded, example, data, targets)
         stored = store.publish(
             name,
             model,
@@ -97,6 +124,9 @@ def publish(
             description=description,
             tags=tags,
             parameters=sample.parameters,
+            method=method,
+            scores=scores,
+            arguments=called,
             code=code,
             exact=exact,
             accept_version_mismatch=accept_version_mismatch,
@@ -116,3 +146,13 @@ def _metric(text: str) -> tuple[str, float]:
     except ValueError:
         pass
     raise click.UsageError(f"--metric {text!r}: write NAME=NUMBER, such as accuracy=0.93")
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        if name.strip().isidentifier():
+            return name.strip(), orjson.loads(value)
+    except orjson.JSONDecodeError:
+        pass
+    raise click.UsageError(f"--argument {text!r}: write NAME=JSON, such as quantiles=[0.1,0.9]")

@@ -11,7 +11,7 @@ from app.serving.batcher import DEFAULT_RULE, Answer, Batcher, BatchRule, never
 from app.serving.concurrency import Concurrency, nobody
 from app.serving.lanes import BatchWish, Calibration, calibrate, described, rule_for
 from models.compare import ABSOLUTE_TOLERANCE
-from models.conformity import finite, misfit
+from models.conformity import judge
 from models.errors import LoadError, PredictError
 from models.golden import GoldenRows
 from models.manifest import Artifact, Manifest
@@ -98,19 +98,12 @@ def _open(artifact: Artifact, model: Any, replay: bool) -> Runtime:
 
 
 def checked(runtime: Runtime, manifest: Manifest) -> Callable[[np.ndarray, Mapping[str, Any]], Outputs]:
-    """The runtime's predict. JSON has no NaN, so an answer that holds one is a fault of the model and not passed on."""
-    output = manifest.signature.output
+    """The runtime's predict. An answer that is not what the signature declares is the model's fault and not passed on."""
+    wrong = judge(manifest.signature.output)
 
     def call(rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         outputs = runtime.predict(rows, parameters)
-        why = ""
-        if len(outputs) != len(rows):
-            why = f"answered {len(outputs)} rows where {len(rows)} were asked"
-        elif output.kind == "records":
-            why = misfit(output, outputs)
-        elif not finite(outputs):
-            why = "answered NaN or Infinity"
-        if why:
+        if why := wrong(outputs, len(rows)):
             raise PredictError(f"{manifest.name}:{manifest.version} {why}")
         return outputs
 

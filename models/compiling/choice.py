@@ -125,6 +125,8 @@ def _unsupported(manifest: Manifest) -> str:
         return "only scikit-learn estimators can be; this is an object with a predict() of its own"
     if manifest.frame or not manifest.signature.numeric:
         return "it takes a table with named or mixed columns, and compiled forms take numbers only"
+    if output.kind == "several" or output.scores or output.method != "predict" or output.arguments:
+        return "it answers more than one predict() does, and compiled forms give one number, vector or class"
     if output.kind == "class" and not output.probability:
         return "it has no probabilities to take its labels from"
     return ""

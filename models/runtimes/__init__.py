@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from models.errors import LoadError, PublishError
+from models.errors import LoadError
 from models.manifest import Artifact
 from models.runtimes.base import Runtime
+from models.runtimes.methods import method_of
 from models.signature import Signature
 
 #: framework -> module and class; the class takes an Artifact.
@@ -40,9 +41,7 @@ def framework_of(model: Any, said: Signature | None = None) -> str:
 
     ``said`` is the signature that the publisher gave, which makes an object of any class one that declares it.
     """
-    if not callable(getattr(model, "predict", None)):
-        kind = f"{type(model).__module__}.{type(model).__qualname__}"
-        raise PublishError(f"{kind} has no predict(); publish the fitted estimator or pipeline itself")
+    method_of(model)
     is_estimator = callable(getattr(model, "get_params", None))
     return "python" if declared_signature(model) or (said and not is_estimator) else "scikit-learn"
 

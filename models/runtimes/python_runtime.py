@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import LoadError, PredictError
+from models.errors import LoadError
 from models.manifest import Artifact
 from models.outputs import Outputs
+from models.runtimes.arrays import READERS, floats
 from models.runtimes.calls import model_call
 from models.runtimes.pickled import load_object
 
@@ -19,8 +20,9 @@ LIBRARIES = ("numpy", "joblib")
 class PythonRuntime:
     """The object's ``predict`` takes rows of shape (n_rows, n_columns) and the request's parameters by name.
 
-    It returns an array of shape (n_rows,) or (n_rows, size), for a class output optionally a pair of that and the
-    probabilities of shape (n_rows, n_classes), and for records one list of dicts a row.
+    It returns an array of shape (n_rows,), for a vector or several outputs (n_rows, width); for classes optionally a pair of
+    that and the probabilities of shape (n_rows, n_classes), of several outputs a list of them; and for records one list of
+    dicts a row.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -39,14 +41,12 @@ class PythonRuntime:
         with model_call(self.artifact.manifest):
             answer = self.model.predict(rows, **parameters)
             if output.kind == "records":
-                outputs = Outputs.of_records(answer)
-            elif isinstance(answer, tuple):
-                outputs = Outputs(np.asarray(answer[0]), np.asarray(answer[1], dtype=np.float64))
-            else:
-                outputs = Outputs(np.asarray(answer))
-        if len(outputs) != len(rows):
-            raise PredictError(f"the model answered {len(outputs)} rows where {len(rows)} were asked")
-        return outputs
+                return Outputs.of_records(answer)
+            values, probabilities = answer if isinstance(answer, tuple) else (answer, None)
+            values = READERS[output.kind](values, output)
+            if isinstance(probabilities, list) and output.kind == "several":
+                return Outputs(values, np.concatenate([floats(one) for one in probabilities], axis=1))
+            return Outputs(values, None if probabilities is None else floats(probabilities))
 
     def close(self) -> None:
         """Drop the object."""

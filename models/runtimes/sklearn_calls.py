@@ -24,6 +24,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from models.outputs import Outputs
+from models.runtimes.arrays import READERS, chances, floats
+from models.runtimes.methods import asked, score_of
 from models.runtimes.sklearn_bodies import body_of
 from models.signature import Output
 
@@ -50,18 +52,25 @@ TIE = 1e-9
 
 
 def plain(model: Any, output: Output) -> Call:
-    """``predict``, and ``predict_proba`` where the signature has probabilities."""
+    """The output's method, ``predict_proba`` where the signature has probabilities, and what gives each score."""
+    ask, read = asked(model, output.method, output.arguments), READERS[output.kind]
+    beside = [score_of(model, score.name) for score in output.scores]
 
     def call(X: Any) -> Outputs:
-        values = np.asarray(model.predict(X))
-        chances = np.asarray(model.predict_proba(X), dtype=np.float64) if output.probability else None
-        return Outputs(values, chances)
+        values = read(ask(X), output)
+        probabilities = chances(model.predict_proba(X), output) if output.probability else None
+        found = np.concatenate([floats(score(X)) for score in beside], axis=1) if beside else None
+        return Outputs(values, probabilities, found)
 
     return call
 
 
 def shorter(model: Any, output: Output) -> Call | None:
     """A call with less work, for the estimators of which it is known; None for others."""
+    if output.kind not in ("number", "class") or output.method != "predict":
+        return None
+    if output.arguments or output.scores:
+        return None
     steps, final = parts(model)
     transforms = [body_of(step, "transform") or step.transform for step in steps]
     if output.probability:
@@ -97,7 +106,6 @@ def _classifier(model: Any) -> Call | None:
 
 def same_bits(one: Outputs, other: Outputs) -> bool:
     """Whether two answers are the same in every bit."""
-    pairs = ((one.values, other.values), (one.probabilities, other.probabilities))
     return all(
         a is b
         or (
@@ -106,7 +114,7 @@ def same_bits(one: Outputs, other: Outputs) -> bool:
             and a.dtype == b.dtype
             and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
         )
-        for a, b in pairs
+        for a, b in zip(one.arrays, other.arrays, strict=True)
     )
 
 

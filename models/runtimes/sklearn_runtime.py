@@ -43,8 +43,9 @@ class SklearnRuntime:
             # The manifest's library versions are compared by the loader, which can say more than this warning.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             model = load_object(artifact, visit)
-        if not callable(getattr(model, "predict", None)):
-            raise LoadError("the unpickled object has no predict()")
+        method = artifact.manifest.signature.output.method
+        if not callable(getattr(model, method, None)):
+            raise LoadError(f"the unpickled object has no {method}()")
         prepare_for_serving(model, keep_names=takes_names(artifact.manifest))
         return model
 

@@ -57,7 +57,8 @@ def test_parameters_reach_the_model_and_are_part_of_the_example(store: Store) ->
     assert version.manifest.example["request"] == {"x": 0.0, "k": 3}
     assert len(version.manifest.example["response"]["prediction"]) == 3
     runtime = open_runtime(version)
-    values, probabilities = runtime.predict(np.array([[8.0], [2.0]]), {"k": 1}).to_lists()
+    outputs = runtime.predict(np.array([[8.0], [2.0]]), {"k": 1})
+    values, probabilities = outputs.values.tolist(), outputs.probabilities
     assert values == [[{"item": "i0", "score": 8.0, "rank": 0}], [{"item": "i0", "score": 2.0, "rank": 0}]]
     assert probabilities is None
 
@@ -77,7 +78,10 @@ def test_an_example_may_say_its_parameters(store: Store) -> None:
 def test_labels_come_with_their_probabilities(store: Store) -> None:
     version = store.publish("level", Declared(LABEL, labels), ROWS, np.array(["low"] * 21 + ["high"] * 19))
     assert version.manifest.metrics == {"sample_accuracy": 1.0}
-    assert open_runtime(version).predict(np.array([[10.0]]), {}).to_lists() == (["low"], [[0.75, 0.25]])
+    assert open_runtime(version).predict(np.array([[10.0]]), {}).to_lists() == {
+        "values": ["low"],
+        "probabilities": [[0.75, 0.25]],
+    }
 
 
 def test_a_signature_may_be_given_beside_the_object(store: Store) -> None:
@@ -105,7 +109,7 @@ class Plain:
         (NUMBER, lambda x: x.astype(str), "answers <U32 where numbers are declared"),
         (NUMBER, lambda x: x > 1, "answers bool where numbers are declared"),
         (NUMBER, lambda x: x[:, None], r"answers in shape \(40, 1\) where \(40,\) is declared"),
-        (NUMBER, lambda x: x[1:], "the model answered 39 rows where 40 were asked"),
+        (NUMBER, lambda x: x[1:], "the model answers 39 rows where 40 were asked"),
         (NUMBER, lambda x: x / np.where(x == 3, np.nan, 1), "answers NaN or Infinity for a row"),
         (NUMBER, labels, "answers <U4 where numbers are declared"),
         (
@@ -114,11 +118,11 @@ class Plain:
             r"answers in shape \(40, 2\) where \(40, 3\)",
         ),
         (LABEL, lambda x: np.full(len(x), "none"), r"answers \['none'\], which are not among its classes"),
-        (LABEL, lambda x: labels(x)[0], r"gives probabilities of none where \(40, 2\) is declared"),
+        (LABEL, lambda x: labels(x)[0], r"gives no probabilities where \(40, 2\) is declared"),
         (
             LABEL,
             lambda x: (labels(x)[0], x),
-            r"gives probabilities of shape \(40,\) where \(40, 2\) is declared",
+            r"gives probabilities of shape \(40, 1\) where \(40, 2\) is declared",
         ),
         (
             RECORDS,

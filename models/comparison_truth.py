@@ -1,0 +1,71 @@
+"""How right two versions are about known outcomes, and whether the difference of the two is more than chance."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from models.outputs import Outputs
+from models.signature import Signature
+
+RESAMPLES, LEVEL = 1000, 0.95
+#: Two-sided 95 % of the normal distribution.
+Z = 1.959963984540054
+
+
+def compare_truth(signature: Signature, truth: np.ndarray, one: Outputs, other: Outputs) -> dict[str, Any]:
+    """Accuracy of labels with Wilson's interval (1927), or the mean absolute error of numbers with a bootstrap interval; and
+    the difference of both on the same rows, second less first, with one too. Of several outputs all must be right."""
+    rng = np.random.default_rng(0)
+    if signature.output.kind in ("class", "several"):
+        right = [
+            np.array([v == t for v, t in zip(o.values.tolist(), truth.tolist(), strict=True)])
+            for o in (one, other)
+        ]
+        scores = [{"value": share(r), "interval": _wilson(int(r.sum()), len(r))} for r in right]
+        apart = right[1].astype(float) - right[0].astype(float)
+        measure, better = "accuracy", "more"
+    else:
+        errors = [_absolute_errors(o, truth) for o in (one, other)]
+        scores = [{"value": float(e.mean()), "interval": _bootstrap(e, rng)} for e in errors]
+        apart = errors[1] - errors[0]
+        measure, better = "mean absolute error", "less"
+    low, high = interval = _bootstrap(apart, rng)
+    return {
+        "measure": measure,
+        "better": better,
+        "rows": len(truth),
+        "scores": scores,
+        "difference": {"value": float(apart.mean()), "interval": interval, "clear": not low <= 0.0 <= high},
+    }
+
+
+def _absolute_errors(outputs: Outputs, truth: np.ndarray) -> np.ndarray:
+    errors = np.abs(outputs.values.astype(float) - np.asarray(truth, dtype=float))
+    found: np.ndarray = errors.reshape(len(errors), -1).mean(axis=1)
+    return found
+
+
+def share(flags: np.ndarray) -> float:
+    return float(flags.mean()) if len(flags) else 0.0
+
+
+def _wilson(right: int, n: int) -> list[float]:
+    """Score interval of a proportion; E. B. Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212."""
+    if not n:
+        return [0.0, 1.0]
+    p, z2 = right / n, Z * Z
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return [max(0.0, middle - half), min(1.0, middle + half)]
+
+
+def _bootstrap(values: np.ndarray, rng: np.random.Generator) -> list[float]:
+    """Percentile interval of the mean."""
+    if not len(values):
+        return [0.0, 0.0]
+    means = [float(values[rng.integers(len(values), size=len(values))].mean()) for _ in range(RESAMPLES)]
+    edge = (1 - LEVEL) / 2
+    return [float(q) for q in np.quantile(means, (edge, 1 - edge))]

@@ -1,0 +1,60 @@
+"""Which method of an estimator answers, and how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from models.errors import PublishError
+
+#: Without another word, the first that an estimator has.
+METHODS = ("predict", "transform", "score_samples", "decision_function", "predict_proba")
+
+#: What a reply may have beside the prediction: the method that gives it, and "std", which ``predict`` gives on demand.
+SCORES = ("decision_function", "score_samples", "transform", "std")
+
+#: Rows in the container that the estimator takes, to what it returns.
+Method = Callable[[Any], Any]
+
+
+def method_of(model: Any, said: str | None = None) -> str:
+    """The method that answers; raises PublishError when the object has none, or not the one that was said."""
+    if said is not None and said not in METHODS:
+        raise PublishError(f"--method {said!r}: use one of {', '.join(METHODS)}")
+    has = [name for name in METHODS if callable(getattr(model, name, None))]
+    if said in has or (said is None and has):
+        return said or has[0]
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    others = f"it has {', '.join(has)}" if has else "publish the fitted estimator or pipeline itself"
+    raise PublishError(f"{kind} has no {said or METHODS[0]}(); {others}")
+
+
+def asked(model: Any, method: str, arguments: Mapping[str, Any] | None = None) -> Method:
+    """How the method is called with rows alone."""
+    call: Method = _xgboost(model, method) or getattr(model, method)
+    return partial(call, **arguments) if arguments else call
+
+
+def score_of(model: Any, name: str) -> Method:
+    """What gives a score; raises PublishError when the object has nothing that does."""
+    if name not in SCORES:
+        raise PublishError(f"--with {name!r}: use one of {', '.join(SCORES)}")
+    if name == "std":
+        return lambda X: model.predict(X, return_std=True)[1]
+    return asked(model, method_of(model, name))
+
+
+def _xgboost(model: Any, method: str) -> Method | None:
+    """A Booster of XGBoost takes its own container; its feature names are those of its training."""
+    kind = type(model)
+    if (kind.__module__, kind.__name__, method) != ("xgboost.core", "Booster", "predict"):
+        return None
+    from xgboost import DMatrix  # there, or the model could not have been unpickled
+
+    def predict(X: Any, **arguments: Any) -> Any:
+        names = None if hasattr(X, "columns") else model.feature_names
+        matrix = DMatrix(X, feature_names=names, enable_categorical=True, nthread=1)
+        return model.predict(matrix, **arguments)
+
+    return predict
