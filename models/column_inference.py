@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from models.column_types import ColumnType
 from models.reference import observed_range
 from models.runtimes.estimator_parts import estimator_parts
-from models.signature import Column
+from models.signature import MEASURED, MOMENTS, Column
 
 
 def infer_columns(model: Any, names: Sequence[str], found: Sequence[ColumnType]) -> tuple[Column, ...]:
@@ -26,12 +27,12 @@ def _column(name: str, of: ColumnType, strict: Sequence[Any] | None) -> Column:
         values = None  # the encoder sees something else than this column
     if values is not None and dtype == "string":
         dtype = "category"
-    # A single row is an example; it says nothing about the range of the data.
-    observed = observed_range(cells) if dtype in ("float", "int") and len(cells) > 1 else None
     limits = {} if values else {"minimum": of.minimum, "maximum": of.maximum, "limit_of": of.limit_of}
-    return Column(
-        name, dtype, nullable=nullable, values=values, observed=observed, timezone=of.timezone, **limits
-    )
+    column = Column(name, dtype, nullable=nullable, values=values, timezone=of.timezone, **limits)
+    # A single row is an example; it says nothing about the range of the data.
+    if len(cells) == 1 or dtype not in MEASURED | MOMENTS:
+        return column
+    return replace(column, observed=observed_range(cells, column.moment if dtype in MOMENTS else None))
 
 
 def _strict_categories(model: Any, names: Sequence[str]) -> dict[str, list[Any]]:

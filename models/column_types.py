@@ -18,6 +18,8 @@ import pandas as pd
 from pandas.api import types
 
 from models.errors import PublishError
+from models.moment_columns import duration_column, moment_column, moment_text, unit_of
+from models.moments import LONGEST
 from models.signature import MAX_EXACT_INT, Dtype
 
 #: Types of Python values in a column of objects -> the kind of the column.
@@ -88,9 +90,9 @@ def read_column(name: str, series: pd.Series) -> ColumnType:
     if types.is_datetime64_any_dtype(dtype):
         return _moments(cells, text, str(getattr(dtype, "tz", None) or _arrow_zone(text)))
     if getattr(dtype, "kind", "") == "m":
-        return ColumnType(
-            "duration", [c if c is None else pd.Timedelta(c).total_seconds() for c in cells], text
-        )
+        lengths = [c if c is None else pd.Timedelta(c).total_seconds() for c in cells]
+        longest = LONGEST[unit_of(text)]
+        return ColumnType("duration", lengths, text, -longest, longest)
     raise PublishError(f"column {name!r} has dtype {text}, which JSON cannot carry; a column holds {TAKEN}")
 
 
@@ -109,9 +111,9 @@ def column_builder(pandas_dtype: str, categories: Sequence[Any] = ()) -> Build:
     if pandas_dtype == "string[pyarrow]" or kind.startswith("dictionary<"):
         return partial(_as_it_is, _arrow_text(kind), None)
     if kind in ("datetime64", "timestamp", "date32", "date64"):
-        return partial(_moment_column, pandas_dtype)
+        return partial(moment_column, pandas_dtype)
     if kind in ("timedelta64", "duration"):
-        return partial(_duration_column, pandas_dtype)
+        return partial(duration_column, pandas_dtype)
     if kind == "Sparse":
         subtype, _, fill = inner.partition(", ")
         filled = {"nan": np.nan, "False": False, "True": True}.get(fill)
@@ -133,13 +135,6 @@ def _as_it_is(pandas_dtype: Any, missing: Any, cells: list[Any]) -> Any:
 
 def _nullable_integers(pandas_dtype: str, cells: list[Any]) -> Any:
     return pd.array([None if c is None or c != c else _exact(c) for c in cells], dtype=pandas_dtype)
-
-
-def _duration_column(pandas_dtype: str, cells: list[Any]) -> Any:
-    lengths = pd.to_timedelta([np.nan if c is None else c for c in cells], unit="s")
-    if pandas_dtype.endswith("[pyarrow]"):
-        return pd.array([None if d is pd.NaT else d for d in lengths], dtype=pandas_dtype)
-    return lengths.astype(pandas_dtype).array
 
 
 #: Integers and booleans of NumPy, which have no value for one that is missing.
@@ -189,7 +184,8 @@ def _objects(name: str, series: pd.Series, cells: list[Any]) -> ColumnType:
             zones = {str(c.tzinfo) for c in cells if c is not None and c.tzinfo is not None}
             if len(zones) > 1:
                 break
-            return _moments(cells, "object[datetime]", next(iter(zones), ""))
+            zone = next(iter(zones), "")
+            return _moments(cells, f"object[datetime{f', {zone}' if zone else ''}]", zone)
         if dtype == "string":
             cells = [c if c is None else str(c) for c in cells]
         if dtype == "int":
@@ -205,8 +201,9 @@ def _object_column(inner: str, cells: list[Any]) -> Any:
     cells = [None if c is None or c != c else c for c in cells]
     if inner == "date":
         cells = [c if c is None else datetime.date.fromisoformat(c) for c in cells]
-    elif inner == "datetime":
-        cells = [c if c is None else pd.Timestamp(c).to_pydatetime() for c in cells]
+    elif inner.startswith("datetime"):
+        moments = moment_column(f"datetime64[us{inner.removeprefix('datetime')}]", cells)
+        cells = [None if m is pd.NaT else m.to_pydatetime() for m in moments]
     elif not inner:
         cells = [np.nan if c is None else c for c in cells]
     return pd.Series(cells, dtype=object)
@@ -224,21 +221,8 @@ def _moments(cells: list[Any], text: str, zone: str) -> ColumnType:
     if zone and low and high:
         low, high = f"{low}Z", f"{high}Z"
     return ColumnType(
-        "datetime", [c if c is None else pd.Timestamp(c).isoformat() for c in cells], text, low, high, zone
+        "datetime", [c if c is None else moment_text(pd.Timestamp(c)) for c in cells], text, low, high, zone
     )
-
-
-def _moment_column(pandas_dtype: str, cells: list[Any]) -> Any:
-    """From text; what has an offset is brought to the zone of the column."""
-    zoned = "," in pandas_dtype
-    text = pd.Series([None if c is None or c != c else c for c in cells], dtype=object)
-    moments = pd.to_datetime(text, format="ISO8601", utc=zoned)
-    if pandas_dtype.endswith("[pyarrow]"):
-        whole = pandas_dtype.startswith("date")
-        return pd.array(
-            [None if m is pd.NaT else m.date() if whole else m for m in moments], dtype=pandas_dtype
-        )
-    return moments.astype(pandas_dtype).array
 
 
 def _arrow_text(kind: str) -> Any:

@@ -1,9 +1,13 @@
-"""Dates and date-times as text: which texts are one, and in which order they stand."""
+"""Dates, date-times and durations as JSON spells them: which texts are one, their order, and NumPy's arrays of them."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+
+import numpy as np
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
@@ -14,6 +18,13 @@ LOCAL_PATTERN = rf"^{_DAY}[T ]{_CLOCK}:[0-5]\d(\.\d{{1,9}})?$"
 _DATE = re.compile(_DAY, re.ASCII)
 _DATETIME = re.compile(rf"({_DAY}[T ]{_CLOCK}:[0-5]\d)(?:\.(\d{{1,9}}))?(Z|[+-]{_CLOCK})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1)
+
+#: Nanoseconds in the units of datetime64.
+_UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_NOT_A_TIME = -(2**63)
+
+#: Unit -> the most seconds that timedelta64 holds, in whole ones.
+LONGEST = {unit: (2**63 - 1) * size // 10**9 for unit, size in _UNITS.items()}
 
 
 def date_ns(text: str) -> int | None:
@@ -40,6 +51,41 @@ def datetime_ns(text: str, *, offset: bool) -> int | None:
         minutes = int(zone[1:3]) * 60 + int(zone[4:])
         east = (-minutes if zone[0] == "-" else minutes) * 60 * 10**9
     return whole + int((match[2] or "").ljust(9, "0")) - east
+
+
+def moment_ns(text: str, *, offset: bool) -> int:
+    """Either of them; raises ValueError for text that is neither."""
+    found = date_ns(text) if len(text) == len("2026-01-31") else datetime_ns(text, offset=offset)
+    if found is None:
+        raise ValueError(f"{text!r} is no date and no date-time {'with' if offset else 'without'} an offset")
+    return found
+
+
+def datetime64(moments: Iterable[int | None], unit: str) -> np.ndarray:
+    """Moments in nanoseconds, None where one is missing, as datetime64 of shape (n,) and this unit (s, ms, us or ns).
+
+    What is shorter than the unit is cut off, as NumPy does. Raises OverflowError for what the unit cannot hold. pandas'
+    own reading of text takes the unit from the text with the most digits, and fails for others beside it.
+    """
+    size = _UNITS[unit]
+    numbers = [_NOT_A_TIME if ns is None else ns // size for ns in moments]
+    return np.array(numbers, dtype=np.int64).view(f"datetime64[{unit}]")
+
+
+def timedelta64(seconds: Iterable[float | None], unit: str) -> np.ndarray:
+    """Durations in seconds, None or NaN where one is missing, as timedelta64 of shape (n,), rounded to this unit.
+
+    Raises OverflowError for what the unit cannot hold.
+    """
+    per_second = 10**9 // _UNITS[unit]
+    numbers = [_NOT_A_TIME if s is None or s != s else _rounded(s, per_second) for s in seconds]
+    return np.array(numbers, dtype=np.int64).view(f"timedelta64[{unit}]")
+
+
+def _rounded(seconds: float, per_second: int) -> int:
+    """Whole seconds apart, which a product of floats would not keep to the nanosecond."""
+    whole = math.floor(seconds)
+    return whole * per_second + round((seconds - whole) * per_second)
 
 
 def _seconds(text: str) -> int | None:

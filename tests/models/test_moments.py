@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.moments import LOCAL_PATTERN, date_ns, datetime_ns
+from models.moments import LOCAL_PATTERN, LONGEST, date_ns, datetime64, datetime_ns, timedelta64
 
 
 def test_a_day_is_counted_from_1970() -> None:
@@ -89,3 +90,48 @@ def test_pandas_reads_the_same_moment(ns: int, zone: str) -> None:
         aware = pd.Timestamp(ns, unit="ns", tz="UTC").tz_convert(zone).isoformat()
         if re.search(r"[+-]\d\d:\d\d$", aware):  # local mean times of long ago have seconds in their offset
             assert datetime_ns(aware, offset=True) == ns
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_moments_become_an_array_of_any_unit(unit: str) -> None:
+    texts = ["1970-01-01T00:00:01.123456789", None, "1969-12-31T23:59:59.999999999", "2026-01-31T10:00:00"]
+    found = datetime64((None if t is None else datetime_ns(t, offset=False) for t in texts), unit)
+    assert found.dtype == f"datetime64[{unit}]"
+    expected = np.array(["NaT" if t is None else t for t in texts], dtype="datetime64[ns]")
+    assert np.array_equal(found, expected.astype(found.dtype), equal_nan=True)
+
+
+def test_a_moment_with_many_digits_stands_beside_one_far_away() -> None:
+    far, fine = (
+        datetime_ns(t, offset=True)
+        for t in ("9999-12-31T23:59:59.999999999Z", "2026-01-31T10:00:00.123456789Z")
+    )
+    assert datetime64([far, fine], "us").astype(str).tolist() == [
+        "9999-12-31T23:59:59.999999",
+        "2026-01-31T10:00:00.123456",
+    ]
+    with pytest.raises(OverflowError):
+        datetime64([far], "ns")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_durations_become_an_array_of_any_unit(unit: str) -> None:
+    seconds = [0.29, None, 5400, -1.5, float("nan"), 123456.789012345]
+    found = timedelta64(seconds, unit)
+    expected = np.array(
+        [290_000_000, "NaT", 5400 * 10**9, -1_500_000_000, "NaT", 123_456_789_012_345],
+        dtype="timedelta64[ns]",
+    )
+    per = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit]
+    whole = [None if np.isnat(n) else round(int(n.astype(np.int64)) / per) for n in expected]
+    assert [None if np.isnat(n) else int(n.astype(np.int64)) for n in found] == whole
+    assert timedelta64([LONGEST[unit], -LONGEST[unit]], unit).dtype == f"timedelta64[{unit}]"
+    with pytest.raises(OverflowError):
+        timedelta64([LONGEST[unit] * 1.1], unit)
+
+
+@given(st.integers(-(10**15), 10**15))
+def test_a_duration_comes_back_from_its_seconds(microseconds: int) -> None:
+    """As exactly as a number of JSON can say it."""
+    seconds = pd.Timedelta(microseconds, unit="us").total_seconds()
+    assert timedelta64([seconds], "us").astype(np.int64).tolist() == [microseconds]

@@ -65,7 +65,7 @@ def test_each_column_has_the_type_that_it_has_in_the_frame() -> None:
     assert found["amount"].observed == (-1.0, 4.0)
     assert found["items"].observed == (1, 3)
     assert found["channel"].values == ("shop", "web", "phone")
-    assert [name for name, c in found.items() if c.observed is not None] == ["amount", "items"]
+    assert [name for name, c in found.items() if c.observed is not None] == ["amount", "items", "day"]
     assert all(c.required and not c.nullable for c in found.values())
 
 

@@ -227,7 +227,7 @@ def test_a_row_is_judged_alike_alone_and_among_others(case: tuple[Signature, lis
         assert same(np.concatenate(parts), together)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(cases())
 def test_the_quick_way_of_a_row_takes_nothing_that_the_thorough_one_refuses(
     case: tuple[Signature, list[list[Any]]],

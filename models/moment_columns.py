@@ -1,0 +1,46 @@
+"""Columns of pandas that hold dates, date-times and durations, made of what JSON has of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pandas as pd
+
+from models.moments import datetime64, moment_ns, timedelta64
+
+
+def moment_column(pandas_dtype: str, cells: list[Any]) -> Any:
+    """A column of dates or date-times; those with an offset are brought to the zone of the column.
+
+    Raises ValueError or OverflowError for a cell that the dtype cannot hold.
+    """
+    zoned = "," in pandas_dtype
+    moments = (None if c is None or c != c else moment_ns(c, offset=zoned) for c in cells)
+    index = pd.DatetimeIndex(datetime64(moments, unit_of(pandas_dtype)), tz="UTC" if zoned else None)
+    if not pandas_dtype.endswith("[pyarrow]"):
+        return index.astype(pandas_dtype).array
+    whole = pandas_dtype.startswith("date")
+    return pd.array([None if m is pd.NaT else m.date() if whole else m for m in index], dtype=pandas_dtype)
+
+
+def duration_column(pandas_dtype: str, cells: list[Any]) -> Any:
+    """A column of durations, of cells in seconds; raises OverflowError for one that the dtype cannot hold."""
+    lengths = pd.TimedeltaIndex(timedelta64(cells, unit_of(pandas_dtype)))
+    if not pandas_dtype.endswith("[pyarrow]"):
+        return lengths.astype(pandas_dtype).array
+    return pd.array([None if d is pd.NaT else d for d in lengths], dtype=pandas_dtype)
+
+
+def moment_text(moment: pd.Timestamp) -> str:
+    """With an offset of whole minutes: the local times of long ago have seconds in theirs."""
+    offset = moment.utcoffset()
+    if offset is not None and offset.seconds % 60:
+        moment = moment.tz_convert("UTC")
+    return str(moment.isoformat())
+
+
+def unit_of(pandas_dtype: str) -> str:
+    """Of moments and durations; days are counted in seconds."""
+    found = re.search(r"\[([mun]?s)\b", pandas_dtype)
+    return str(found[1]) if found else "s"

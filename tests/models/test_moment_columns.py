@@ -1,0 +1,127 @@
+"""Dates, date-times and durations of a frame: whatever stands beside them, the model sees the moments that were sent."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from models.errors import InputError
+from models.opening import open_runtime
+from models.store import Store
+from models.stored import StoredVersion
+from schemas.predict import PredictSchemas
+
+
+class Year(BaseEstimator, RegressorMixin):
+    """The year of the first column, and the hour in the column's own zone as hundredths."""
+
+    def fit(self, X: Any, y: Any = None) -> Year:
+        self.fitted_ = True
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Any:
+        moments = [pd.Timestamp(m) for m in X.iloc[:, 0]]
+        return np.array([-1.0 if m is pd.NaT else m.year + m.hour / 100 for m in moments])
+
+
+class Seconds(Year):
+    """The first column in seconds."""
+
+    def predict(self, X: pd.DataFrame) -> Any:
+        return np.array([pd.Timedelta(length).total_seconds() for length in X.iloc[:, 0]])
+
+
+def answers(version: StoredVersion, cells: list[Any]) -> list[float]:
+    """To all cells in one batch, which must be the answers to each alone."""
+    schemas = PredictSchemas(version.manifest.signature, max_rows=100)
+    runtime = open_runtime(version)
+    name = version.manifest.signature.columns[0].name
+    rows = [schemas.read_single({"features": {name: cell, "k": 1.0}})[0] for cell in cells]
+    together = runtime.predict(np.concatenate(rows), {}).values.tolist()
+    assert together == [runtime.predict(row, {}).values[0] for row in rows]
+    return together
+
+
+def publish(store: Store, model: Any, cells: Any) -> StoredVersion:
+    return store.publish("toy", model, pd.DataFrame({"at": cells, "k": np.arange(float(len(cells)))}))
+
+
+TIMES = pd.date_range("2024-01-01T05:00:00", periods=40, freq="7h")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_moments_of_many_digits_and_of_far_years_share_a_batch(store: Store, unit: str) -> None:
+    """pandas' reading of text takes nanoseconds for both as soon as one has nine digits, and the other does not fit."""
+    version = publish(store, Year(), TIMES.as_unit(unit))
+    far, fine = "9999-12-31T23:59:59.999999999", "2026-01-31 10:00:00.123456789"
+    assert answers(version, [far, fine, "0001-01-01T00:00:00"]) == [9999.23, 2026.10, 1.0]
+
+
+def test_what_nanoseconds_cannot_hold_is_refused_beside_what_they_can(store: Store) -> None:
+    version = publish(store, Year(), TIMES.as_unit("ns"))
+    assert answers(version, ["2262-04-11T23:47:16", "1677-09-21T00:12:44"]) == [2262.23, 1677.0]
+    schemas = PredictSchemas(version.manifest.signature, max_rows=100)
+    for wrong in ("9999-12-31T00:00:00", "2262-04-12T00:00:00", "1677-09-21T00:12:43"):
+        with pytest.raises(InputError) as refused:
+            schemas.read_batch({"inputs": [["2026-01-31T10:00:00", 1.0], [wrong, 1.0]]})
+        (fault,) = refused.value.faults
+        assert fault.loc == ("inputs", 1, "at")
+        assert "datetime64[ns]" in fault.expected
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        TIMES.tz_localize("Europe/Zurich"),
+        TIMES.tz_localize("Europe/Zurich").astype("timestamp[us, tz=Europe/Zurich][pyarrow]"),
+        pd.Series([m.to_pydatetime().replace(tzinfo=ZoneInfo("Europe/Zurich")) for m in TIMES], dtype=object),
+    ],
+    ids=["pandas", "arrow", "objects"],
+)
+def test_every_offset_is_brought_to_the_zone_that_the_model_was_trained_in(store: Store, cells: Any) -> None:
+    version = publish(store, Year(), cells)
+    assert version.manifest.signature.columns[0].timezone == "Europe/Zurich"
+    same = ["2026-01-31T10:00:00+01:00", "2026-01-31T09:00:00Z", "2026-01-31T18:00:00.5+09:00"]
+    assert answers(version, same) == [2026.10] * 3
+    assert answers(version, ["2025-12-31T23:30:00Z"]) == [2026.0]
+
+
+def test_local_times_of_long_ago_can_be_sent_again(store: Store) -> None:
+    """Their offset has seconds, which no text of RFC 3339 can have."""
+    moments = pd.DatetimeIndex(
+        ["1880-01-01T12:00:00"] * 20 + ["2024-01-01T12:00:00"] * 20, tz="Europe/Berlin"
+    )
+    version = publish(store, Year(), moments)
+    row, _ = PredictSchemas(version.manifest.signature, max_rows=9).read_single(
+        version.manifest.example["request"]
+    )
+    assert open_runtime(version).predict(row, {}).values.tolist() == [1880.12]
+
+
+def test_the_range_of_dates_date_times_and_durations_is_recorded(store: Store) -> None:
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i) for i in range(40)]
+    for model, cells, expected in (
+        (Year(), TIMES, ("2024-01-01T05:00:00", "2024-01-12T14:00:00")),
+        (Year(), days, ("2024-01-01", "2024-02-09")),
+        (Seconds(), pd.to_timedelta(np.arange(40), "h"), (0.0, 39 * 3600.0)),
+    ):
+        assert publish(store, model, cells).manifest.signature.columns[0].observed == expected
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_a_duration_is_as_long_as_was_said_and_refused_if_too_long(store: Store, unit: str) -> None:
+    version = publish(store, Seconds(), pd.to_timedelta(np.arange(40), "h").as_unit(unit))
+    found = answers(version, [5400, 0, -60, 86_400 * 365 * 100])
+    assert found == [5400.0, 0.0, -60.0, 86_400.0 * 365 * 100]
+    if unit != "s":
+        assert answers(version, [0.29, 1.5]) == [0.29, 1.5]
+    schemas = PredictSchemas(version.manifest.signature, max_rows=9)
+    with pytest.raises(InputError) as refused:
+        schemas.read_single({"features": [1e20, 1.0]})
+    assert f"timedelta64[{unit}]" in refused.value.faults[0].expected
