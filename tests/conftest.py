@@ -22,10 +22,19 @@ from models.store import Store
 from models.zoo import publish_all
 from tests.toy_store import publish_toys
 
-hypothesis.settings.register_profile("plumbline", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "plumbline",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("plumbline")
 
 MakeApp = Callable[..., Flask]
+
+#: The limit of a wait for what will happen: reached only where it never does, on however slow or busy a machine.
+LONG_SECONDS = 120.0
 
 
 def missing(reason: str) -> NoReturn:
@@ -101,8 +110,8 @@ def client(toy_app: Flask) -> FlaskClient:
     return toy_app.test_client()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for what other threads do."""
+def wait_until(condition: Callable[[], bool], seconds: float = LONG_SECONDS) -> None:
+    """Wait for what other threads or processes do."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -17,7 +17,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from models.store import Store
-from tests.conftest import MakeApp
+from tests.conftest import LONG_SECONDS, MakeApp
 from tests.end_to_end.server import Server
 from tests.generated import JSON, LIMIT, Request, requests
 
@@ -31,7 +31,7 @@ NEXT = Request("/models/odd/predict", b'{"features": [1, 1, 1, 1, 1, 1, 1]}')
 ENVIRON = EnvironBuilder().get_environ()
 
 SLOW_CLIENTS = 120
-BODY_TIMEOUT_SECONDS = 0.5
+BODY_TIMEOUT_SECONDS = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -122,21 +122,21 @@ SLOW = [
 def test_slow_bodies_are_408_while_others_are_served(server: Server) -> None:
     with ExitStack() as open_sockets:
         clients = [
-            open_sockets.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            open_sockets.enter_context(
+                socket.create_connection(("127.0.0.1", server.port), timeout=LONG_SECONDS)
+            )
             for _ in range(SLOW_CLIENTS)
         ]
-        began = time.monotonic()
+        # Nothing is sent any more well before the first of them is given up: it would be an error of the connection.
+        last = time.monotonic() + BODY_TIMEOUT_SECONDS / 4
         for i, client in enumerate(clients):
             client.sendall(SLOW[i % len(SLOW)][0])
-        served = 0
-        while time.monotonic() - began < BODY_TIMEOUT_SECONDS * 0.8:
-            assert server.post("/predict", GOOD).json()["prediction"] == 0
-            served += 1
+        while time.monotonic() < last:
             for i, client in enumerate(clients):
                 client.sendall(SLOW[i % len(SLOW)][1])
-        assert served
+            assert server.post("/predict", GOOD).json()["prediction"] == 0
+        assert server.post("/predict", GOOD).json()["prediction"] == 0
         replies = [read_reply(client) for client in clients]
-        assert time.monotonic() - began < 8
     seen = Counter(status for status, _, _ in replies)
     assert seen == {408: SLOW_CLIENTS}
     assert seen[408] >= AT_LEAST
@@ -148,16 +148,16 @@ def test_slow_bodies_are_408_while_others_are_served(server: Server) -> None:
         assert f"within {BODY_TIMEOUT_SECONDS:g} seconds" in told["detail"]
     assert server.post("/predict", GOOD).json()["prediction"] == 0
     assert "Traceback" not in server.errors
-    assert Counter(line["status"] for line in server.access_log())[408] == SLOW_CLIENTS
+    lines = server.access_log(lambda lines: [line["status"] for line in lines].count(408) >= SLOW_CLIENTS)
+    assert [line["status"] for line in lines].count(408) == SLOW_CLIENTS
 
 
 def test_what_comes_of_a_body_after_its_408_is_no_request(server: Server) -> None:
     """The rest of a late body may look like a request; it must never be answered as one."""
     hidden = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LONG_SECONDS) as client:
         client.sendall(head(f"Content-Length: {len(hidden)}"))
         assert read_reply(client)[0] == 408
-        client.settimeout(2)
         try:
             client.sendall(hidden)
             after = client.recv(65536)
@@ -180,7 +180,7 @@ def test_what_comes_of_a_body_after_its_408_is_no_request(server: Server) -> Non
     ],
 )
 def test_a_body_cut_short_or_badly_framed_is_400(server: Server, sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LONG_SECONDS) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         status, headers, body = read_reply(client)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.config import SETTINGS, ConfigError, Settings, cpu_quota, load_settings
+from tests.conftest import LONG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,7 +145,7 @@ def test_the_server_refuses_wrong_settings_before_it_forks_a_worker(tmp_path: Pa
             env={**os.environ, "PLUMBLINE_RUN_DIR": str(tmp_path / "run"), name: text},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=LONG_SECONDS,
         )
         assert done.returncode == 1
         assert done.stderr.startswith("plumbline: ")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from benchmarks.environments import Environment
 from benchmarks.processes import ProcessTree
 from benchmarks.server_process import NotStarted, cores, running
 from tests.benchmarks.toy_servers import toy
+from tests.conftest import wait_until
 
 HERE = Environment.of_this_process()
 
@@ -37,9 +39,10 @@ def alive(pid: int) -> bool:
 
 def test_a_floor_answers_on_its_core_and_is_measured() -> None:
     core = cores()[-1]
+    began = time.monotonic()
     with running(ARMS["floor-wsgi"], "lr", core, environment=HERE) as server:
         assert server.url == f"http://127.0.0.1:{server.port}"
-        assert server.cold_start_seconds is not None and 0 < server.cold_start_seconds < 20
+        assert server.cold_start_seconds is not None and server.cold_start_seconds > 0
         processes = server.tree.processes()
         assert len(processes) == server.process_count() == server.arm.processes
         assert all(os.sched_getaffinity(process.pid) == {core} for process in processes)
@@ -48,7 +51,7 @@ def test_a_floor_answers_on_its_core_and_is_measured() -> None:
         with server.caller() as ask:
             for _ in range(100):
                 ask([[1.0, 2.0, 3.0, 4.0]])
-        assert before <= server.cpu_seconds() < before + 10
+        assert before <= server.cpu_seconds() <= time.monotonic() - began
         work = server.work
     assert not any(alive(process.pid) for process in processes)
     assert not work.exists()
@@ -56,9 +59,7 @@ def test_a_floor_answers_on_its_core_and_is_measured() -> None:
 
 def test_nothing_is_left_of_a_server_that_makes_daemons(tmp_path: Path) -> None:
     with running(toy(tmp_path, before=ESCAPES), "lr", None, environment=HERE, grace_seconds=0.5) as server:
-        deadline = time.monotonic() + 5
-        while server.process_count() < 3 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: server.process_count() >= 3)
         pids = [process.pid for process in server.tree.processes()]
     assert len(pids) == 3
     assert not any(map(alive, pids))
@@ -81,14 +82,15 @@ def test_a_server_that_ends_is_not_started_and_its_last_words_are_the_reason(tmp
 
 
 def test_a_server_that_never_answers_is_stopped(tmp_path: Path) -> None:
-    arm = toy(tmp_path, before="print('still loading', flush=True)\ntime.sleep(300)")
-    began = time.monotonic()
+    script = tmp_path / "silent.sh"
+    script.write_text(f"echo $$ > {tmp_path}/pid\necho still loading\nexec sleep 3600\n")
+    arm = replace(toy(tmp_path), argv=f"sh {script}")
     with (
-        pytest.raises(NotStarted, match=r"no answer in 1 s.*still loading"),
-        running(arm, "lr", None, environment=HERE, start_seconds=1.0),
+        pytest.raises(NotStarted, match=r"no answer in 3 s.*still loading"),
+        running(arm, "lr", None, environment=HERE, start_seconds=3.0),
     ):
         pass
-    assert time.monotonic() - began < 15
+    assert not alive(int((tmp_path / "pid").read_text()))
 
 
 def test_the_server_inherits_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.conftest import missing
+from tests.conftest import LONG_SECONDS, missing
 
 FLAGS = (
     "--headless",
@@ -61,6 +61,6 @@ def tab(chromium: str, tmp_path: Path) -> Iterator[Tab]:
         browser.on("request", lambda request: opened.requests.append(request.url))
         opened.page.on("console", lambda message: opened.said.append(f"{message.type}: {message.text}"))
         opened.page.on("pageerror", lambda error: opened.said.append(f"error: {error}"))
-        opened.page.set_default_timeout(20_000)
+        opened.page.set_default_timeout(LONG_SECONDS * 1000)
         yield opened
         browser.close()

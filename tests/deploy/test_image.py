@@ -21,12 +21,11 @@ from sklearn.linear_model import LinearRegression
 
 from models.archive import export_version
 from models.store import Store
-from tests.conftest import missing
+from tests.conftest import LONG_SECONDS, missing
 from tests.deploy.dockerfile_runner import Instruction, Stage, build, is_ignored, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = "10001"
-START_SECONDS = 30
 
 Running = tuple[subprocess.Popen[str], str]
 
@@ -72,7 +71,7 @@ def serve(image: Stage, tmp_path: Path) -> Serve:
         finally:
             process.terminate()
             try:
-                assert process.wait(START_SECONDS) == 0, log.read_text()
+                assert process.wait(LONG_SECONDS) == 0, log.read_text()
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
@@ -187,13 +186,15 @@ def free_port() -> int:
 def get(url: str, body: Any = None) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as reply:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        request, timeout=LONG_SECONDS
+    ) as reply:
         return reply.status, json.load(reply)
 
 
 def wait_for(url: str, process: subprocess.Popen[str], log: Path) -> None:
     """Until it answers at all: with an empty store it is never ready."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + LONG_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             get(url)
@@ -205,7 +206,7 @@ def wait_for(url: str, process: subprocess.Popen[str], log: Path) -> None:
         except OSError:
             pass
         time.sleep(0.1)
-    raise AssertionError(f"no answer within {START_SECONDS} s\n{log.read_text()}")
+    raise AssertionError(f"no answer within {LONG_SECONDS} s\n{log.read_text()}")
 
 
 def ids_of(process: subprocess.Popen[str]) -> set[str]:

@@ -11,6 +11,8 @@ from types import TracebackType
 
 import numpy as np
 
+from tests.conftest import LONG_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -62,7 +64,7 @@ class Load:
 
     def _ask(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG_SECONDS)
         while not self._stop.is_set():
             row = rng.integers(0, 1000, 2).tolist()
             sent = time.monotonic()

@@ -12,15 +12,16 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.conftest import LONG_SECONDS, wait_until
+
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60.0
-#: After so long every worker has counted and logged what it answered.
-FLUSHED_SECONDS = 0.5
+Lines = list[dict[str, Any]]
 
 
 def free_port() -> int:
@@ -63,13 +64,16 @@ class Server:
             "WORKERS": str(workers),
             "PLUMBLINE_STORE": str(store),
             "PLUMBLINE_RUN_DIR": str(self.run_dir),
-            "PLUMBLINE_GRACEFUL_TIMEOUT_SECONDS": "5",
+            # What a test does not set itself must not end anything on a slow machine.
+            "PLUMBLINE_WORKER_TIMEOUT_SECONDS": f"{LONG_SECONDS:.0f}",
+            "PLUMBLINE_GRACEFUL_TIMEOUT_SECONDS": f"{LONG_SECONDS:.0f}",
+            "PLUMBLINE_KEEPALIVE_SECONDS": f"{LONG_SECONDS:.0f}",
+            "PLUMBLINE_BODY_TIMEOUT_SECONDS": f"{LONG_SECONDS:.0f}",
             **env,
         }
         self._out = Path(self._files.name) / "out.log"
         self._err = Path(self._files.name) / "err.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.start_seconds = 0.0
 
     def __enter__(self) -> Server:
         began = time.monotonic()
@@ -82,13 +86,12 @@ class Server:
                 stderr=err,
             )
         while self._wait and not self._settled():
-            if self.process.poll() is not None or time.monotonic() - began > START_SECONDS:
+            if self.process.poll() is not None or time.monotonic() - began > LONG_SECONDS:
                 self.stop()
                 said = self.errors
                 self._files.cleanup()
                 raise RuntimeError(f"the server did not start:\n{said}")
             time.sleep(0.05)
-        self.start_seconds = time.monotonic() - began
         return self
 
     def __exit__(
@@ -109,16 +112,18 @@ class Server:
 
     def wait_for_output(self, text: str) -> str:
         """Standard output once it holds the text: a server with several workers may answer before the first one is done."""
-        deadline = time.monotonic() + START_SECONDS
-        while text not in self.output:
-            assert time.monotonic() < deadline, f"{text!r} was not printed"
-            time.sleep(0.05)
+        wait_until(lambda: text in self.output)
         return self.output
 
-    def access_log(self) -> list[dict[str, Any]]:
-        """The JSON lines of the access log, the last ones included."""
-        time.sleep(FLUSHED_SECONDS)
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+    def access_log(self, complete: Callable[[Lines], bool]) -> Lines:
+        """The JSON lines of the access log once they are complete: workers write them some time after their replies."""
+
+        def lines() -> Lines:
+            whole, _, _ = self.output.rpartition("\n")
+            return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+
+        wait_until(lambda: complete(lines()))
+        return lines()
 
     def workers(self) -> list[int]:
         """The process ids of the workers."""
@@ -134,7 +139,7 @@ class Server:
         sent = {"Content-Type": "application/json"} if data is not None else {}
         request = urllib.request.Request(self.url + path, data, {**sent, **(headers or {})}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as reply:
+            with urllib.request.urlopen(request, timeout=LONG_SECONDS) as reply:
                 return Reply(reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -159,7 +164,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(timeout=15)
+            return self.process.wait(timeout=LONG_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()

@@ -14,6 +14,7 @@ import pytest
 
 from models.store import Store
 from models.zoo import publish_all
+from tests.conftest import LONG_SECONDS
 from tests.end_to_end.server import ROOT, Server
 
 README = (ROOT / "README.md").read_text()
@@ -78,7 +79,7 @@ def test_every_command_prints_what_the_readme_says(checkout: tuple[Path, Server]
         env=env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=10 * LONG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     outputs = done.stdout.split(mark)

@@ -8,16 +8,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from models.store import Store
 from models.zoo import publish_all
-from tests.end_to_end.server import FLUSHED_SECONDS, Server, free_port
+from tests.conftest import LONG_SECONDS, wait_until
+from tests.end_to_end.server import Server, free_port
 
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 
@@ -33,28 +34,27 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(store: Path) -> Iterator[Server]:
     """Two workers with the demo models."""
-    with Server(store, workers=2, PLUMBLINE_BANNER="1", PLUMBLINE_BODY_TIMEOUT_SECONDS="0.4") as running:
+    with Server(store, workers=2, PLUMBLINE_BANNER="1", PLUMBLINE_BODY_TIMEOUT_SECONDS="3") as running:
         yield running
 
 
-def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
-    """Everything that comes back on one connection until the server closes it or falls silent for half a second."""
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
-        connection.sendall(sent)
+def raw(port: int, sent: bytes) -> bytes:
+    """Everything that comes back on one connection until the server closes it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as connection:
         received = b""
-        try:
+        with suppress(ConnectionError):  # what it said before it closed with bytes unread has come
+            connection.sendall(sent)
             while data := connection.recv(65536):
                 received += data
-                connection.settimeout(0.5)
-        except TimeoutError:
-            pass
         return received
 
 
 def test_the_banner_has_a_curl_line_that_works_when_pasted(server: Server) -> None:
     banner = server.wait_for_output("  try ")
     line = next(line for line in banner.splitlines() if "curl" in line).split("try", 1)[1].strip()
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=True, timeout=LONG_SECONDS
+    )
     assert '"prediction":0' in done.stdout
 
 
@@ -94,28 +94,29 @@ def test_what_was_measured_of_a_model_is_what_its_calls_take(server: Server) -> 
 
 
 def test_metrics_are_right_across_workers(server: Server) -> None:
-    """Counted in two workers, read in one: the sum is what was sent."""
+    """Counted in two workers, read in one: the sum is what was sent, some time after the replies."""
+
+    def page() -> str:
+        return server.get("/metrics").body.decode()
 
     def count() -> float:
-        time.sleep(FLUSHED_SECONDS)
-        page = server.get("/metrics").body.decode()
-        found = re.search(r'plumbline_requests_total{model="iris",status="200",version="2"} (\S+)', page)
+        # What no other test sends.
+        found = re.search(r'plumbline_requests_total{model="iris",status="422",version="2"} (\S+)', page())
         return float(found.group(1)) if found else 0.0
 
-    before = count()
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda _: server.post("/v2/predict", ROW).status, range(200)))
-    assert replies == [200] * 200
-    assert count() - before == 200
-    time.sleep(FLUSHED_SECONDS)
-    page = server.get("/metrics").body.decode()
-    assert 'plumbline_model_ready{model="iris",version="1"} 2.0' in page
-    assert "plumbline_requests_in_flight 1.0" in page, "the scrape itself"
+        replies = list(pool.map(lambda _: server.post("/v2/predict", {"features": []}).status, range(200)))
+    assert replies == [422] * 200
+    wait_until(lambda: count() >= 200)
+    wait_until(lambda: 'plumbline_model_ready{model="iris",version="1"} 2.0' in page())
+    wait_until(lambda: "plumbline_requests_in_flight 1.0" in page())  # the scrape itself
+    assert count() == 200
 
 
 def test_the_access_log_is_json_without_feature_values(server: Server) -> None:
     server.post("/v2/predict?note=77.125", {"features": [77.125, 3.5, 1.4, 0.2]}, {"X-Request-Id": "find-me"})
-    line = next(entry for entry in server.access_log() if entry["request_id"] == "find-me")
+    lines = server.access_log(lambda lines: any(line["request_id"] == "find-me" for line in lines))
+    line = next(line for line in lines if line["request_id"] == "find-me")
     assert (line["path"], line["status"], line["model"], line["version"]) == ("/v2/predict", 200, "iris", "2")
     assert line["duration_ms"] > 0
     assert set(line["timing_ms"]) == {"parse", "queue", "predict", "encode"}
@@ -158,7 +159,10 @@ def test_what_is_not_strict_http_is_refused_by_the_parser(
 def test_no_header_moves_the_application(server: Server) -> None:
     """Not even from an address that gunicorn trusts with X-Forwarded-*, which loopback is by default."""
     for name in (b"SCRIPT_NAME", b"PATH_INFO", b"Script-Name"):
-        reply = raw(server.port, b"GET /health HTTP/1.1\r\nHost: x\r\n" + name + b": /foo\r\n\r\n")
+        reply = raw(
+            server.port,
+            b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + name + b": /foo\r\n\r\n",
+        )
         assert reply.startswith(b"HTTP/1.1 200"), reply
 
 
@@ -166,11 +170,9 @@ def test_a_body_that_does_not_arrive_is_a_408(server: Server) -> None:
     head = (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
     )
-    began = time.monotonic()
     reply = raw(server.port, head + b'{"features"')
     assert reply.startswith(b"HTTP/1.1 408")
     assert b"application/problem+json" in reply
-    assert time.monotonic() - began < 5
 
 
 def test_a_slow_body_does_not_hold_up_other_clients(server: Server) -> None:
@@ -188,7 +190,8 @@ def test_a_slow_body_does_not_hold_up_other_clients(server: Server) -> None:
 
 
 def test_a_chunked_body_over_the_limit_is_a_413(server: Server) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     reply = raw(server.port, head + chunk * 20 + b"0\r\n\r\n")
     assert reply.startswith(b"HTTP/1.1 413"), reply[:200]
@@ -198,15 +201,9 @@ def test_a_killed_worker_is_replaced_and_its_slot_taken_again(store: Path) -> No
     with Server(store, workers=2) as server:
         victim = server.workers()[0]
         os.kill(victim, signal.SIGKILL)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            page = server.get("/metrics").body.decode()
-            replaced = victim not in server.workers() and len(server.workers()) == 2
-            if replaced and 'plumbline_model_ready{model="iris",version="1"} 2.0' in page:
-                break
-            time.sleep(0.1)
-        assert victim not in server.workers()
-        assert 'plumbline_model_ready{model="iris",version="1"} 2.0' in page
+        wait_until(lambda: victim not in server.workers() and len(server.workers()) == 2)
+        ready = 'plumbline_model_ready{model="iris",version="1"} 2.0'
+        wait_until(lambda: ready in server.get("/metrics").body.decode())
         assert sorted(p.name for p in server.run_dir.glob("slot-*.lock")) == ["slot-0.lock", "slot-1.lock"]
 
 
@@ -223,10 +220,13 @@ def test_a_reload_serves_what_was_published_meanwhile_and_loses_no_request(
         old = set(server.workers())
         server.signal(signal.SIGHUP)
         statuses = []
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and (set(server.workers()) & old or len(server.workers()) != 2):
+
+        def replaced() -> bool:
             statuses.append(server.post("/predict", ROW).status)
-        assert set(statuses) <= {200}
+            return not set(server.workers()) & old and len(server.workers()) == 2
+
+        wait_until(replaced)
+        assert set(statuses) == {200}
         assert server.get("/models/iris/versions/3").status == 200
 
 
@@ -247,7 +247,7 @@ def test_ctrl_c_ends_the_server_without_a_traceback_and_leaves_nothing(
             os.kill(pid, number)
         server.signal(number)
         assert server.process is not None
-        assert server.process.wait(20) == 0
+        assert server.process.wait(LONG_SECONDS) == 0
         assert "Traceback" not in server.errors
         assert not server.run_dir.exists()
 

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from models.runtimes.pickled import ARTIFACT
 from models.store import Store
 from tests.app.api.asking import answer, problem
-from tests.conftest import MakeApp, wait_until
+from tests.conftest import LONG_SECONDS, MakeApp, wait_until
 from tests.toy_store import SECRET
 from tests.toys import Summing, canary_draft, summing_draft, with_files
 
@@ -52,7 +52,7 @@ class Slow:
 def _load_slowly() -> Summing:
     Slow.loads += 1
     Slow.began.release()
-    assert Slow.may_end.wait(20)
+    assert Slow.may_end.wait(LONG_SECONDS)
     return Summing()
 
 
@@ -189,7 +189,7 @@ def test_while_models_load_the_server_is_not_ready_and_answers_what_it_can(
 ) -> None:
     client = make_app(store, start=False).test_client()
     assert client.get("/health").status_code == 200  # the first request begins to load
-    assert slow.began.acquire(timeout=20)
+    assert slow.began.acquire(timeout=LONG_SECONDS)
     reply = client.get("/ready")
     assert (reply.status_code, reply.get_json()["status"]) == (503, "loading")
     assert states(client) == {"good": "ready", "slow": "loading"}
@@ -207,7 +207,7 @@ def test_a_request_for_a_model_that_is_being_loaded_waits_for_it(
 ) -> None:
     app = make_app(store, start=False)
     assert app.test_client().get("/health").status_code == 200
-    assert slow.began.acquire(timeout=20)
+    assert slow.began.acquire(timeout=LONG_SECONDS)
     with ThreadPoolExecutor(4) as pool:
         waiting = [
             pool.submit(lambda: app.test_client().post("/models/slow/predict", json=ONE)) for _ in range(4)
@@ -215,7 +215,7 @@ def test_a_request_for_a_model_that_is_being_loaded_waits_for_it(
         time.sleep(0.05)
         assert not any(reply.done() for reply in waiting)
         slow.may_end.set()
-        assert [answer(reply.result(20))["prediction"] for reply in waiting] == [3.0] * 4
+        assert [answer(reply.result(LONG_SECONDS))["prediction"] for reply in waiting] == [3.0] * 4
     assert slow.loads == 1
 
 
@@ -258,15 +258,15 @@ def test_a_lazy_model_is_loaded_once_however_many_ask_at_once(
     together = threading.Barrier(12)
 
     def ask() -> Any:
-        together.wait(20)
+        together.wait(LONG_SECONDS)
         return app.test_client().post("/models/slow/predict", json=ONE)
 
     with ThreadPoolExecutor(12) as pool:
         waiting = [pool.submit(ask) for _ in range(12)]
-        assert slow.began.acquire(timeout=20)
+        assert slow.began.acquire(timeout=LONG_SECONDS)
         assert states(app.test_client())["slow"] == "loading"
         slow.may_end.set()
-        assert [answer(reply.result(20))["prediction"] for reply in waiting] == [3.0] * 12
+        assert [answer(reply.result(LONG_SECONDS))["prediction"] for reply in waiting] == [3.0] * 12
     assert slow.loads == 1
 
 

@@ -16,6 +16,7 @@ from flask import Flask
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from app.cli.commands import COMMANDS
+from models.compiling import choice
 from models.manifest import MANIFEST, sealed
 from models.store import Store
 
@@ -28,6 +29,7 @@ Run = Callable[..., Result]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `flask models ..` beside model.joblib and data.csv."""
     monkeypatch.setenv("PLUMBLINE_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(choice, "WORTHWHILE", 0.0)  # speed on a busy machine is not what is tested
     monkeypatch.chdir(tmp_path)
     app = Flask("cli")
     for command in COMMANDS:

@@ -18,6 +18,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from models.store import Store
+from tests.conftest import LONG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLASK = [sys.executable, "-m", "flask"]
@@ -52,9 +53,9 @@ def on_a_terminal(env: dict[str, str], *words: str, answer: str = "") -> tuple[i
         [*FLASK, *words], cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
     )
     os.close(theirs)
-    seen, deadline = b"", time.monotonic() + 60
+    seen, deadline = b"", time.monotonic() + LONG_SECONDS
     try:
-        while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+        while time.monotonic() < deadline and select.select([ours], [], [], LONG_SECONDS)[0]:
             seen += os.read(ours, 65536)
             if answer and b"[y/N]" in seen:
                 os.write(ours, f"{answer}\n".encode())
@@ -63,7 +64,7 @@ def on_a_terminal(env: dict[str, str], *words: str, answer: str = "") -> tuple[i
         pass
     finally:
         os.close(ours)
-    return process.wait(timeout=60), seen.decode()
+    return process.wait(timeout=LONG_SECONDS), seen.decode()
 
 
 def test_the_list_is_quick_and_imports_no_framework(env: dict[str, str], store: Store) -> None:
@@ -127,7 +128,7 @@ def test_a_reader_that_leaves_early_is_no_failure_worth_a_traceback(
     assert process.stderr is not None
     assert b"Traceback" not in process.stderr.read()
     process.stderr.close()
-    process.wait(timeout=60)
+    process.wait(timeout=LONG_SECONDS)
 
 
 @pytest.mark.parametrize(

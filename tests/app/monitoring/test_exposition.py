@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.monitoring.exposition import exposition
 from app.serving.slots import held_slots
+from tests.conftest import LONG_SECONDS
 
 COUNT = """
 import os, sys
@@ -44,7 +45,7 @@ def worker(run_dir: Path, *, requests: int = 50, versions: int = 3, load: float 
 
 def finish(process: subprocess.Popen[str]) -> int:
     """End the worker; the slot that it had."""
-    out, _ = process.communicate("", timeout=30)
+    out, _ = process.communicate("", timeout=LONG_SECONDS)
     assert process.returncode == 0
     return int(out)
 
@@ -67,7 +68,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first.stdout.readline()
     second = worker(path, requests=70, load=0.9)
     assert finish(second) == 1
-    first.communicate("", timeout=30)
+    first.communicate("", timeout=LONG_SECONDS)
     return path
 
 

@@ -20,6 +20,7 @@ from app.serving.concurrency import Concurrency, Threads
 from models.errors import DeadlinePassed, Fault, InputError, Overloaded
 from models.outputs import Outputs
 from tests.app.serving.greenlets import Killed, Schedule
+from tests.conftest import LONG_SECONDS, wait_until
 
 POISON = -1.0
 
@@ -332,7 +333,8 @@ def test_everybody_gets_exactly_their_own_answer_once(
 
 
 def test_native_threads_share_calls_too() -> None:
-    model = Model(0.005, time.sleep)
+    """All but the first come while that one is computed."""
+    model = Model(1, lambda _: wait_until(lambda: sum(model.calls) + len(batcher._queue) == 100))
     batcher = Batcher(model, Threads())
     found: dict[int, Answer] = {}
 
@@ -344,32 +346,34 @@ def test_native_threads_share_calls_too() -> None:
         i: [i + 100.0] for i in range(100)
     }
     assert sum(model.calls) == 100
-    assert len(model.calls) < 60
+    assert len(model.calls) == 2
 
 
 def test_native_threads_keep_their_deadlines() -> None:
-    model = Model(0.2, time.sleep)
-    batcher = Batcher(model, Threads())
+    """The first is computed until the others have given up."""
     errors: list[BaseException] = []
+    model = Model(1, lambda _: wait_until(lambda: len(errors) == 3))
+    batcher = Batcher(model, Threads())
 
     def ask(i: int) -> None:
+        if i:
+            wait_until(lambda: model.calls == [1])
         try:
-            batcher.answer(rows_of(1.0), {}, deadline=time.perf_counter() + (10 if i == 0 else 0.05))
+            batcher.answer(rows_of(1.0), {}, deadline=time.perf_counter() + (0.05 if i else LONG_SECONDS))
         except DeadlinePassed as error:
             errors.append(error)
 
-    ask_many(ask, 4, stagger=0.02)
+    ask_many(ask, 4)
     assert len(errors) == 3
     assert sum(model.calls) == 1, "what nobody waits for is not computed"
 
 
-def ask_many(ask: Any, count: int, stagger: float = 0.0) -> None:
+def ask_many(ask: Any, count: int) -> None:
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(count)]
     for thread in threads:
         thread.start()
-        time.sleep(stagger)
     for thread in threads:
-        thread.join(20)
+        thread.join(LONG_SECONDS)
         assert not thread.is_alive()
 
 
@@ -384,9 +388,14 @@ assert isinstance(here(), Greenlets)
 for threaded in (False, True):
     model = Model()
     batcher = Batcher(model, Greenlets(), BatchRule(threaded=threaded))
-    pairs = [socket.socketpair() for _ in range(300)]
-    jobs = [gevent.spawn(lambda i=i: (pairs[i][0].recv(1), batcher.answer(rows_of(float(i)), {{}}))[1]) for i in range(300)]
-    gevent.sleep(0.01)
+    pairs, waiting = [socket.socketpair() for _ in range(300)], []
+    def ask(i):
+        waiting.append(i)
+        pairs[i][0].recv(1)
+        return batcher.answer(rows_of(float(i)), {{}})
+    jobs = [gevent.spawn(ask, i) for i in range(300)]
+    while len(waiting) < 300:
+        gevent.sleep(0.01)
     for _, other in pairs:
         other.send(b"x")
     def poisoned():
@@ -397,7 +406,7 @@ for threaded in (False, True):
     assert poisoned() == "InputError"
     victims = [gevent.spawn(batcher.answer, rows_of(float(i)), {{}}) for i in range(20)]
     gevent.sleep(0); [victim.kill(block=False) for victim in victims]
-    gevent.joinall(jobs + victims, timeout=20, raise_error=False)
+    gevent.joinall(jobs + victims, timeout=100, raise_error=False)
     [end.close() for pair in pairs for end in pair]
     assert [job.value.outputs.values.tolist() for job in jobs] == [[i + 100.0] for i in range(300)]
     assert sum(model.calls) >= 300 and len(model.calls) < 150, model.calls
@@ -420,7 +429,7 @@ def test_greenlets_share_calls_too() -> None:
         [sys.executable, "-W", "error", "-c", GEVENT.format(root=str(ROOT))],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_SECONDS,
     )
     assert (done.stdout, done.stderr) == ("fine\n", "")
 

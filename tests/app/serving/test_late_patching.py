@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from models.threads import ONE_THREAD
+from tests.conftest import LONG_SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,7 +64,7 @@ def test_importing_scikit_learn_before_the_patch_leaves_nothing_that_waits() -> 
         env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

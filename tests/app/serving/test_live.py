@@ -28,7 +28,7 @@ from models.manifest import Artifact
 from models.runtimes.base import ToyRuntime
 from models.store import Store
 from models.traffic import Arm, Match, Rule
-from tests.conftest import wait_until
+from tests.conftest import LONG_SECONDS, wait_until
 from tests.toys import summing_draft, toy_store
 
 DRAFT = summing_draft()
@@ -71,7 +71,7 @@ class Judge(NullProver):
     def prove(self, target: Target, artifact: Artifact) -> Proof:
         self.asked.append(target)
         if target.version in self.endless:
-            self.end.wait(30)
+            self.end.wait(LONG_SECONDS)
         return Proof(self.refused.get(target.version, ""))
 
 

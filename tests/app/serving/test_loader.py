@@ -19,6 +19,7 @@ from models.errors import LoadError, ModelNotFound, NotReady, StoreUnavailable
 from models.manifest import Artifact
 from models.runtimes.base import ToyRuntime
 from models.store import Store
+from tests.conftest import LONG_SECONDS
 from tests.toys import summing_draft
 
 
@@ -135,7 +136,7 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
     fast = opener(opened)
 
     def slow(artifact: Artifact, *said: Any) -> Served:
-        release.wait(5)
+        release.wait(LONG_SECONDS)
         return fast(artifact, *said)
 
     loader = Loader(catalog, LoadingRule("lazy"), Threads(), slow)
@@ -147,7 +148,7 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
         thread.start()
     release.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(LONG_SECONDS)
     assert opened == [Target("two", 1)]
     assert len(got) == 20
     assert len(set(map(id, got))) == 1

@@ -22,6 +22,7 @@ from app.serving.shared import Shared
 from models.errors import LoadError
 from models.store import Store
 from models.threads import ONE_THREAD
+from tests.conftest import LONG_SECONDS
 from tests.harmful import exiting, linear_draft
 from tests.toys import summing_draft
 
@@ -129,7 +130,7 @@ def test_a_parent(scenario: str, tmp_path: Path) -> None:
         env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
 

@@ -5,28 +5,41 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
+_served = count()
+
 
 def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """The environ as JSON; a path below /answer/ chooses another answer."""
+    """The environ as JSON; a path below /answer/ chooses another answer, /served tells how many requests came before."""
+    served = next(_served)
     kind = environ["PATH_INFO"].removeprefix("/answer/")
     if kind in ANSWERS:
         return ANSWERS[kind](environ, start_response)
     if environ["PATH_INFO"] == "/unread":
         return whole(start_response, b"not read")
+    if environ["PATH_INFO"] == "/served":
+        return whole(start_response, b"%d" % served)
     if environ["PATH_INFO"] == "/spin":
-        until = time.monotonic() + 2.5
-        while time.monotonic() < until:
-            pass
-        return whole(start_response, b"spun")
+        return spin(start_response, float(environ["QUERY_STRING"]))
     given = {key: shown(value) for key, value in environ.items() if key != "wsgi.input"}
     given["body"] = environ["wsgi.input"].read().decode("latin-1")
     given["lane"] = "fast" if type(environ["wsgi.input"]).__module__ == "_io" else "stock"
     return whole(start_response, json.dumps(given, sort_keys=True).encode())
+
+
+def spin(start_response: StartResponse, seconds: float) -> Iterator[bytes]:
+    """Say so, and then compute for a while."""
+    start_response("200 OK", [("Content-Length", "8")])
+    yield b"spin"
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+    yield b"spun"
 
 
 def shown(value: Any) -> Any:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import LONG_SECONDS
 from tests.end_to_end.server import ROOT, free_port
 
 OURS, STOCK = "app.worker.PlumblineWorker", "gevent"
@@ -29,11 +30,25 @@ class Serving:
     def log(self) -> str:
         return self.path.read_text()
 
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
     def connect(self) -> socket.socket:
         """A new connection."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=LONG_SECONDS)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
+
+    def unread(self, client: socket.socket) -> int:
+        """How many bytes of what this client sent lie in the server's socket, whose process has not read them yet."""
+        theirs, ours = f":{self.port:04X}", f":{client.getsockname()[1]:04X}"
+        for line in Path("/proc/net/tcp").read_text().splitlines():
+            _, local, remote, _, queues, *_ = line.split()
+            if local.endswith(theirs) and remote.endswith(ours):
+                return int(queues.split(":")[1], 16)
+        return 0
 
 
 @contextmanager
@@ -46,36 +61,39 @@ def serving(
     app: str = "tests.app.worker.echo_app:app",
     **env: str,
 ) -> Iterator[Serving]:
-    """``conf`` : further lines of gunicorn's configuration."""
+    """``conf`` : further lines of gunicorn's configuration. What they do not limit has time, also on a slow machine."""
     port = free_port()
     path = directory / f"conf-{port}.py"
     lines = [
-        "keepalive = 2",
+        f"keepalive = timeout = {LONG_SECONDS:.0f}",
         "http_parser = 'python'",
         "limit_request_fields = 64",
         "control_socket_disable = True",
     ]
-    path.write_text("\n".join([*lines, "worker_connections = 2000", "graceful_timeout = 5", conf, ""]))
+    path.write_text("\n".join([*lines, "worker_connections = 2000", "graceful_timeout = 30", conf, ""]))
     log = directory / f"{port}.log"
     command = [sys.executable, "-m", "gunicorn", app, "-c", str(path), "--bind", f"127.0.0.1:{port}"]
     command += ["--worker-class", worker, "--workers", str(workers)]
+    patience = {"PLUMBLINE_BODY_TIMEOUT_SECONDS": f"{LONG_SECONDS:.0f}"}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **env})
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **patience, **env}
+        )
         try:
             wait_for_answer(port, process, log)
             yield Serving(port, process, log)
         finally:
             if process.poll() is None:
                 process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=LONG_SECONDS)
 
 
 def wait_for_answer(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until a worker answers."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LONG_SECONDS
     while True:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
                 if client.recv(100):
                     return

@@ -13,17 +13,19 @@ from contextlib import suppress
 import pytest
 
 from tests.app.worker.serving import OURS, Serving, read_reply, serving
+from tests.conftest import LONG_SECONDS
 from tests.end_to_end.server import ROOT
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 #: The echo application sends it back with six bytes for each: more than the buffers of a connection hold (tcp(7)).
 LARGE = b"\xff" * 1_000_000
+KEEPALIVE_SECONDS = 4
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One worker, whose keep-alive time is two seconds."""
-    with serving(OURS, tmp_path_factory.mktemp("server")) as started:
+    """One worker."""
+    with serving(OURS, tmp_path_factory.mktemp("server"), f"keepalive = {KEEPALIVE_SECONDS}") as started:
         yield started
 
 
@@ -31,7 +33,7 @@ def small(server: Serving) -> socket.socket:
     """A client that takes little at a time."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.settimeout(20)
+    client.settimeout(LONG_SECONDS)
     client.connect(("127.0.0.1", server.port))
     return client
 
@@ -45,12 +47,13 @@ def test_a_client_that_reads_late_gets_all_of_a_large_reply_and_its_time_for_the
 ) -> None:
     with small(server) as client:
         client.sendall(post(LARGE))
-        time.sleep(3)
-        body = json.loads(read_reply(client)[1])
-        assert (body["body"], body["lane"]) == (LARGE.decode("latin-1"), "fast")
-        time.sleep(0.5)
+        time.sleep(KEEPALIVE_SECONDS + 1)
+        _, first, _ = read_reply(client)
         client.sendall(GET)
-        assert json.loads(read_reply(client)[1])["lane"] == "fast"
+        _, second, _ = read_reply(client)
+    body = json.loads(first)
+    assert (body["body"], body["lane"]) == (LARGE.decode("latin-1"), "fast")
+    assert json.loads(second)["lane"] == "fast"
 
 
 def test_replies_to_requests_that_were_sent_together_come_in_order(server: Serving) -> None:
@@ -58,7 +61,7 @@ def test_replies_to_requests_that_were_sent_together_come_in_order(server: Servi
     with small(server) as client:
         client.setblocking(False)
         waiting, data, found = b"".join(map(post, bodies)), b"", []
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + LONG_SECONDS
         while len(found) < len(bodies) and time.monotonic() < deadline:
             with suppress(BlockingIOError):
                 waiting = waiting[client.send(waiting[:65536]) :] if waiting else b""
@@ -104,7 +107,7 @@ from app.worker.connection import Connection
 from app.worker.outbox import MOST_REPLIES, Outbox
 
 ours, theirs = socket.socketpair()
-theirs.settimeout(5)
+theirs.settimeout(60)
 outbox, connection = Outbox(), Connection(ours)
 seen = []
 
@@ -144,7 +147,7 @@ def test_what_is_owed_is_sent_before_a_model_is_called_and_at_the_end_of_a_turn(
         [sys.executable, "-W", "error", "-c", IN_PLACE],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_SECONDS,
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
     )
