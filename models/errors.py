@@ -4,6 +4,7 @@
     ├── InputError              the rows or parameters of a request do not fit the signature (a list of faults)
     ├── NotFound                what was named does not exist; says what does
     │   ├── ModelNotFound
+    │   ├── NoDefaultModel      the short routes have no model behind them
     │   └── VersionNotFound
     ├── InvalidName             a model name, tag or version that the rules do not allow
     ├── InvalidRule             a traffic rule that says what no rule can say
@@ -74,6 +75,19 @@ class ModelNotFound(NotFound):
         available = tuple(available)
         listed = f"the store has: {', '.join(available)}" if available else "the store is empty"
         super().__init__(f"no model called {name!r}; {listed}", available)
+
+
+class NoDefaultModel(NotFound):
+    """The short routes have no model behind them."""
+
+    def __init__(self, name: str, available: Iterable[str] = ()) -> None:
+        available = tuple(available)
+        listed = f"the store has: {', '.join(available)}" if available else "the store is empty"
+        super().__init__(
+            f"there is no default model: PLUMBLINE_DEFAULT_MODEL is {name!r}, and {listed}; "
+            "set it to one of them, or ask /models/NAME/predict",
+            available,
+        )
 
 
 class VersionNotFound(NotFound):

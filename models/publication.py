@@ -23,7 +23,7 @@ from models.golden import GOLDEN, GoldenRows, choose_rows
 from models.libraries import installed_versions
 from models.manifest import Manifest
 from models.named import members
-from models.reference import column_statistics
+from models.reference import REFERENCE, column_statistics
 from models.runtimes import declared_signature, framework_of, runtime_for
 from models.runtimes.base import Runtime
 from models.runtimes.estimator_parts import prepare_for_serving
@@ -33,8 +33,6 @@ from models.timing import measured_ms
 
 if TYPE_CHECKING:
     from models.fitting import Truth
-
-REFERENCE = "reference.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ import numpy as np
 
 from models.signature import MOMENTS, Column
 
+#: The file of a version that holds them.
+REFERENCE = "reference.json"
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 HISTOGRAM_BINS = 20
 MAX_COUNTED_VALUES = 100

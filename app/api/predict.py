@@ -22,7 +22,7 @@ from app.serving.batcher import never
 from app.serving.catalog import Catalog
 from app.serving.deadline import hung_up
 from app.serving.messages import Prediction, Target
-from models.errors import InputError, ModelNotFound, NotFound
+from models.errors import InputError, NoDefaultModel, NotFound
 from models.traffic import Rule
 from schemas.predict import PredictSchemas, reply_body
 
@@ -113,7 +113,7 @@ def _choose(
     name = name or catalog.default
     if name is None:
         catalog.check()
-        raise ModelNotFound(here.settings.default_model, catalog.models)
+        raise NoDefaultModel(here.settings.default_model, catalog.models)
     header = request.environ.get(VERSION_KEY)
     header = (header and header.strip()) or None
     if version is None:

@@ -115,10 +115,15 @@ def canary(
     if not verbs.workers():
         raise Conflict("no server of this address and store runs on this host, so there is nothing to watch")
     out = console(stderr=True)
+    told: list[float] = []
 
     def tell(percent: float, seen: Counts) -> None:
+        """On a terminal one line that changes; elsewhere, such as a log, a line for each step when it begins."""
         if out.is_terminal:
             out.print(describe(name, number, percent, seen), end="\r")
+        elif percent not in told:
+            told.append(percent)
+            out.print(describe(name, number, percent, seen))
 
     guards = Guards(max_error_rate, max_latency_ratio, min_agreement, min_requests)
     rollout = Rollout(

@@ -13,9 +13,19 @@ from app.cli.output import cell
 WIDTH, HEIGHT = 640, 200
 
 
+class Members(Environment):
+    """``a.clear`` is the member of that name, where Jinja alone would take the method of the dict."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """The member of a mapping, else what Jinja finds."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
 def page(title: str, result: Mapping[str, Any], source: str) -> str:
     """HTML for a comparison as JSON data (``models.comparison``); ``source`` : which rows were asked."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    environment = Members(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     environment.filters["cell"] = cell
     difference = result["answers"].get("difference")
     bars = None if difference is None else histogram_bars(**difference["histogram"])

@@ -16,7 +16,7 @@ from app.serving.slots import RunDirError, default_run_dir, make_run_dir
 from app.serving.verbs import Outcome, Verbs
 from models.names import check_model_name
 from models.store import Store
-from models.traffic import Arm, Match, Rule, Shadow
+from models.traffic import Arm, Match, Rule, Shadow, read_rule
 
 wait_option = click.option(
     "--wait",
@@ -101,10 +101,18 @@ def traffic(
     wait_seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Give versions a share of a model's requests, such as 3=10 for a tenth; the stable version has the rest."""
+    """Give versions a share of a model's requests, such as 3=10 for a tenth; the stable version has the rest.
+
+    With the name alone the rule is shown.
+    """
     asked = bool(shares or shadow or matches or key)
-    if clear == asked:
-        raise click.UsageError("name shares, a match or a shadow, or --clear")
+    if clear and asked:
+        raise click.UsageError(
+            "--clear leaves no rule; give it alone, or shares, matches and a shadow without it"
+        )
+    if not clear and not asked:
+        show_rule(name, as_json)
+        return
     _, store, verbs = open_verbs(wait_seconds)
     rule = None if clear else _rule(store, check_model_name(name), shares, matches, shadow, key)
     with progress("proving the versions, then waiting for the workers"):
@@ -136,6 +144,17 @@ def history(name: str, as_json: bool) -> None:
     known = ("when", "who", "what", "before", "version", "tag", "rule", "why")
     rows = [[change.get(column) for column in known] for change in changes]
     print_table(("when", "who", "what", "from", "to", "tag", "rule", "why"), rows)
+
+
+def show_rule(name: str, as_json: bool) -> None:
+    """Print what the store says of a model's traffic."""
+    _, store = open_store()
+    store.versions(check_model_name(name))
+    kept = store.state(name).traffic
+    if as_json:
+        print_json({"name": name, "rule": kept})
+    else:
+        click.echo(f"{name} is routed {describe_rule(None if kept is None else read_rule(kept))}")
 
 
 def describe_rule(rule: Rule | None) -> str:

@@ -23,6 +23,7 @@ from app.config import Settings
 from app.serving.catalog import CatalogModel
 from models.errors import ArtifactDamaged
 from models.outputs import Outputs
+from models.reference import REFERENCE
 from models.signature import Column, Signature
 from models.store import Store
 from models.stored import StoredVersion
@@ -126,13 +127,19 @@ def print_models(models: Sequence[Mapping[str, Any]]) -> None:
     print_table(["model", "version", "names", "framework", "pickled with", *times, "status"], rows)
 
 
+def _origin(stored: StoredVersion) -> str:
+    """What golden rows were made from, where there were not enough."""
+    rows = orjson.loads(stored.read(REFERENCE))["rows"] if REFERENCE in stored.manifest.files else 0
+    return f"made from {rows} rows" if rows else "made from the example alone"
+
+
 def print_added(settings: Settings, store: Store, stored: StoredVersion, as_json: bool) -> None:
     """A version that is new in the store, and what can be done with it."""
     if as_json:
         print_json(version_document(store, stored))
         return
     manifest, stable = stored.manifest, store.resolve(stored.manifest.name)
-    made_up = "made from the example alone; --data SAMPLE.csv gives real ones, and the ranges of each column"
+    made_up = f"{_origin(stored)}; --data SAMPLE.csv with more gives real ones, and the ranges of each column"
     facts = {
         "golden rows": made_up if manifest.golden_synthetic else "",
         "stable": "" if stable == manifest.version else f"is still {manifest.name}:{stable}",

@@ -116,6 +116,11 @@ class Catalog:
         found = {name: self.held_rules.get(name, model.rule) for name, model in self.models.items()}
         return {name: rule for name, rule in found.items() if rule is not None and name in self._routed}
 
+    def summary(self) -> str:
+        """What routed requests get, as ``name:version``, for a line of the log."""
+        found = [f"{target.name}:{target.version}" for target in self._routed.values()]
+        return ", ".join(found[:20]) + (f" .. ({len(found)} in all)" if len(found) > 20 else "") or "no model"
+
     def routed(self, name: str) -> Target | None:
         """The version that routed requests of the model get, or None."""
         return self._routed.get(name)

@@ -137,7 +137,7 @@ class LiveCatalog:
         self._read = carried_over(self._read, catalog)
         self._want(self._loader.enter(self._read))
         self._serve()
-        log.info("generation %s of the store is served", catalog.generation)
+        log.info("the store changed, now served: %s", self._loader.catalog.summary())
 
     def _want(self, targets: Iterable[Target]) -> None:
         """Load them, first those that requests are routed to."""

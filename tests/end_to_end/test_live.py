@@ -327,6 +327,7 @@ def test_a_canary_walks_to_the_end_by_itself(server: Server, store: Store) -> No
     with Load(server.port) as load:
         done = flask(server, "canary", "toy", "2", "--steps", "30,100", "--min-agreement", "0", *WALK)
         assert done.returncode == 0, done.stderr
+    assert "toy:2 at 30 %" in done.stderr and "toy:2 at 100 %" in done.stderr, "no terminal: a line a step"
     assert json.loads(done.stdout) == {
         "name": "toy",
         "version": 2,

@@ -140,7 +140,7 @@ def test_without_the_default_model_the_short_routes_list_the_others(
     client = make_app(toy_store, default_model="pricing").test_client()
     for path in ("/predict", "/predict/batch", "/v1/predict", "/v2/predict/batch"):
         told = problem(client.post(path, json=ONE), 404)
-        assert "'pricing'" in told["detail"]
+        assert "PLUMBLINE_DEFAULT_MODEL is 'pricing'" in told["detail"]
         assert told["available"] == ["forecast", "iris", "moody", "odd", "shop", "unnamed"]
     assert answer(client.post("/models/iris/predict", json=ONE))["prediction"] == 0
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from app.cli.commands import models_group
+from app.cli.comparison_page import Members
 from models.store import Store
 from tests.app.api.asking import answer, problem
 from tests.conftest import MakeApp
@@ -82,6 +83,23 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     assert text.count("<rect") == 20
     assert "http://" not in text and "https://" not in text and "<script" not in text
     assert "of the predictions change" in text and "accuracy" in text
+
+
+def test_the_page_says_what_the_table_says_of_the_difference(tmp_path: Path) -> None:
+    """Of a version and itself nothing is clear; a member of the data called as a method of a dict is shown all the same."""
+    page = tmp_path / "page.html"
+    data = write_csv(tmp_path)
+    for other, clear in (("toy:1", False), ("toy:2", None)):
+        shown = run("toy:1", other, "--data", data, "--target", "bought", "--html", str(page)).stdout
+        verdict = "not clear" not in shown
+        assert clear is None or verdict is clear
+        assert ("not clear: it holds 0" not in page.read_text()) is verdict
+
+
+def test_a_page_shows_members_that_are_called_as_methods_of_a_dict() -> None:
+    environment = Members(autoescape=True)
+    shown = environment.from_string("{{ it.clear }} {{ it.values }} {{ it.items }} {{ it.other }}")
+    assert shown.render(it={"clear": False, "values": 1, "items": 2}) == "False 1 2 "
 
 
 @pytest.mark.parametrize(

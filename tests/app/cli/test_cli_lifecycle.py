@@ -138,8 +138,7 @@ def test_traffic_is_given_and_taken(store: Store) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["toy"], "name shares, a match or a shadow, or --clear"),
-        (["toy", "2=10", "--clear"], "or --clear"),
+        (["toy", "2=10", "--clear"], "--clear leaves no rule; give it alone"),
         (["toy", "2"], "2: use VERSION=PERCENT"),
         (["toy", "2=ten"], "2=ten: use VERSION=PERCENT"),
         (["toy", "2=0"], "0 percent for version 2"),
@@ -170,3 +169,13 @@ def test_the_history_is_a_table(store: Store) -> None:
 def test_a_reload_is_a_new_generation(store: Store) -> None:
     before = store.generation()
     assert said("reload")["generation"] == store.generation() != before
+
+
+def test_the_name_alone_shows_the_rule(store: Store) -> None:
+    assert run("traffic", "toy").stdout == "toy is routed to its stable version alone\n"
+    assert said("traffic", "toy") == {"name": "toy", "rule": None}
+    run("traffic", "toy", "2=10", "--match", "X-Team=blue:3")
+    shown = run("traffic", "toy").stdout
+    assert "10 % to version 2" in shown and "X-Team=blue to version 3" in shown
+    assert said("traffic", "toy")["rule"]["arms"] == [{"version": 2, "percent": 10.0}]
+    assert "no model called 'tuy'" in run("traffic", "tuy", code=1).stderr

@@ -239,6 +239,10 @@ def test_what_is_printed_says_what_was_published_and_what_comes_next(
         in first
     )
     assert first.splitlines()[-1].split(maxsplit=1) == ["next", "flask predict box:1 --example"]
+    few = pd.DataFrame(np.random.default_rng(1).normal(size=(20, 3)), columns=NAMES)
+    assert (
+        "made from 20 rows; --data SAMPLE.csv with more" in run("box", files["named"], "--data", few).stdout
+    )
     assert "stable       is still box:1" in run("box", files["named"], "--example", ROW).stdout
 
 
