@@ -18,7 +18,7 @@ import pandas as pd
 from pandas.api import types
 
 from models.errors import PublishError
-from models.moment_columns import duration_column, moment_column, moment_text, unit_of
+from models.moment_columns import duration_column, moment_column, moment_range, moment_text, unit_of
 from models.moments import LONGEST
 from models.signature import MAX_EXACT_INT, Dtype
 
@@ -217,9 +217,7 @@ def _moments(cells: list[Any], text: str, zone: str) -> ColumnType:
         return ColumnType(
             "date", [c if c is None else str(pd.Timestamp(c).date()) for c in cells], text, low, high
         )
-    low, high = ("1677-09-21T00:12:44", "2262-04-11T23:47:16") if "[ns" in text else (None, None)
-    if zone and low and high:
-        low, high = f"{low}Z", f"{high}Z"
+    low, high = moment_range(text, zone)
     return ColumnType(
         "datetime", [c if c is None else moment_text(pd.Timestamp(c)) for c in cells], text, low, high, zone
     )

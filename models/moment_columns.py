@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 
 from models.moments import datetime64, moment_ns, timedelta64
+
+_CALENDAR = ("0001-01-01T00:00:00", "9999-12-31T23:59:59")
+_NONE = timedelta(0)
 
 
 def moment_column(pandas_dtype: str, cells: list[Any]) -> Any:
@@ -38,6 +42,25 @@ def moment_text(moment: pd.Timestamp) -> str:
     if offset is not None and offset.seconds % 60:
         moment = moment.tz_convert("UTC")
     return str(moment.isoformat())
+
+
+def moment_range(pandas_dtype: str, zone: str) -> tuple[str | None, str | None]:
+    """The first and last date-time that the dtype can hold, None without a limit in years of four digits.
+
+    With a zone they are such in the zone too: pandas raises where a local time is further away than any.
+    """
+    first, last = _CALENDAR
+    if "[ns" in pandas_dtype:
+        first, last = "1677-09-21T00:12:44", "2262-04-11T23:47:16"
+    elif not zone:
+        return None, None
+    if not zone:
+        return first, last
+    mean, winter, summer = (
+        pd.Timestamp(day, tz=zone).utcoffset() for day in ("1800-01-01", "2200-01-01", "2200-07-01")
+    )
+    ends = (pd.Timestamp(first) - min(mean, _NONE), pd.Timestamp(last) - max(winter, summer, _NONE))
+    return ends[0].isoformat() + "Z", ends[1].isoformat() + "Z"
 
 
 def unit_of(pandas_dtype: str) -> str:
