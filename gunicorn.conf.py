@@ -15,6 +15,7 @@ for _name, _value in _ONE_THREAD.items():
 
 from app import config as _config  # noqa: E402
 from app import credentials as _credentials  # noqa: E402
+from app.serving import marks as _marks  # noqa: E402
 from app.serving import slots as _slots  # noqa: E402
 
 try:
@@ -157,8 +158,15 @@ def on_exit(server):
     _slots.remove_run_dir(_run_dir)
 
 
+def worker_abort(worker):
+    """It did not answer for too long. What it was loading keeps its mark, by which the next worker tries it out first."""
+    worker.stood_still = True
+
+
 def worker_exit(server, worker):
     """Let go of models and of the worker's slot."""
+    if not getattr(worker, "stood_still", False):
+        _marks.forget(_run_dir, _os.getpid())
     close = getattr(worker.wsgi, "close", None) if hasattr(worker, "wsgi") else None
     if close is not None:
         close()

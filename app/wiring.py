@@ -138,7 +138,8 @@ def wire(settings: Settings, shared: Shared | None = None, run_dir: Path | None 
     budget = Budget(settings.loaded_max_mib * 2**20, settings.pinned_models)
     prover: Prover = NullProver()
     if run_dir is not None:
-        prover = HostProver(store, run_dir, settings.proof_seconds, concurrency)
+        seconds, most = settings.proof_seconds, settings.worker_timeout_seconds
+        prover = HostProver(store, run_dir, seconds, concurrency, most)
     loader = Loader(catalog, rule, concurrency, open_version, observers, budget, prover)
     engine = Engine(loader, observers, concurrency)
     live = LiveCatalog(store, settings.default_model, loader, prover, concurrency)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from models.publication import Description, Draft, draft_version
 from models.runtimes.pickled import ARTIFACT
 from tests.toys import with_files
+
+#: Longer than the time-out of the workers under test.
+SLOW_SECONDS = 9.0
 
 
 class Calling:
@@ -55,6 +59,26 @@ def exiting(name: str) -> Draft:
 def hanging(name: str) -> Draft:
     """Never comes into memory."""
     return harmful_draft(name, Calling(time.sleep, 3600))
+
+
+def sleeping(name: str) -> Draft:
+    """A good model that comes into memory after a while."""
+    return harmful_draft(name, Calling(slowly, SLOW_SECONDS, linear_model()))
+
+
+def importing(name: str) -> Draft:
+    """A good model that needs a module which computes for a while when it is imported."""
+    return with_files(linear_draft(name), {ARTIFACT: b"ctests.slow_import\nmodel\n(tR."})
+
+
+def summing(name: str) -> Draft:
+    """Never lets go of the interpreter."""
+    return harmful_draft(name, Calling(sum, range(10**13)))
+
+
+def matching(name: str) -> Draft:
+    """Never lets go of the interpreter, nor looks at signals."""
+    return harmful_draft(name, Calling(re.match, "(a|a)+$", "a" * 100 + "b"))
 
 
 def telling(name: str, path: Path) -> Draft:

@@ -179,7 +179,13 @@ def open_verbs(wait_seconds: float | None) -> tuple[Path, Store, Verbs]:
             raise click.ClickException(str(error)) from error
     concurrency = here()
     # Where no server runs there is nobody to share a proof with, and nothing to be left behind.
-    prover = HostProver(store, run_dir if run_dir.is_dir() else None, settings.proof_seconds, concurrency)
+    prover = HostProver(
+        store,
+        run_dir if run_dir.is_dir() else None,
+        settings.proof_seconds,
+        concurrency,
+        settings.worker_timeout_seconds,
+    )
     seconds = settings.switch_wait_seconds if wait_seconds is None else wait_seconds
     return run_dir, store, Verbs(store, run_dir, prover, seconds, concurrency)
 

@@ -6,16 +6,18 @@ Verdicts lie in the run directory. Whoever needs one first proves, the others wa
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
 from app.serving.concurrency import Concurrency
+from app.serving.marks import DIRECTORY, left_by_the_dead, marked
 from app.serving.messages import Target
 from app.serving.slots import try_lock
 from app.serving.trial import START_SECONDS, try_out
@@ -23,20 +25,26 @@ from models.errors import LoadError
 from models.manifest import Artifact
 from models.store import Store
 
-DIRECTORY = "proofs"
 POLL_SECONDS = 0.05
+#: A version that ends processes again and again although it passes its proof is not loaded any more.
+MOST_DEATHS = 3
+#: Loading may hold up a worker for this part of its time-out: it says that it lives once a second, and the process that proves
+#: a version may be faster.
+STALL_SHARE = 0.7
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """``why`` : what speaks against serving it, or nothing. ``seconds`` and ``mib`` : what proving it took. ``lasting`` :
-    whether it would be the same if it were proved again."""
+    whether it would be the same if it were proved again; ``deaths`` : how many times processes died while they loaded it, since
+    it was last loaded."""
 
     why: str = ""
     seconds: float = 0.0
     mib: float = 0.0
     lasting: bool = True
+    deaths: int = 0
 
 
 class Prover(Protocol):
@@ -74,7 +82,8 @@ class NullProver:
 
 
 class HostProver:
-    """``run_dir`` : where the processes of a server meet; without one every process proves for itself."""
+    """``run_dir`` : where the processes of a server meet; without one every process proves for itself. ``seconds`` : how long
+    loading a version may take; ``worker_timeout_seconds`` : a worker is replaced that can do nothing else for so long."""
 
     def __init__(
         self,
@@ -82,8 +91,10 @@ class HostProver:
         run_dir: Path | None,
         seconds: float,
         concurrency: Concurrency,
+        worker_timeout_seconds: float = math.inf,
     ) -> None:
         self._store = store
+        self._stall_seconds = STALL_SHARE * worker_timeout_seconds
         self._directory = None if run_dir is None else run_dir / DIRECTORY
         self._seconds = seconds
         self._concurrency = concurrency
@@ -93,21 +104,9 @@ class HostProver:
         if self._directory is None:
             return self._proof(target)
         file = self._file(self._directory, target, artifact)
-        # Whoever holds it may have been stopped.
-        until = self._concurrency.now() + START_SECONDS + self._seconds
-        while (lock := try_lock(file.with_suffix(".lock"))) is None and self._concurrency.now() < until:
-            self._concurrency.pause(POLL_SECONDS)
-        try:
+        with self._locked(file):
             known = _read(file)
-            if known is not None:
-                return known
-            proof = self._proof(target)
-            if proof.lasting:
-                _write(file, proof)
-            return proof
-        finally:
-            if lock is not None:
-                os.close(lock)
+            return known if known is not None else self._judged(target, file)
 
     @contextmanager
     def loading(self, target: Target, artifact: Artifact) -> Iterator[None]:
@@ -117,16 +116,19 @@ class HostProver:
             return
         file = self._file(self._directory, target, artifact)
         proof = _read(file)
-        if proof is None and _left_by_the_dead(file):
-            proof = self.prove(target, artifact)
+        if left_by_the_dead(file):
+            with self._locked(file):
+                dead, proof = left_by_the_dead(file), _read(file)
+                if dead and not (proof and proof.why):
+                    proof = self._judged(target, file, 1 + (proof.deaths if proof else 0))
+                for mark in dead:
+                    mark.unlink(missing_ok=True)
         if proof is not None and proof.why:
             raise LoadError(proof.why)
-        mark = file.with_suffix(f".{os.getpid()}")
-        mark.touch()
-        try:
+        with marked(file):
             yield
-        finally:
-            mark.unlink(missing_ok=True)
+        if proof is not None and proof.deaths:
+            _write(file, replace(proof, deaths=0))
 
     def vouch(self, target: Target, artifact: Artifact) -> None:
         """As ``Prover`` says."""
@@ -146,10 +148,38 @@ class HostProver:
         digest = hashlib.sha256(artifact.manifest.to_bytes()).hexdigest()[:16]
         return directory / f"{target.name}-{target.version}-{digest}.json"
 
+    @contextmanager
+    def _locked(self, file: Path) -> Iterator[None]:
+        """One process proves at a time; but whoever does it may have been stopped."""
+        until = self._concurrency.now() + START_SECONDS + self._seconds
+        while (lock := try_lock(file.with_suffix(".lock"))) is None and self._concurrency.now() < until:
+            self._concurrency.pause(POLL_SECONDS)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _judged(self, target: Target, file: Path, deaths: int = 0) -> Proof:
+        """Prove it, and remember the verdict."""
+        if deaths >= MOST_DEATHS:
+            proof = Proof(
+                f"loading it ended {deaths} processes one after the other, although it passed its proof"
+            )
+        else:
+            proof = replace(self._proof(target), deaths=deaths)
+        if proof.lasting:
+            _write(file, proof)
+        return proof
+
     def _proof(self, target: Target) -> Proof:
         began = self._concurrency.now()
         # Read to its end, so that the process is waited for here and not when the generator is collected.
-        verdicts = list(try_out(self._store, [target], self._seconds, purpose="serving"))
+        verdicts = list(
+            try_out(
+                self._store, [target], self._seconds, purpose="serving", stall_seconds=self._stall_seconds
+            )
+        )
         seconds = round(self._concurrency.now() - began, 3)
         if not verdicts:
             return Proof(
@@ -160,15 +190,6 @@ class HostProver:
             why = f"it takes {mib:,.0f} MiB, and this machine has {available:,.0f} MiB left"
             return Proof(why, seconds, mib, lasting=False)
         return Proof(why, seconds, mib)
-
-
-def _left_by_the_dead(file: Path) -> bool:
-    """Whether a process died while it loaded the version; its mark is taken away."""
-    marks = [mark for mark in file.parent.glob(f"{file.stem}.*") if mark.suffix[1:].isdigit()]
-    dead = [mark for mark in marks if not Path("/proc", mark.suffix[1:]).exists()]
-    for mark in dead:
-        mark.unlink(missing_ok=True)
-    return bool(dead)
 
 
 def _write(file: Path, proof: Proof) -> None:

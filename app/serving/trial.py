@@ -10,11 +10,13 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -37,6 +39,8 @@ log = logging.getLogger("plumbline.serving")
 #: How long Python and the libraries may take to be imported.
 START_SECONDS = 60.0
 POLL_SECONDS = 0.1
+#: How often the process shows that something can run in it beside what loads.
+BEAT_SECONDS = 0.1
 #: Of a process that proves a version while a server answers: it takes what is left of a processor.
 NICENESS = 10
 PR_SET_PDEATHSIG = 1
@@ -68,10 +72,12 @@ def try_out(
     seconds: float,
     give_up: Callable[[], bool] = lambda: False,
     purpose: Purpose = "sharing",
+    stall_seconds: float = math.inf,
 ) -> Iterator[Verdict]:
     """A verdict on each version, in their order; on none when the process cannot be started or ``give_up`` says so.
 
-    ``seconds`` : how long loading one version and replaying its golden rows may take.
+    ``seconds`` : how long loading one version and replaying its golden rows may take; ``stall_seconds`` : how long that may
+    keep everything else in the process from running, where it is tried for serving.
     """
     left = list(targets)
     while left and not give_up():
@@ -93,7 +99,7 @@ def try_out(
                 return
             while left:
                 try:
-                    verdict = Verdict(left[0], **process.line(seconds))
+                    verdict = Verdict(left[0], **process.line(seconds, stall_seconds))
                 except Silence as reason:
                     if give_up():
                         return
@@ -144,22 +150,33 @@ class Process:
         self._process.wait()
         self._out.close()
 
-    def line(self, seconds: float) -> Any:
-        """The next thing that the process says; raises Silence."""
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self._unread:
+    def line(self, seconds: float, stall_seconds: float = math.inf) -> Any:
+        """The next thing that the process says, or shows by an empty line that it could; raises Silence."""
+        now = time.monotonic()
+        deadline, shown_by = now + seconds, now + stall_seconds
+        while True:
+            line, ended, rest = self._unread.partition(b"\n")
+            if line and ended:
+                self._unread = rest
+                return json.loads(line)
+            if ended:
+                self._unread, shown_by = rest, time.monotonic() + stall_seconds
+                continue
             if self._give_up():
                 raise Silence("was given up")
             if time.monotonic() > deadline:
                 raise Silence(f"took longer than {seconds:g} seconds")
+            if time.monotonic() > shown_by:
+                raise Silence(
+                    f"held up everything else in its process for longer than {stall_seconds:g} seconds, "
+                    f"and a worker that is held up too long is replaced (PLUMBLINE_WORKER_TIMEOUT_SECONDS)"
+                )
             if not select.select([self._out], [], [], POLL_SECONDS)[0]:
                 continue
             data = os.read(self._out.fileno(), 65536)
             if not data:
                 raise Silence(f"ended its process ({_end_of(self._process)})")
             self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        return json.loads(line)
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> str:
@@ -187,12 +204,21 @@ def main() -> None:
             with suppress(ImportError):
                 runtime_class(framework)
         print(json.dumps({"threads": native_threads()}), file=answers, flush=True)
+        if asked["purpose"] == "serving":  # a process that tries for sharing has no other thread
+            threading.Thread(target=_beat, args=(answers.fileno(),), daemon=True).start()
         for name, version in asked["versions"]:
             before = resident_bytes() / 2**20
             why = why_not(store, name, version, asked["purpose"])
             # The most that it took: by now the model is freed.
             said = {"why": why, "mib": round(_most_resident_mib() - before, 1)}
             print(json.dumps(said), file=answers, flush=True)
+
+
+def _beat(descriptor: int) -> None:
+    with suppress(OSError):  # closed at the end
+        while True:
+            os.write(descriptor, b"\n")
+            time.sleep(BEAT_SECONDS)
 
 
 def why_not(store: Store, name: str, version: int, purpose: Purpose = "sharing") -> str:

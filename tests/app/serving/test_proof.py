@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from app.serving import proof
 from app.serving.concurrency import Threads
+from app.serving.marks import forget
 from app.serving.messages import Target
 from app.serving.proof import HostProver, Proof
 from models.draft import Draft
@@ -19,7 +21,7 @@ from models.errors import LoadError
 from models.golden import GOLDEN
 from models.store import Store
 from models.stored import StoredVersion
-from tests.harmful import exiting, hanging, linear_draft
+from tests.harmful import exiting, hanging, linear_draft, matching, summing
 from tests.toys import with_files
 
 
@@ -28,8 +30,10 @@ def added(store: Store, draft: Draft) -> tuple[Target, StoredVersion]:
     return Target(version.manifest.name, version.manifest.version), version
 
 
-def prover(store: Store, run_dir: Path | None, seconds: float = 30.0) -> HostProver:
-    return HostProver(store, run_dir, seconds, Threads())
+def prover(
+    store: Store, run_dir: Path | None, seconds: float = 30.0, worker_timeout_seconds: float = math.inf
+) -> HostProver:
+    return HostProver(store, run_dir, seconds, Threads(), worker_timeout_seconds)
 
 
 def with_other_answers(draft: Draft) -> Draft:
@@ -120,6 +124,68 @@ def test_a_version_that_ended_a_process_is_proved_before_it_is_loaded_again(tmp_
         ".lock",
         ".lock",
     ]
+
+
+def test_a_version_that_ends_processes_again_and_again_is_refused_though_its_proof_is_good(
+    tmp_path: Path,
+) -> None:
+    """As one that only fails beside what else a worker does. Loading it once between two deaths clears it."""
+    store = Store(tmp_path / "store")
+    good = added(store, linear_draft("good"))
+    one = prover(store, tmp_path / "run")
+    die_while_loading(one, *good)
+    with one.loading(*good):
+        pass
+    for _ in range(proof.MOST_DEATHS - 1):
+        die_while_loading(one, *good)
+        with pytest.raises(Exit), one.loading(*good):
+            raise Exit
+    die_while_loading(one, *good)
+    with pytest.raises(LoadError, match="ended 3 processes one after the other"), one.loading(*good):
+        pass
+    one.forget_refusals()
+    with one.loading(*good):
+        pass
+
+
+class Exit(Exception):
+    """Loading did not come to its end."""
+
+
+def test_the_death_of_many_workers_at_once_counts_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    good = added(store, linear_draft("good"))
+    one = prover(store, tmp_path / "run")
+    for _ in range(proof.MOST_DEATHS):
+        die_while_loading(one, *good)
+    with one.loading(*good):
+        pass
+
+
+def test_what_a_process_was_loading_that_ends_as_it_should_is_not_held_against_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    bad = added(store, exiting("bad"))
+    with prover(store, tmp_path / "run").loading(*bad):
+        forget(tmp_path / "run", os.getpid())
+        assert list((tmp_path / "run" / "proofs").iterdir()) == []
+
+
+@pytest.mark.parametrize("draft", [summing("sums"), matching("matches")], ids=["sum", "match"])
+def test_a_version_that_lets_nothing_else_run_is_refused_before_a_worker_loads_it(
+    tmp_path: Path, draft: Draft
+) -> None:
+    store = Store(tmp_path / "store")
+    found = prover(store, tmp_path / "run", 600.0, worker_timeout_seconds=5.0).prove(*added(store, draft))
+    assert "held up everything else in its process for longer than 3.5 seconds" in found.why
+    assert found.lasting
+
+
+def die_while_loading(one: HostProver, target: Target, version: StoredVersion) -> None:
+    """What is left of a process that did."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert one._directory is not None
+    one._file(one._directory, target, version).with_suffix(f".{process.pid}").touch()
 
 
 def load_and_die(path: str, name: str) -> None:
