@@ -167,7 +167,7 @@ def _has_probabilities(model: Any, X: Any, output: Output) -> bool:
     if not callable(getattr(model, "predict_proba", None)):
         return False
     try:
-        found = chances(model.predict_proba(X), output)
+        found = chances(asked(model, "predict_proba")(X), output)
         why = "" if found.min() >= 0.0 and found.max() <= 1.0 else "gives what lies outside of 0 to 1"
     except Exception as error:  # foreign code; the labels are answered all the same
         why = f"fails ({type(error).__name__}: {error})"

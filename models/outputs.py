@@ -77,10 +77,14 @@ class Outputs:
 
 
 def array_of(values: Any) -> np.ndarray:
-    """A list of numbers or labels, or of lists of them, as an array. NumPy would make text of numbers beside text."""
+    """A list of numbers or labels, or of lists of them, as an array. NumPy would make text of numbers beside text, and
+    numbers of booleans beside numbers."""
     array = np.asarray(values)
-    if array.dtype.kind in "US":
-        mixed = np.array(values, dtype=object)
-        if not all(isinstance(value, str) for value in mixed.flat):
-            return mixed
+    mixed = array.dtype.kind in "US" or (
+        array.dtype.kind in "iuf" and array.ndim == 1 and any(type(value) is bool for value in values)
+    )
+    if mixed:
+        objects = np.array(values, dtype=object)
+        if len(set(map(type, objects.flat))) > 1:
+            return objects
     return array

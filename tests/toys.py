@@ -113,3 +113,19 @@ def canary_draft(path: Path, name: str = "toy") -> Draft:
     """A version that touches ``path`` if it is ever unpickled, also when it is cut or changed behind its half."""
     data = pickle.dumps(Canary(path))
     return with_files(summing_draft(name), {ARTIFACT: data + bytes(len(data))})
+
+
+class Faulty:
+    """Answers each row with ``good``, except for a negative value, which gets ``bad``: nothing at all if that is Ellipsis."""
+
+    def __init__(self, output: Output, good: Any, bad: Any) -> None:
+        self.signature = Signature((Column("x"),), output)
+        self.good = good
+        self.bad = bad
+
+    def predict(self, rows: np.ndarray) -> Any:
+        answers = [self.bad if x < 0 else self.good for x in rows[:, 0].tolist()]
+        kept = [answer for answer in answers if answer is not ...]
+        if self.signature.output.probability:
+            return tuple(list(of_all) for of_all in zip(*kept, strict=True))
+        return kept

@@ -15,19 +15,31 @@ def prepare_for_serving(model: Any, *, keep_names: bool) -> None:
     A server runs one process a core; threads of its own make a forest slower and less predictable. A part that works in
     place would change the rows of the request.
     """
+    _one_thread(model)
     for part in estimator_parts(model):
-        if getattr(part, "n_jobs", None) is not None:
+        own = vars(part)
+        if "n_jobs" in own:  # None is one job in scikit-learn, and all cores in LightGBM and XGBoost
             part.n_jobs = 1
         if getattr(part, "copy", None) is False:
             part.copy = True
-        if not keep_names and "feature_names_in_" in vars(part):
+        if not keep_names and "feature_names_in_" in own:
             del part.feature_names_in_
+        _one_thread(own.get("_Booster"))
+
+
+def _one_thread(booster: Any) -> None:
+    """A Booster of XGBoost has its own number of threads, also inside an estimator; the others are told at each call."""
+    if (type(booster).__module__, type(booster).__name__) == ("xgboost.core", "Booster"):
+        booster.set_param({"nthread": 1})
 
 
 def estimator_parts(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """The estimator and all estimators inside it, through lists, tuples, dicts and arrays of objects."""
+    """The estimator and all estimators inside it, through lists, tuples, dicts and arrays of objects.
+
+    A class that is a parameter is no part: it belongs to the whole process.
+    """
     seen = set() if seen is None else seen
-    if id(value) in seen:
+    if id(value) in seen or isinstance(value, type):
         return
     seen.add(id(value))
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):

@@ -14,6 +14,9 @@ METHODS = ("predict", "transform", "score_samples", "decision_function", "predic
 #: What a reply may have beside the prediction: the method that gives it, and "std", which ``predict`` gives on demand.
 SCORES = ("decision_function", "score_samples", "transform", "std")
 
+#: Class -> the argument of its methods that says how many threads they use.
+_THREADS = {("catboost.core", "CatBoost"): "thread_count", ("lightgbm.basic", "Booster"): "num_threads"}
+
 #: Rows in the container that the estimator takes, to what it returns.
 Method = Callable[[Any], Any]
 
@@ -31,9 +34,19 @@ def method_of(model: Any, said: str | None = None) -> str:
 
 
 def asked(model: Any, method: str, arguments: Mapping[str, Any] | None = None) -> Method:
-    """How the method is called with rows alone."""
+    """How the method is called with rows alone, in one thread: a server runs one process a core."""
     call: Method = _xgboost(model, method) or getattr(model, method)
+    arguments = {**_one_thread(model, method), **(arguments or {})}
     return partial(call, **arguments) if arguments else call
+
+
+def _one_thread(model: Any, method: str) -> dict[str, int]:
+    """The argument that keeps a call in one thread, where an estimator cannot be told once for all. A pipeline passes it on."""
+    kind = type(getattr(model, "steps", [(None, model)])[-1][1])
+    for base in kind.__mro__:
+        if name := _THREADS.get((base.__module__, base.__name__)):
+            return {name: 1} if method in ("predict", "predict_proba") else {}
+    return {}
 
 
 def score_of(model: Any, name: str) -> Method:

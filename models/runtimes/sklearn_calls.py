@@ -54,11 +54,12 @@ TIE = 1e-9
 def plain(model: Any, output: Output) -> Call:
     """The output's method, ``predict_proba`` where the signature has probabilities, and what gives each score."""
     ask, read = asked(model, output.method, output.arguments), READERS[output.kind]
+    ask_chances = asked(model, "predict_proba") if output.probability else None
     beside = [score_of(model, score.name) for score in output.scores]
 
     def call(X: Any) -> Outputs:
         values = read(ask(X), output)
-        probabilities = chances(model.predict_proba(X), output) if output.probability else None
+        probabilities = chances(ask_chances(X), output) if ask_chances else None
         found = np.concatenate([floats(score(X)) for score in beside], axis=1) if beside else None
         return Outputs(values, probabilities, found)
 
