@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-_DAY = r"\d{4}-\d{2}-\d{2}"
+_YEAR = r"(?:\d{3}[1-9]|\d{2}[1-9]0|\d[1-9]00|[1-9]000)"
+_DAY = rf"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
 
 #: As a regular expression of ECMA-262 too, in which OpenAPI writes patterns.

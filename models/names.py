@@ -7,8 +7,12 @@ from collections.abc import Iterable
 
 from models.errors import InvalidName
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+#: As documents show them to clients: a model, and what may name a version (a number, tag or alias).
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+SELECTOR_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+
+_NAME = re.compile(NAME_PATTERN[1:-1])
+_TAG = re.compile(SELECTOR_PATTERN[1:-1])
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 #: Aliases that only the store's own verbs set; ``latest`` is always computed.

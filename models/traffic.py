@@ -15,7 +15,8 @@ from models.errors import InvalidRule
 T = TypeVar("T")
 
 MOST_ARMS, MOST_MATCHES = 10, 20
-_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+HEADER_PATTERN = r"^[A-Za-z0-9-]{1,64}$"
+_HEADER = re.compile(HEADER_PATTERN[1:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +110,19 @@ def read_rule(said: Any) -> Rule:
     parts = {"arms", "matches", "shadow", "key"}
     if unknown := sorted(map(str, said.keys() - parts)):
         raise InvalidRule(f"a traffic rule has no {unknown[0][:64]!r}: use {', '.join(sorted(parts))}")
-    key = said.get("key") or ""
+    key = said.get("key", "")
     if not isinstance(key, str) or len(key) > 200:
         raise InvalidRule("key: use the name of a column")
-    shadow = said.get("shadow")
     return Rule(
         tuple(_part(Arm, one, "arms") for one in _listed(said, "arms")),
         tuple(_part(Match, one, "matches") for one in _listed(said, "matches")),
-        None if shadow is None else _part(Shadow, shadow, "shadow"),
+        _part(Shadow, said["shadow"], "shadow") if "shadow" in said else None,
         key,
     )
 
 
 def _listed(said: Mapping[str, Any], name: str) -> list[Any]:
-    found = said.get(name) or []
+    found = said.get(name, [])
     if not isinstance(found, list | tuple):
         raise InvalidRule(f"{name}: use a list")
     return list(found)

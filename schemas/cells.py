@@ -70,12 +70,7 @@ class Cells:
     def __init__(self, column: Column, *, coerce: bool = False) -> None:
         self.column = column
         self.coerce = coerce and takes_text_for(column)
-        largest = LARGEST.get(column.dtype, np.inf)
-        low, high = (
-            column.moment(end) if isinstance(end, str) else end for end in (column.minimum, column.maximum)
-        )
-        self.low = -largest if low is None else max(-largest, low)
-        self.high = largest if high is None else min(largest, high)
+        self.low, self.high = bounds(column)
         self._allowed = None if column.values is None else frozenset(map(_typed, column.values))
 
     @property
@@ -149,6 +144,15 @@ class Cells:
 
     def _fault(self, message: str, given: Any) -> Fault:
         return Fault((), message, self.expected, shown(given))
+
+
+def bounds(column: Column) -> tuple[float, float]:
+    """The least and greatest number that the column takes, or of dates and date-times the moment in nanoseconds."""
+    largest = LARGEST.get(column.dtype, np.inf)
+    low, high = (
+        column.moment(end) if isinstance(end, str) else end for end in (column.minimum, column.maximum)
+    )
+    return -largest if low is None else max(-largest, low), largest if high is None else min(largest, high)
 
 
 def takes_text_for(column: Column) -> bool:

@@ -18,22 +18,24 @@ class FaultSchema(Schema):
     """One thing wrong with an input."""
 
     loc = fields.List(
-        fields.Raw(), metadata={"description": "Where: names and row numbers", "example": ["inputs", 3]}
+        fields.Raw(metadata={"anyOf": [{"type": "string"}, {"type": "integer"}]}),
+        required=True,
+        metadata={"description": "Where: names and row numbers", "examples": [["inputs", 3]]},
     )
-    msg = fields.String(metadata={"description": "What is wrong"})
-    expected = fields.String(metadata={"description": "What was expected"})
-    got = fields.Raw(metadata={"description": "What came, shortened", "nullable": True})
+    msg = fields.String(required=True, metadata={"description": "What is wrong"})
+    expected = fields.String(required=True, metadata={"description": "What was expected"})
+    got = fields.Raw(required=True, metadata={"description": "What came, shortened"})
 
 
 class ProblemSchema(Schema):
     """Problem details for HTTP APIs (RFC 9457)."""
 
-    type = fields.String(metadata={"example": "about:blank"})
-    title = fields.String(metadata={"example": "Unprocessable Entity"})
-    status = fields.Integer(metadata={"example": 422})
-    detail = fields.String()
-    request_id = fields.String()
-    errors = fields.List(fields.Nested(FaultSchema))
+    type = fields.String(required=True, metadata={"examples": ["about:blank"]})
+    title = fields.String(required=True, metadata={"examples": ["Unprocessable Entity"]})
+    status = fields.Integer(required=True, metadata={"examples": [422]})
+    detail = fields.String(required=True)
+    request_id = fields.String(required=True)
+    errors = fields.List(fields.Nested(FaultSchema), metadata={"maxItems": MAX_FAULTS})
 
 
 def problem(

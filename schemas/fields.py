@@ -1,23 +1,29 @@
 """The marshmallow fields of a request: a vectorised one for rows, a strict one for single values.
 
-Each carries its OpenAPI property in its metadata, so that the document shows what the field enforces.
+The property of a single value is in its field's metadata; rows are shared by all that the document says of a version,
+which refers to them (``schemas/properties.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import orjson
-from marshmallow import ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields
 
 from models.errors import Fault
-from models.moments import LOCAL_PATTERN
-from models.signature import MOMENTS, Column, Signature
-from schemas.cells import NUMBER_PATTERN, Cells, shown, takes_text_for
+from models.signature import Column
+from schemas.cells import Cells, shown
 from schemas.matrix import Rows
+from schemas.properties import column_property
+
+
+class Body(Schema):
+    """The body of a request, with the members that it names and no other."""
+
+    class Meta:
+        unknown = RAISE
 
 
 class RowField(fields.Field[np.ndarray]):
@@ -25,7 +31,6 @@ class RowField(fields.Field[np.ndarray]):
 
     def __init__(self, rows: Rows, **kwargs: Any) -> None:
         super().__init__(
-            metadata={"oneOf": row_forms(rows.signature)},
             error_messages=dict.fromkeys(("required", "null"), rows.expected_row),
             **kwargs,
         )
@@ -44,10 +49,9 @@ class RowsField(fields.Field[np.ndarray]):
     """A list of 1 to ``max_rows`` rows -> ndarray of shape (n_rows, n_columns)."""
 
     def __init__(self, rows: Rows, max_rows: int, **kwargs: Any) -> None:
-        items = {"oneOf": row_forms(rows.signature)}
         self._expected = f"a list of 1 to {max_rows} rows"
         super().__init__(
-            metadata={"type": "array", "minItems": 1, "maxItems": max_rows, "items": items},
+            metadata={"type": "array", "minItems": 1, "maxItems": max_rows},
             error_messages=dict.fromkeys(("required", "null"), self._expected),
             **kwargs,
         )
@@ -91,101 +95,3 @@ class ColumnField(fields.Field[Any]):
         if fault is not None:
             raise ValidationError([fault])
         return self.column.natural(self._cells.read(value))
-
-
-_KINDS: dict[str, dict[str, Any]] = {
-    "float": {"type": "number"},
-    "int": {"type": "integer"},
-    "bool": {"type": "boolean"},
-    "date": {"type": "string", "format": "date"},
-    "datetime": {"type": "string", "format": "date-time"},
-    "duration": {"type": "number"},
-    "string": {"type": "string"},
-    "category": {},
-}
-
-
-def column_property(column: Column, *, coerce: bool = False) -> dict[str, Any]:
-    """The OpenAPI 3.0.3 property of a column; ``coerce`` as in the signature."""
-    kind = _KINDS[column.dtype]
-    if column.dtype == "datetime" and not column.timezone:
-        kind = {"type": "string", "pattern": LOCAL_PATTERN}  # a date-time of RFC 3339 has an offset
-    bounded = column.dtype not in MOMENTS
-    found = {
-        **kind,
-        "minimum": column.minimum if bounded else None,
-        "maximum": column.maximum if bounded else None,
-        "minLength": column.min_length,
-        "maxLength": column.max_length,
-        "enum": None if column.values is None else [*column.values, *([None] if column.nullable else [])],
-        "default": column.default,
-        "nullable": column.nullable or None,
-        "description": _described(column) or None,
-        "example": column.example,
-    }
-    described = {key: value for key, value in found.items() if value is not None}
-    return _or_text(column, described) if coerce and takes_text_for(column) else described
-
-
-def _or_text(column: Column, described: dict[str, Any]) -> dict[str, Any]:
-    """The same value, or the text of it. What is said about it stands beside both."""
-    names = ("default", "description", "example")
-    beside: dict[str, Any] = {name: described.pop(name) for name in names if name in described}
-    text: dict[str, Any] = {"type": "string", "pattern": NUMBER_PATTERN}
-    if column.values is not None or column.dtype == "bool":
-        text = {"type": "string", "enum": [_json_text(v) for v in column.values or (True, False)]}
-    return {"anyOf": [described, text], **beside}
-
-
-def _json_text(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
-def row_forms(signature: Signature) -> list[dict[str, Any]]:
-    """The forms of a row in OpenAPI: a list in the order of the columns, an object by name, the text of the only column."""
-    names = [c.name for c in signature.columns]
-    example = [c.example for c in signature.columns]
-    width = len(names)
-    order = ", ".join(names) if signature.named else f"{width} values"
-    listed = {
-        "type": "array",
-        "items": {},
-        "minItems": width,
-        "maxItems": width,
-        "description": f"In this order: {order}",
-        "example": example,
-    }
-    text = replace(signature.columns[0], nullable=False, optional=False, default=None)
-    return [listed, row_object(signature), *([column_property(text)] if signature.one_text else [])]
-
-
-def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[str, Any]:
-    """A row by name in OpenAPI, with further columns beside it in the bare form."""
-    columns = (*signature.columns, *extra)
-    required = [c.name for c in columns if c.required]
-    found: dict[str, Any] = {
-        "type": "object",
-        "properties": {c.name: column_property(c, coerce=signature.coerce) for c in columns},
-        "example": {c.name: c.example for c in columns},
-    }
-    if not signature.named:
-        # Any names do: the values are taken in the text order of the names.
-        names = {c.name: column_property(c, coerce=signature.coerce) for c in extra}
-        return {
-            **found,
-            "properties": names,
-            "additionalProperties": {},
-            "minProperties": len(signature.columns),
-        }
-    return {**found, "additionalProperties": False, **({"required": required} if required else {})}
-
-
-def _described(column: Column) -> str:
-    parts = [column.description]
-    if column.dtype == "duration":
-        parts.append("In seconds.")
-    if column.dtype in MOMENTS and (column.minimum, column.maximum) != (None, None):
-        parts.append(f"From {column.minimum or '..'} to {column.maximum or '..'}.")
-    if column.observed:
-        parts.append(f"Seen in training: {column.seen}.")
-    return " ".join(part for part in parts if part)

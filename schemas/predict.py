@@ -19,8 +19,9 @@ from models.outputs import Outputs
 from models.signature import Signature
 from schemas.cells import shown
 from schemas.errors import faults_of
-from schemas.fields import ColumnField, RowField, RowsField, row_object
+from schemas.fields import Body, ColumnField, RowField, RowsField
 from schemas.matrix import UNKNOWN_NAME, Rows, unknown_name
+from schemas.properties import row_object
 
 #: A member of the reply to one row -> the same for many rows.
 MANY = {"prediction": "predictions", "probability": "probabilities", "scores": "scores"}
@@ -35,8 +36,8 @@ class PredictSchemas:
         self._max_rows = max_rows
         self._bare_names = [c.name for c in (*signature.columns, *signature.parameters)]
         parameters = self._parameters()
-        self.single = Schema.from_dict({"features": RowField(rows, required=True), **parameters})()
-        self.batch = Schema.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
+        self.single = Body.from_dict({"features": RowField(rows, required=True), **parameters})()
+        self.batch = Body.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
 
     def read_single(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
         """A row as ndarray of shape (1, n_columns), and the parameters by name.
@@ -137,7 +138,7 @@ class PredictSchemas:
             return {}
         # marshmallow splits attribute names at dots, so the real name is the data key only.
         coerce = self.signature.coerce
-        schema = Schema.from_dict(
+        schema = Body.from_dict(
             {f"parameter_{i}": ColumnField(c, coerce=coerce) for i, c in enumerate(columns)}
         )
         said: dict[str, Any] = dict.fromkeys(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields
 
-from models.signature import Output, Signature
-from schemas.fields import column_property
+from models.signature import Output, OutputKind, Signature
 from schemas.predict import MANY
+from schemas.properties import Property, answer_column
 
 _CLASS_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -53,29 +53,13 @@ class ReplySchemas:
         self.batch = Schema.from_dict({**_required(many), **about})(unknown=EXCLUDE)
 
 
-def answer_property(output: Output) -> dict[str, Any]:
-    """The OpenAPI 3.0.3 property of the answer to one row."""
-    if output.kind == "number":
-        return {"type": "number"}
-    if output.kind == "class":
-        kinds = {_CLASS_TYPES.get(type(label), "") for label in output.classes}
-        kind = kinds.pop() if len(kinds) == 1 else ""
-        return {**({"type": kind} if kind else {}), "enum": list(output.classes)}
-    if output.kind == "vector":
-        size = {} if output.size is None else {"minItems": output.size, "maxItems": output.size}
-        order = {"description": f"In this order: {listed(output.components)}"} if output.components else {}
-        return {"type": "array", "items": {"type": "number"}, **size, **order}
-    if output.kind == "several":
-        return _object_of((one.name, answer_property(one)) for one in output.outputs)
-    properties = {column.name: column_property(column) for column in output.columns}
-    if output.version_column is not None:
-        properties.setdefault(output.version_column, {"type": "string"})
-    record = {"type": "object", "properties": properties, "required": sorted(properties)}
-    return {"type": "array", "items": record}
+def answer_property(output: Output) -> Property:
+    """The property of the answer to one row."""
+    return _ANSWERS[output.kind](output)
 
 
-def probability_property(output: Output) -> dict[str, Any]:
-    """The OpenAPI 3.0.3 property of the probabilities of one row."""
+def probability_property(output: Output) -> Property:
+    """The property of the probabilities of one row."""
     if output.kind == "several":
         return _object_of((one.name, probability_property(one)) for one in output.with_classes)
     size = len(output.classes)
@@ -88,17 +72,54 @@ def probability_property(output: Output) -> dict[str, Any]:
     }
 
 
+def _number(output: Output) -> Property:
+    return {"type": "number"}
+
+
+def _class(output: Output) -> Property:
+    kinds = {_CLASS_TYPES.get(type(label), "") for label in output.classes}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    return {**({"type": kind} if kind else {}), "enum": list(output.classes)}
+
+
+def _vector(output: Output) -> Property:
+    size = {} if output.size is None else {"minItems": output.size, "maxItems": output.size}
+    order = {"description": f"In this order: {listed(output.components)}"} if output.components else {}
+    return {"type": "array", "items": {"type": "number"}, **size, **order}
+
+
+def _several(output: Output) -> Property:
+    return _object_of((one.name, answer_property(one)) for one in output.outputs)
+
+
+def _records(output: Output) -> Property:
+    properties = {column.name: answer_column(column) for column in output.columns}
+    if output.version_column is not None:
+        properties.setdefault(output.version_column, {"type": "string"})
+    return {"type": "array", "items": _object_of(properties.items())}
+
+
+#: A new kind of output is a row here.
+_ANSWERS: Mapping[OutputKind, Callable[[Output], Property]] = {
+    "number": _number,
+    "class": _class,
+    "vector": _vector,
+    "several": _several,
+    "records": _records,
+}
+
+
 def listed(names: Sequence[Any]) -> str:
     """The first names of a list, as text."""
     return ", ".join(map(str, names[:MAX_NAMED])) + (", .." if len(names) > MAX_NAMED else "")
 
 
-def _object_of(properties: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+def _object_of(properties: Iterable[tuple[str, Property]]) -> Property:
     named = dict(properties)
     return {"type": "object", "properties": named, "required": list(named)}
 
 
-def _required(properties: Mapping[str, dict[str, Any]]) -> dict[str, fields.Field[Any]]:
+def _required(properties: Mapping[str, Property]) -> dict[str, fields.Field[Any]]:
     return {name: fields.Raw(required=True, metadata=metadata) for name, metadata in properties.items()}
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from marshmallow import EXCLUDE, Schema, fields
 
-from models.signature import Dtype
+from models.signature import Dtype, OutputKind
 
 STATES = ["lazy", "loading", "ready", "failed"]
 
@@ -24,7 +24,7 @@ def _reason() -> fields.String:
 
 
 def _names(description: str, example: dict[str, str]) -> fields.Dict:
-    metadata = {"description": description, "example": example}
+    metadata = {"description": description, "examples": [example]}
     return fields.Dict(keys=fields.String(), values=fields.String(), required=True, metadata=metadata)
 
 
@@ -71,7 +71,7 @@ class ReadySchema(Reply):
         keys=fields.String(),
         values=fields.Nested(ModelStateSchema),
         required=True,
-        metadata={"example": {"name": {"state": "ready", "versions": {"1": {"state": "ready"}}}}},
+        metadata={"examples": [{"name": {"state": "ready", "versions": {"1": {"state": "ready"}}}}]},
     )
 
 
@@ -109,13 +109,15 @@ class ModelSchema(Reply):
     reason = _reason()
     description = _text("What the publisher says about it")
     versions = fields.List(fields.String(), required=True, metadata={"description": "Numbers, ascending"})
-    latest = _text("The highest number")
+    latest = fields.String(
+        required=True, allow_none=True, metadata={"description": "The highest number; null without versions"}
+    )
     aliases = _names("Alias to number; `stable` answers routed requests", {"stable": "1"})
     tags = _names("Tag to number", {"1.0.0": "1"})
     traffic = fields.Dict(
         metadata={
             "description": "Which requests get another version than the stable one, where a rule says so",
-            "example": {"arms": [{"version": 3, "percent": 10.0}]},
+            "examples": [{"arms": [{"version": 3, "percent": 10.0}]}],
         }
     )
     stand_in = _text(
@@ -147,7 +149,7 @@ class VersionSummarySchema(Reply):
         },
     )
     metrics = fields.Dict(
-        keys=fields.String(), values=fields.Float(), metadata={"example": {"accuracy": 0.95}}
+        keys=fields.String(), values=fields.Float(), metadata={"examples": [{"accuracy": 0.95}]}
     )
 
 
@@ -162,7 +164,7 @@ class ModelDetailSchema(ModelSchema):
 class ComparisonSchema(Reply):
     """Two versions side by side."""
 
-    versions = fields.List(fields.Integer(), required=True, metadata={"example": [1, 2]})
+    versions = fields.List(fields.Integer(), required=True, metadata={"examples": [[1, 2]]})
     metadata = fields.Dict(
         required=True, metadata={"description": "What they recorded: pairs, first and second"}
     )
@@ -203,13 +205,23 @@ class ColumnSchema(Reply):
 
 
 class OutputSchema(Reply):
-    """What one row is answered with."""
+    """What one row is answered with, or one of several answers."""
 
-    kind = _text("The form of the answer", enum=["number", "class", "vector", "records"])
+    name = _text("What it is called among several", required=False)
+    kind = _text("The form of the answer", enum=list(get_args(OutputKind)))
     classes = fields.List(fields.Raw(), metadata={"description": "In the order of `probability`"})
     probability = fields.Boolean()
     size = fields.Integer()
+    components = fields.List(
+        fields.String(), metadata={"description": "What the numbers of a vector are called"}
+    )
     columns = fields.List(fields.Nested(ColumnSchema))
+    outputs = fields.List(fields.Nested(lambda: OutputSchema()), metadata={"description": "Several answers"})
+    scores = fields.List(
+        fields.Nested(lambda: OutputSchema()), metadata={"description": "What stands under `scores`"}
+    )
+    method = _text("What of the estimator is called, if not `predict`", required=False)
+    arguments = fields.Dict(metadata={"description": "What it is called with beside the rows"})
 
 
 class VersionDetailSchema(VersionSummarySchema):
@@ -236,7 +248,7 @@ class VersionDetailSchema(VersionSummarySchema):
         required=True,
         metadata={
             "description": "Number of rows to the median time of one call, in milliseconds",
-            "example": {"1": 0.2, "8": 0.2, "64": 0.3},
+            "examples": [{"1": 0.2, "8": 0.2, "64": 0.3}],
         },
     )
     exact = fields.Boolean(
@@ -248,7 +260,7 @@ class VersionDetailSchema(VersionSummarySchema):
         metadata={
             "description": "Which form serves and why, if a compiled one was asked for: its tolerance, the largest "
             "difference from the original seen, how many times faster it is; `here` is what this machine serves",
-            "example": {"form": "treelite", "why": "14x as fast as the original for 1 row and 9x for 64"},
+            "examples": [{"form": "treelite", "why": "14x as fast as the original for 1 row and 9x for 64"}],
         },
     )
     batching = fields.Dict(
@@ -256,18 +268,20 @@ class VersionDetailSchema(VersionSummarySchema):
         metadata={
             "description": "Whether requests share calls of the model in the worker that answers, what its calls cost "
             "there, and how far shared answers are from single ones; empty until it is loaded",
-            "example": {
-                "on": True,
-                "lane": "hub",
-                "max_rows": 256,
-                "wait_ms": 0.0,
-                "base_ms": 0.17,
-                "row_ms": 0.0002,
-                "same_answers": True,
-                "bit_exact": False,
-                "max_abs_difference": 1.1e-16,
-                "stall_ms": None,
-            },
+            "examples": [
+                {
+                    "on": True,
+                    "lane": "hub",
+                    "max_rows": 256,
+                    "wait_ms": 0.0,
+                    "base_ms": 0.17,
+                    "row_ms": 0.0002,
+                    "same_answers": True,
+                    "bit_exact": False,
+                    "max_abs_difference": 1.1e-16,
+                    "stall_ms": None,
+                }
+            ],
         },
     )
     golden_rows = fields.Dict(

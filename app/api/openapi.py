@@ -1,9 +1,9 @@
-"""The OpenAPI 3.0.3 document: every route that this application has, written from the schemas that it enforces."""
+"""The OpenAPI 3.1 document: every route that this application has, written from the schemas that it enforces."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -13,8 +13,9 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import INCLUDE, Schema, fields
 
 from app.api.context import Context
-from app.api.openapi_models import VERSION_PARAMETER, ModelOperations
-from app.api.openapi_service import CATALOG_TAG, SERVICE_TAG, add_service
+from app.api.openapi_admin import ADMIN, ADMIN_TAG, SECURITY, SECURITY_SCHEME
+from app.api.openapi_models import PARAMETERS, ModelOperations
+from app.api.openapi_service import CATALOG, CATALOG_TAG, METRICS, SERVICE, SERVICE_TAG, add_routes
 from app.api.openapi_text import plain
 from app.api.openapi_versions import BodyComponents
 from app.config import VERSION
@@ -22,7 +23,8 @@ from app.serving.catalog import Catalog
 from schemas.errors import CONTENT_TYPE, ProblemSchema
 from schemas.fields import ColumnField
 
-OPENAPI = "3.0.3"
+#: The first version that can say what stands at each place of a list (JSON Schema's ``prefixItems``), as rows have it.
+OPENAPI = "3.1.0"
 
 #: The document is made in slices, between which other requests go on.
 SLICE_SECONDS = 0.002
@@ -56,8 +58,12 @@ path is refused with 400. Every prediction says who answered, in `model_version`
 #: Status -> what it means, and the detail that its example shows.
 PROBLEMS = {
     "400": (
-        "Not JSON, or not plain JSON; or header and path ask for two versions",
-        "the body is not valid JSON: unexpected character (line 1, column 14)",
+        "Not JSON, or not plain JSON; a broken gzip stream; or header and path ask for two versions",
+        "the body is not valid JSON at line 1, column 14",
+    ),
+    "401": (
+        "No valid token came",
+        "this route needs the header 'Authorization: Bearer ..' with an administrator's token",
     ),
     "404": (
         "No such model or version; the detail lists what there is",
@@ -67,8 +73,15 @@ PROBLEMS = {
         "The body did not arrive in time",
         "the body did not arrive within 5 seconds; send it without pauses",
     ),
+    "409": (
+        "The present state forbids it; the detail says why",
+        "stable is version 3 by now, not 2",
+    ),
     "413": ("The body is too large", "the body is larger than this server takes; send fewer rows at once"),
-    "415": ("The body is not declared as JSON", "send JSON with the header 'Content-Type: application/json'"),
+    "415": (
+        "The body is not declared as JSON, or encoded otherwise than by gzip",
+        "send JSON with the header 'Content-Type: application/json'",
+    ),
     "422": (
         "The input does not fit the model; `errors` lists every fault",
         "the input has 1 fault; see errors",
@@ -78,16 +91,26 @@ PROBLEMS = {
         "the server failed to answer this request; the log has more under its request id",
     ),
     "503": ("The version cannot answer now", "example:1 cannot be loaded; GET /ready says why"),
+    "504": ("The answer did not come in time", "the answer did not come before the deadline"),
 }
 _FAULT = {"loc": ["features", "width"], "msg": "text is not allowed", "expected": "a number", "got": "4.2"}
 
+#: Name -> what it says, its pattern, and whether it is always there.
 HEADERS = {
-    "X-Request-Id": "The id of the request, as it was sent or made here",
-    "X-Model-Version": "The number of the version that answered",
-    "X-Prediction-Id": "Names the prediction",
-    "Server-Timing": "Milliseconds spent in parse, queue, predict and encode",
-    "Retry-After": "Seconds after which it is worth trying again",
+    "X-Request-Id": (
+        "The id of the request, as it was sent or made here",
+        "^[A-Za-z0-9._~+/=-]{1,128}$",
+        True,
+    ),
+    "X-Model-Version": ("The number of the version that answered", "^[1-9][0-9]{0,8}$", True),
+    "X-Model-Arm": ("Why a traffic rule chose the version, where one did", "", False),
+    "X-Prediction-Id": ("Names the prediction", "^[0-9a-f]{32}$", True),
+    "Server-Timing": ("Milliseconds spent in parse, queue, predict and encode", "", True),
+    "Retry-After": ("Seconds after which it is worth trying again", "^[1-9][0-9]*$", False),
+    "WWW-Authenticate": ("How to be known", "", True),
 }
+#: What the replies of some statuses have beside the id of the request.
+MORE_HEADERS = {"503": ("Retry-After",), "401": ("WWW-Authenticate",)}
 
 
 def build_document(
@@ -111,6 +134,11 @@ def build_document(
                 "description": "which models and versions there are, and what is known of each",
             },
             {"name": SERVICE_TAG, "description": "whether the server is alive and ready, and what it counts"},
+            *(
+                [{"name": ADMIN_TAG, "description": "what changes while it serves"}]
+                if here.admin_tokens
+                else []
+            ),
         ],
     )
     assert plugin.converter is not None
@@ -120,7 +148,10 @@ def build_document(
     operations = ModelOperations(spec, bodies, here, catalog, rest)
     for name in names:
         operations.add(name)
-    add_service(spec, here.settings, names)
+    add_routes(spec, [*CATALOG, *SERVICE, *([METRICS] if here.settings.metrics else [])], names)
+    if here.admin_tokens:
+        spec.components.security_scheme(SECURITY, SECURITY_SCHEME)
+        add_routes(spec, ADMIN, names)
     return spec.to_dict()
 
 
@@ -139,9 +170,9 @@ class _Slices:
 
 class _Converter(OpenAPIConverter):
     def field2nullable(self, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
-        """A column's field lets null through to the column's own check, which alone decides."""
+        """A column's property says itself whether it takes null."""
         if isinstance(field, ColumnField):
-            return {"nullable": True} if field.column.nullable else {}
+            return {}
         found: dict[str, Any] = super().field2nullable(field, ret)
         return found
 
@@ -167,16 +198,11 @@ def _model_line(catalog: Catalog, name: str) -> str:
 
 def _add_components(spec: APISpec) -> None:
     components = spec.components
-    for name, description in HEADERS.items():
-        components.header(name, {"description": description, "schema": {"type": "string"}})
-    components.parameter(
-        VERSION_PARAMETER,
-        "header",
-        {
-            "description": "A version's number, tag or alias; without it `stable`",
-            "schema": {"type": "string"},
-        },
-    )
+    for name, (description, pattern, always) in HEADERS.items():
+        schema = {"type": "string", **({"pattern": pattern} if pattern else {})}
+        components.header(name, {"description": description, "required": always, "schema": schema})
+    for name, (description, schema) in PARAMETERS.items():
+        components.parameter(name, "header", {"description": description, "schema": schema})
     components.schema("Problem", schema=ProblemSchema(unknown=INCLUDE))
     for status, (description, detail) in PROBLEMS.items():
         example = {
@@ -187,13 +213,13 @@ def _add_components(spec: APISpec) -> None:
             "request_id": "5f0c9d1e7a2b4c3d8e6f1a0b9c8d7e6f",
             **({"errors": [_FAULT]} if status == "422" else {}),
         }
-        components.response(f"Problem{status}", _problem(description, example, retry=status == "503"))
+        components.response(f"Problem{status}", _problem(description, example, MORE_HEADERS.get(status, ())))
     components.response("Problem", _problem("Any other reply is a problem"))
 
 
 def _problem(
-    description: str, example: dict[str, Any] | None = None, *, retry: bool = False
+    description: str, example: dict[str, Any] | None = None, headers: Iterable[str] = ()
 ) -> dict[str, Any]:
-    names = ("X-Request-Id", *(["Retry-After"] if retry else []))
     content = {"schema": "Problem", **({"example": example} if example else {})}
-    return {"description": description, "headers": {n: n for n in names}, "content": {CONTENT_TYPE: content}}
+    found = {name: name for name in ("X-Request-Id", *headers)}
+    return {"description": description, "headers": found, "content": {CONTENT_TYPE: content}}

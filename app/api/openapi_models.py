@@ -10,15 +10,28 @@ from typing import Any
 from apispec import APISpec
 
 from app.api.context import Context
+from app.api.openapi_service import STATUSES_OF_BODIES
 from app.api.openapi_text import plain, routed_line, version_line, version_text
 from app.api.openapi_versions import BodyComponents
 from app.serving.catalog import Catalog, CatalogModel
 from app.serving.messages import Target
 from models.errors import LoadError, NotFound
+from models.names import SELECTOR_PATTERN
 
 #: What a prediction can be answered with beside 200.
-PROBLEMS = ("400", "404", "408", "413", "415", "422", "500", "503")
-VERSION_PARAMETER = "X-Model-Version"
+PROBLEMS = (*STATUSES_OF_BODIES, "404", "500", "503", "504")
+
+#: The headers of a routed request: what they say, and which values they have.
+PARAMETERS = {
+    "X-Model-Version": (
+        "A version's number, tag or alias; without it, or empty, `stable`",
+        {"type": "string", "pattern": f"^({SELECTOR_PATTERN[1:-1]})?$"},
+    ),
+    "X-Routing-Key": (
+        "Where a traffic rule divides the requests, all with the same key get the same version; 256 characters count",
+        {"type": "string"},
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ class ModelOperations:
                 "description": said,
                 "requestBody": self._bodies.bodies[f"{docs.prefix}{kind}Request"],
                 "responses": {"200": f"{docs.prefix}{kind}Reply", **{s: f"Problem{s}" for s in PROBLEMS}},
-                **({"parameters": [VERSION_PARAMETER]} if routed else {}),
+                **({"parameters": list(PARAMETERS)} if routed else {}),
             }
             self._spec.path(f"{path}/{where}", operations={"post": operation})
             self._rest()

@@ -1,15 +1,18 @@
-"""What the OpenAPI document says about the routes that are not a model's: catalog, readiness, metrics, the document."""
+"""What the OpenAPI document says about the routes that are not a model's: catalog, readiness, metrics, the document.
+
+Each is a row of a table here, or in ``openapi_admin.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from apispec import APISpec
 from marshmallow import Schema
 
-from app.config import Settings
+from models.names import NAME_PATTERN, SELECTOR_PATTERN
 from schemas.service import (
     ComparisonSchema,
     HealthSchema,
@@ -22,10 +25,15 @@ from schemas.service import (
     VersionDetailSchema,
 )
 
+JSON = "application/json"
+
 #: Model names are lower case, so no model's tag is one of these.
 CATALOG_TAG, SERVICE_TAG = "Catalog", "Service"
 
-_VERSION = {"type": "string", "example": "latest"}
+#: What any body can be refused with.
+STATUSES_OF_BODIES = ("400", "408", "413", "415", "422")
+
+_VERSION = {"type": "string", "pattern": SELECTOR_PATTERN, "examples": ["latest"]}
 _DESCRIPTIONS = {
     "name": "The model",
     "version": "A number, tag or alias",
@@ -36,18 +44,26 @@ _DESCRIPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One GET operation. ``schema`` describes its JSON; other replies have a ``media_type`` alone."""
+    """One operation. ``schema`` describes its JSON; replies of other ``media_types`` are text.
+
+    also : further statuses, to a component's name or to what is said of the same reply with that status.
+    body : what is sent; ``security`` : the scheme by which a client is known.
+    """
 
     path: str
     operation_id: str
     tag: str
     summary: str
     schema: type[Schema] | None = None
-    media_type: str = "application/json"
+    media_types: tuple[str, ...] = (JSON,)
     reply: str = "The answer"
     parameters: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
-    also: dict[str, str] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)
+    method: str = "get"
+    body: type[Schema] | None = None
+    body_required: bool = True
+    security: str = ""
 
 
 _READY = Route(
@@ -91,7 +107,7 @@ CATALOG = (
         ComparisonSchema,
         parameters=("name",),
         query=("a", "b"),
-        also={"400": "Problem400", "404": "Problem404", "409": "Problem", "503": "Problem503"},
+        also={status: f"Problem{status}" for status in ("400", "404", "409", "500", "503")},
     ),
     Route(
         "/models/{name}/ready",
@@ -119,32 +135,38 @@ SERVICE = (
         also=_READY.also,
     ),
     Route("/version", "version", SERVICE_TAG, "Which release is this?", ReleaseSchema),
-    Route("/", "index", SERVICE_TAG, "What is there? HTML for a browser that asks for it", IndexSchema),
+    Route(
+        "/",
+        "index",
+        SERVICE_TAG,
+        "What is there? HTML for a browser that asks for it",
+        IndexSchema,
+        media_types=(JSON, "text/html"),
+    ),
     Route("/openapi.json", "openapi", SERVICE_TAG, "This document"),
-    Route("/docs/", "docs", SERVICE_TAG, "This page", media_type="text/html", reply="The page"),
+    Route("/docs/", "docs", SERVICE_TAG, "This page", media_types=("text/html",), reply="The page"),
 )
 METRICS = Route(
     "/metrics",
     "metrics",
     SERVICE_TAG,
     "What have all workers counted?",
-    media_type="text/plain",
+    media_types=("text/plain",),
     reply="Prometheus's text format",
 )
 
 
-def add_service(spec: APISpec, settings: Settings, names: Sequence[str]) -> None:
+def add_routes(spec: APISpec, routes: Iterable[Route], names: Sequence[str]) -> None:
     """Write the operations of these routes into a specification; ``names`` are the models there are."""
-    parameters = {"name": {"type": "string", **({"enum": list(names)} if names else {})}, "version": _VERSION}
-    for route in (*CATALOG, *SERVICE, *([METRICS] if settings.metrics else [])):
-        spec.path(route.path, operations={"get": _operation(route, parameters)})
+    name = {"type": "string", "pattern": NAME_PATTERN, **({"examples": [names[0]]} if names else {})}
+    for route in routes:
+        operation = _operation(route, {"name": name, "version": _VERSION})
+        spec.path(route.path, operations={route.method: operation})
 
 
 def _operation(route: Route, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    schema: Any = route.schema
-    if schema is None:
-        schema = {"type": "object"} if route.media_type == "application/json" else {"type": "string"}
-    content = {route.media_type: {"schema": schema}}
+    json: Any = route.schema or {"type": "object"}
+    content = {kind: {"schema": json if kind == JSON else {"type": "string"}} for kind in route.media_types}
     headers = {"X-Request-Id": "X-Request-Id"}
     responses: dict[str, Any] = {"200": {"description": route.reply, "headers": headers, "content": content}}
     for status, said in route.also.items():
@@ -159,10 +181,13 @@ def _operation(route: Route, parameters: Mapping[str, Any]) -> dict[str, Any]:
         {"name": n, "in": "query", "required": True, "description": _DESCRIPTIONS[n], "schema": _VERSION}
         for n in route.query
     ]
+    body = {"required": route.body_required, "content": {JSON: {"schema": route.body}}}
     return {
         "operationId": route.operation_id,
         "tags": [route.tag],
         "summary": route.summary,
         **({"parameters": of_path} if of_path else {}),
+        **({"requestBody": body} if route.body else {}),
+        **({"security": [{route.security: []}]} if route.security else {}),
         "responses": {**responses, "default": "Problem"},
     }

@@ -10,12 +10,12 @@ from marshmallow import Schema
 
 from models.manifest import Manifest
 from models.signature import Signature
-from schemas.fields import row_forms
 from schemas.predict import MANY, PredictSchemas
+from schemas.properties import example_row, has_example, row_forms
 from schemas.replies import ReplySchemas
 
 JSON = "application/json"
-PREDICTION_HEADERS = ("X-Request-Id", "X-Model-Version", "X-Prediction-Id", "Server-Timing")
+PREDICTION_HEADERS = ("X-Request-Id", "X-Model-Version", "X-Model-Arm", "X-Prediction-Id", "Server-Timing")
 
 #: Model names are lower case, so this is no model's prefix.
 UNREADABLE = "Unreadable."
@@ -103,7 +103,7 @@ def request_examples(manifest: Manifest) -> dict[str, Any]:
     signature = manifest.signature
     recorded = manifest.example.get("request")
     forms: dict[str, Any] = {}
-    if _complete(signature):
+    if has_example((*signature.columns, *signature.parameters)):
         cells, beside = _example_row(signature)
         forms["list"] = {"summary": "Values in order", "value": {"features": list(cells.values()), **beside}}
         if signature.named:
@@ -119,7 +119,7 @@ def request_examples(manifest: Manifest) -> dict[str, Any]:
 
 def batch_examples(signature: Signature) -> dict[str, Any]:
     """Bodies of the batch route: the example row, twice."""
-    if not _complete(signature):
+    if not has_example((*signature.columns, *signature.parameters)):
         return {}
     cells, beside = _example_row(signature)
     in_order = {"summary": "Rows in order", "value": {"inputs": [list(cells.values())] * 2, **beside}}
@@ -149,13 +149,8 @@ def reply_examples(manifest: Manifest) -> tuple[Any, Any]:
     return {**one, **about}, {**many, **about}
 
 
-def _complete(signature: Signature) -> bool:
-    """Whether there is an example for everything that has to be given."""
-    return all(c.example is not None or c.nullable for c in (*signature.columns, *signature.parameters))
-
-
 def _example_row(signature: Signature) -> tuple[dict[str, Any], dict[str, Any]]:
     """The example row by name, and the member that holds the parameters if there are any."""
-    cells = {c.name: c.example for c in signature.columns}
+    cells = example_row(signature)
     parameters = {p.name: p.example for p in signature.parameters}
     return cells, {"parameters": parameters} if parameters else {}

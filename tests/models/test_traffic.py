@@ -52,6 +52,10 @@ def test_what_a_rule_names() -> None:
         ({"matches": [{"header": "X-Y", "value": "a\nb", "version": 3}]}, "printable"),
         ({"matches": [{"header": "X-Y", "value": "", "version": 3}]}, "printable"),
         ({"shadow": {"version": 3}, "key": 5}, "key: use the name of a column"),
+        ({"shadow": {"version": 3}, "key": None}, "key: use the name of a column"),
+        ({"shadow": {"version": 3}, "arms": None}, "arms: use a list"),
+        ({"shadow": {"version": 3}, "matches": ""}, "matches: use a list"),
+        ({"shadow": None, "arms": [{"version": 3, "percent": 1}]}, "shadow: use an object"),
     ],
 )
 def test_what_is_no_rule_is_refused_with_the_reason(said: Any, why: str) -> None:

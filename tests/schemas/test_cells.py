@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.signature import MAX_EXACT_INT, Column, Output, Signature
-from schemas.fields import row_forms
 from schemas.predict import PredictSchemas
+from schemas.properties import row_forms
 from tests.schemas.reading import faults, matrix, places, refused, rows, schemas
 
 #: A column, the last values inside of its limits, and the first ones outside.

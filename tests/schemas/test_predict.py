@@ -14,6 +14,7 @@ from models.errors import Fault, InputError
 from models.outputs import Outputs
 from models.signature import Column, Output, Signature
 from schemas.predict import PredictSchemas, reply_body
+from schemas.properties import row_forms
 from tests.schemas.reading import MAX_ROWS, places, refused, schemas
 
 TWO = schemas(Column("a"), Column("n", "int"))
@@ -242,11 +243,10 @@ def test_the_forms_that_the_document_shows_are_taken() -> None:
         max_rows=MAX_ROWS,
     )
     for form in shown.single_forms():
-        assert shown.read_single(form["example"]) is not None
-    for form in shown.single.fields["features"].metadata["oneOf"]:
-        assert shown.read_single({"features": form["example"]})[0].tolist() == [[1.5, 2.0]]
-    for form in shown.batch.fields["inputs"].metadata["items"]["oneOf"]:
-        assert shown.read_batch({"inputs": [form["example"]]})[0].tolist() == [[1.5, 2.0]]
+        assert shown.read_single(form["examples"][0]) is not None
+    for form in row_forms(shown.signature):
+        assert shown.read_single({"features": form["examples"][0]})[0].tolist() == [[1.5, 2.0]]
+        assert shown.read_batch({"inputs": [form["examples"][0]]})[0].tolist() == [[1.5, 2.0]]
 
 
 def test_faults_that_the_model_finds_are_placed_as_the_request_has_them() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from openapi_schema_validator import OAS30Validator
+from openapi_schema_validator import OAS31Validator
 
 Document = dict[str, Any]
 
@@ -48,7 +48,7 @@ def closed(schema: Any) -> Any:
 def check(document: Document, schema: Any, value: Any) -> None:
     """The value is what the schema says, and nothing else."""
     components = {"schemas": closed(document["components"]["schemas"])}
-    OAS30Validator({"allOf": [closed(schema)], "components": components}).validate(value)
+    OAS31Validator({"allOf": [closed(schema)], "components": components}).validate(value)
 
 
 def body_of(document: Document, operation: Document) -> Document:

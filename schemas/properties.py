@@ -1,0 +1,165 @@
+"""What columns and rows look like in JSON Schema (2020-12, which OpenAPI 3.1 uses): what is taken, no more and no less.
+
+What JSON Schema cannot say (the first and last moment of a date, the limits of a number that is sent as text) stands in
+the description instead: a client that checks against the document must not refuse what the server takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from models.moments import LOCAL_PATTERN
+from models.signature import MOMENTS, Column, Signature
+from schemas.cells import LARGEST, NUMBER_PATTERN, bounds, takes_text_for
+
+Property = dict[str, Any]
+
+_KINDS: Mapping[str, Property] = {
+    "float": {"type": "number"},
+    "int": {"type": "integer"},
+    "bool": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "duration": {"type": "number"},
+    "string": {"type": "string"},
+    "category": {},
+}
+
+
+def column_property(column: Column, *, coerce: bool = False) -> Property:
+    """What the column takes, and what is said about it; ``coerce`` as in the signature."""
+    said = {
+        "default": column.default,
+        "description": _described(column) or None,
+        "examples": None if column.example is None else [column.example],
+    }
+    return {**_taken(column, coerce=coerce), **_given(said)}
+
+
+def answer_column(column: Column) -> Property:
+    """A column of a record in a reply: what a cell may hold in a request does not limit it."""
+    limits = {"minimum": column.minimum, "maximum": column.maximum} if column.dtype not in MOMENTS else {}
+    said = {"description": _described(column) or None}
+    return {**_or_null(column, {**_kind(column), **_given(limits)}), **_given(said)}
+
+
+def row_forms(signature: Signature) -> list[Property]:
+    """The forms of a row: a list in the order of the columns, an object by name, the text of the only column."""
+    columns = signature.columns
+    text = replace(columns[0], nullable=False, optional=False, default=None)
+    return [
+        _row_list(signature),
+        row_object(signature),
+        *([column_property(text)] if signature.one_text else []),
+    ]
+
+
+def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> Property:
+    """A row by name, with further columns beside it in the bare form."""
+    columns = (*signature.columns, *extra)
+    made = {
+        c.name: column_property(c, coerce=signature.coerce) for c in (columns if signature.named else extra)
+    }
+    required = [c.name for c in columns if c.required and c.name in made]
+    examples = {"examples": [example_row(signature, extra)]} if has_example(columns) else {}
+    found = {"type": "object", "properties": made, **({"required": required} if required else {}), **examples}
+    if signature.named:
+        return {**found, "additionalProperties": False}
+    # Any names do: the values are taken in the text order of the names.
+    taken = _distinct(_taken(column, coerce=signature.coerce) for column in signature.columns)
+    width = len(signature.columns)
+    return {
+        **found,
+        "additionalProperties": taken[0] if len(taken) == 1 else {"anyOf": taken},
+        "minProperties": width + len(required),
+        "maxProperties": width + len(extra),
+    }
+
+
+def example_row(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[str, Any]:
+    """The example values by name, in the order of the columns. Names that nobody recorded are given in their text order."""
+    names = [c.name for c in signature.columns]
+    names = names if signature.named else sorted(names)
+    row = dict(zip(names, (c.example for c in signature.columns), strict=True))
+    return {**row, **{c.name: c.example for c in extra}}
+
+
+def has_example(columns: Iterable[Column]) -> bool:
+    """Whether there is an example for everything that has to be given."""
+    return all(c.example is not None or c.nullable for c in columns)
+
+
+def _row_list(signature: Signature) -> Property:
+    columns, width = signature.columns, len(signature.columns)
+    order = ", ".join(c.name for c in columns) if signature.named else f"{width} values"
+    taken = [_taken(column, coerce=signature.coerce) for column in columns]
+    cells = (
+        {"items": taken[0]}
+        if all(one == taken[0] for one in taken)
+        else {"prefixItems": [{"title": c.name, **one} for c, one in zip(columns, taken, strict=True)]}
+    )
+    examples = {"examples": [[c.example for c in columns]]} if has_example(columns) else {}
+    return {
+        "type": "array",
+        **cells,
+        "minItems": width,
+        "maxItems": width,
+        "description": f"In this order: {order}",
+        **examples,
+    }
+
+
+def _taken(column: Column, *, coerce: bool) -> Property:
+    """What the column takes, with nothing said about it."""
+    limits: Property = {"minLength": column.min_length, "maxLength": column.max_length}
+    if column.dtype in LARGEST and column.values is None:
+        number = int if column.dtype == "int" else float
+        low, high = bounds(column)
+        limits |= {"minimum": number(low), "maximum": number(high)}
+    taken = _or_null(column, {**_kind(column), **_given(limits)})
+    if not (coerce and takes_text_for(column)):
+        return taken
+    text: Property = {"type": "string", "pattern": NUMBER_PATTERN}
+    if column.values is not None or column.dtype == "bool":
+        written = [orjson.dumps(value).decode() for value in column.values or (True, False)]
+        text = {"type": "string", "enum": written}
+    return {"anyOf": [taken, text]}
+
+
+def _kind(column: Column) -> Property:
+    if column.values is not None:
+        return {**_KINDS[column.dtype], "enum": list(column.values)}
+    if column.dtype == "datetime" and not column.timezone:
+        return {"type": "string", "pattern": LOCAL_PATTERN}  # a date-time of RFC 3339 has an offset
+    return dict(_KINDS[column.dtype])
+
+
+def _or_null(column: Column, taken: Property) -> Property:
+    if column.nullable:
+        taken |= {"type": [taken["type"], "null"]} if "type" in taken else {}
+        taken |= {"enum": [*taken["enum"], None]} if "enum" in taken else {}
+    return taken
+
+
+def _described(column: Column) -> str:
+    parts = [column.description]
+    if column.dtype == "duration":
+        parts.append("In seconds.")
+    if column.dtype in MOMENTS and (column.minimum, column.maximum) != (None, None):
+        parts.append(f"From {column.minimum or '..'} to {column.maximum or '..'}.")
+    if column.observed:
+        parts.append(f"Seen in training: {column.seen}.")
+    return " ".join(part for part in parts if part)
+
+
+def _distinct(found: Iterable[Property]) -> list[Property]:
+    """Without repetition, in order."""
+    return list({orjson.dumps(one): one for one in found}.values())
+
+
+def _given(found: Property) -> Property:
+    return {key: value for key, value in found.items() if value is not None}
