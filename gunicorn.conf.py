@@ -17,6 +17,7 @@ from app import config as _config  # noqa: E402
 from app import credentials as _credentials  # noqa: E402
 from app.serving import marks as _marks  # noqa: E402
 from app.serving import slots as _slots  # noqa: E402
+from models import talk as _talk  # noqa: E402
 
 try:
     _settings = _config.load_settings()
@@ -99,13 +100,14 @@ def _share(server):
     store = Store(_settings.store, key=_credentials.read_key(_settings))
     rule = LoadingRule(_settings.loading, _settings.model_loading)
     try:
-        server.shared.refresh(
-            store,
-            read_catalog(store, _settings.default_model),
-            rule,
-            _settings.share_trial_seconds,
-            lambda: _ends(server),
-        )
+        with _talk.aside():
+            server.shared.refresh(
+                store,
+                read_catalog(store, _settings.default_model),
+                rule,
+                _settings.share_trial_seconds,
+                lambda: _ends(server),
+            )
     except KeyboardInterrupt:
         raise SystemExit(1) from None
     except Exception:
@@ -141,6 +143,8 @@ def post_worker_init(worker):
         if worker.early_signals.get_nowait() in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT):
             worker.alive = False
 
+    output = _talk.take_standard_output()
+
     def ready():
         # What is loaded now stays; the garbage collector would look at all of it again and again. Requests leave few
         # cycles, so it may look rarely at them too.
@@ -148,9 +152,9 @@ def post_worker_init(worker):
         _gc.freeze()
         _gc.set_threshold(10_000, 20, 50)
         if _settings.banner and worker.age == 1:
-            print(_banner(), flush=True)
+            print(_banner(), file=output, flush=True)
 
-    worker.wsgi.start(_run_dir, ready, lambda: not worker.alive, worker.shared)
+    worker.wsgi.start(_run_dir, ready, lambda: not worker.alive, worker.shared, output)
 
 
 def on_exit(server):

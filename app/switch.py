@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from app.api.context import context
 from app.config import load_settings
@@ -35,9 +35,10 @@ class Switch:
         when_ready: Callable[[], None] = lambda: None,
         draining: Callable[[], bool] = lambda: False,
         shared: Shared | None = None,
+        output: TextIO | None = None,
     ) -> None:
         """Make the application and begin to load models; raises ConfigError."""
-        services = wire(load_settings(), shared, run_dir)
+        services = wire(load_settings(), shared, run_dir, output)
         app = create_app(services=services)
         context(app).draining = draining
         self.services, self._app = services, app

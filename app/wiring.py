@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from app.config import Settings
 from app.credentials import read_key
@@ -117,10 +118,16 @@ class Services:
                 works = False
 
 
-def wire(settings: Settings, shared: Shared | None = None, run_dir: Path | None = None) -> Services:
+def wire(
+    settings: Settings,
+    shared: Shared | None = None,
+    run_dir: Path | None = None,
+    output: TextIO | None = None,
+) -> Services:
     """Raises ConfigError when the store's key cannot be used; never fails for a model.
 
-    ``shared`` : models that the parent process loaded, if it did; ``run_dir`` : where the workers of a server meet.
+    ``shared`` : models that the parent process loaded, if it did; ``run_dir`` : where the workers of a server meet;
+    ``output`` : where the access log is written, by default standard output.
     """
     store = Store(settings.store, key=read_key(settings))
     concurrency = here()
@@ -143,7 +150,7 @@ def wire(settings: Settings, shared: Shared | None = None, run_dir: Path | None 
     loader = Loader(catalog, rule, concurrency, open_version, observers, budget, prover)
     engine = Engine(loader, observers, concurrency)
     live = LiveCatalog(store, settings.default_model, loader, prover, concurrency)
-    access_log: AccessLog = JsonLines(pause=concurrency.pause) if settings.access_log else NullAccessLog()
+    access_log: AccessLog = JsonLines(output, concurrency.pause) if settings.access_log else NullAccessLog()
     verbs = Verbs(store, run_dir, prover, settings.switch_wait_seconds, concurrency, live.check)
     return Services(settings, store, engine, live, verbs, metrics, access_log, concurrency)
 

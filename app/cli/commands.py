@@ -216,9 +216,9 @@ def predict_command(reference: str, example: bool, file: str | None, as_json: bo
         rows, parameters, single = read_request(file, schemas)
     with progress(f"loading {manifest.name}:{manifest.version}"):
         runtime = open_runtime(stored)
-    began = time.perf_counter()
-    outputs = runtime.predict(rows, parameters)
-    milliseconds = (time.perf_counter() - began) * 1000.0
+        began = time.perf_counter()
+        outputs = runtime.predict(rows, parameters)
+        milliseconds = (time.perf_counter() - began) * 1000.0
     if why := misfit(signature.output, outputs, len(rows)):
         raise PredictError(f"{manifest.name}:{manifest.version} {why}")
     if as_json:

@@ -27,6 +27,7 @@ from models.reference import REFERENCE
 from models.signature import Column, Signature
 from models.store import Store
 from models.stored import StoredVersion
+from models.talk import aside
 from schemas.cells import describe
 
 #: Wide enough that nothing is wrapped or cut where no terminal says how much room there is.
@@ -48,7 +49,8 @@ def console(*, stderr: bool = False) -> Console:
 def progress(first: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
     """A bar on a terminal's standard error, gone when all is done; call what it yields with each step to come.
 
-    ``first`` is what happens until then. Without ``total`` nobody knows how many steps there will be.
+    ``first`` is what happens until then. Without ``total`` nobody knows how many steps there will be. What models print
+    meanwhile is no result, and goes to standard error.
     """
     out = console(stderr=True)
     columns = (
@@ -57,7 +59,7 @@ def progress(first: str, total: int | None = None) -> Iterator[Callable[[str], N
         BarColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+    with aside(), Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         task, done = bar.add_task(first, total=total), count()
         yield lambda what: bar.update(task, description=what, completed=next(done))
 

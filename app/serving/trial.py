@@ -33,6 +33,7 @@ from models.opening import open_runtime, replay
 from models.runtimes import runtime_class
 from models.runtimes.shareable import PACKAGES, foreign_packages, native_threads
 from models.store import Store
+from models.talk import Talk
 
 log = logging.getLogger("plumbline.serving")
 
@@ -199,6 +200,7 @@ def main() -> None:
     # What a model prints while it loads must not be taken for an answer.
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
+        sys.stdout = Talk(sys.stderr)
         store = Store(asked["store"], key=asked["key"] and bytes.fromhex(asked["key"]))
         for framework in PACKAGES:
             with suppress(ImportError):

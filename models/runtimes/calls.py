@@ -1,4 +1,4 @@
-"""How a model's own failures become ours, once, where they enter."""
+"""What surrounds every call of foreign code: whose it is, and how its failures become ours, once, where they enter."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from contextlib import contextmanager
 
 from models.errors import InputError, PredictError
 from models.manifest import Manifest
+from models.talk import RUNNING_VERSION
 
 
 @contextmanager
 def model_call(manifest: Manifest) -> Iterator[None]:
     """InputError passes; any other exception of the model becomes a PredictError that names the version."""
+    token = RUNNING_VERSION.set(manifest)
     try:
         yield
     except InputError:
@@ -21,3 +23,5 @@ def model_call(manifest: Manifest) -> Iterator[None]:
         raise PredictError(
             f"{manifest.name}:{manifest.version} failed: {type(error).__name__}: {said}"
         ) from error
+    finally:
+        RUNNING_VERSION.reset(token)

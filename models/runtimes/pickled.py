@@ -17,6 +17,7 @@ from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
 from models.errors import CodeMissing, LoadError, PlumblineError
 from models.libraries import versions_of
 from models.manifest import Artifact
+from models.talk import RUNNING_VERSION
 from models.user_code import UserCode
 
 ARTIFACT = "model.joblib"
@@ -100,7 +101,11 @@ def opened(data: bytes) -> Iterator[BinaryIO]:
 def load_object(artifact: Artifact, visit: Visit = lambda package: None) -> Any:
     """The pickled object of a version, from bytes that match their digests."""
     code = {path: artifact.read(path) for path in artifact.manifest.files if path.startswith("code/")}
-    return unpickle(artifact.read(ARTIFACT), code, visit)
+    token = RUNNING_VERSION.set(artifact.manifest)
+    try:
+        return unpickle(artifact.read(ARTIFACT), code, visit)
+    finally:
+        RUNNING_VERSION.reset(token)
 
 
 def _library(package: str) -> str:
