@@ -14,12 +14,16 @@ MAX_MANIFEST_BYTES = 8 * 2**20
 MAX_SIGNATURE_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StoredVersion:
     """One whole version in the store: an Artifact."""
 
     path: Path
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        """In a line, as at a prompt after publishing."""
+        return f"<{self.manifest.name}:{self.manifest.version} in {self.path}, {self.manifest.estimator}>"
 
     def read(self, path: str) -> bytes:
         """The bytes of a file, after they matched their recorded digest; raises ArtifactDamaged."""

@@ -48,12 +48,20 @@ class Server:
     """``with Server(store, workers=2, PLUMBLINE_X=..) as server`` waits until /ready was answered with 200 or 503 for good."""
 
     def __init__(
-        self, store: Path, *, workers: int = 1, wait: bool = True, cwd: Path = ROOT, **env: str
+        self,
+        store: Path,
+        *,
+        workers: int = 1,
+        wait: bool = True,
+        cwd: Path = ROOT,
+        python: Path = Path(sys.executable),
+        **env: str,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.store = store
         self._cwd = cwd
+        self._python = python
         self._wait = wait
         self._files = tempfile.TemporaryDirectory(prefix="plumbline-test-")
         self.run_dir = Path(self._files.name) / "run"
@@ -79,7 +87,7 @@ class Server:
         began = time.monotonic()
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "wsgi:app"],
+                [self._python, "-m", "gunicorn", "wsgi:app"],
                 cwd=self._cwd,
                 env=self._env,
                 stdout=out,
