@@ -107,7 +107,7 @@ def _loaded(data: bytes, code: Mapping[str, bytes], visited: set[str]) -> tuple[
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loaded = unpickle(data, code, visited.add)
+        loaded = unpickle(data, code, visited.add, alone=True)
     others = set()
     for warning in caught:
         if version := getattr(warning.message, "original_sklearn_version", None):

@@ -101,6 +101,8 @@ def publish(
     as_json: bool,
 ) -> None:
     """Publish the joblib or pickle FILE as a new version of NAME."""
+    from models.proving import INTERPRETER  # heavy: other commands do without
+
     settings, store = open_store()
     if example is None and data is None:
         raise click.UsageError("give a row to answer: --example ROW.json, --data SAMPLE.csv, or both")
@@ -111,6 +113,7 @@ def publish(
             "--example has no outcome for --target; without it the first row is the example"
         )
     check_model_name(name)
+    INTERPRETER.start()  # it imports its libraries while this process does
     measured, called = dict(map(_metric, metrics)), dict(map(_argument, arguments))
     with warnings_as_lines(), progress("reading the model") as step:
         model = read_model(Path(file), Path(code) if code else None, accept_version_mismatch)

@@ -75,16 +75,24 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
         return CodeMissing(what, lacking, str(error))
 
 
-def unpickle(data: bytes, code_files: Mapping[str, bytes], visit: Visit = lambda package: None) -> Any:
+def unpickle(
+    data: bytes, code_files: Mapping[str, bytes], visit: Visit = lambda package: None, *, alone: bool = False
+) -> Any:
     """The object in a joblib file or plain pickle of any protocol, compressed or not.
 
-    Raises CodeMissing when a class cannot be found, LoadError for anything else that goes wrong on the way.
+    Raises CodeMissing when a class cannot be found, LoadError for anything else that goes wrong on the way, also for a
+    second object behind the first if it is to be ``alone``.
     """
     code = UserCode(code_files)
     code.install()
     try:
         with opened(data) as file:
-            return Unpickler(file, code, visit).load()
+            found = Unpickler(file, code, visit).load()
+            if alone and file.read(1):
+                raise LoadError(
+                    "there is more than one object in it; save one that holds all, such as a pipeline"
+                )
+            return found
     except PlumblineError:
         raise
     except (Exception, SystemExit) as error:  # a pickle runs any code, so anything can come out of it

@@ -178,6 +178,17 @@ def test_an_onnx_graph_is_named(store: Store, tmp_path: Path) -> None:
         store.publish("toy", tmp_path / "model.onnx", X)
 
 
+def test_a_file_of_two_objects_is_refused_whichever_comes_first(store: Store, tmp_path: Path) -> None:
+    """Its publisher would miss the other one."""
+    scaler = StandardScaler().fit(X)
+    for pair in ((scaler, fitted()), (fitted(), scaler)):
+        with gzip.open(tmp_path / "two.pickle.gz", "wb") as file:
+            for part in pair:
+                pickle.dump(part, file)
+        with pytest.raises(LoadError, match="more than one object in it; save one that holds all"):
+            store.publish("toy", tmp_path / "two.pickle.gz", X)
+
+
 @pytest.mark.parametrize(
     ("inside", "what"),
     [
