@@ -68,10 +68,17 @@ class ForkServer:
         ours, its = socket.socketpair()
         with ours:
             with its, self._lock:
-                self.start()
-                assert self._control is not None
-                socket.send_fds(self._control, [b"+"], [its.fileno()])
+                try:
+                    self._send(its)
+                except (BrokenPipeError, ConnectionResetError):  # it ended just now
+                    self.close()
+                    self._send(its)
             yield ours
+
+    def _send(self, connection: socket.socket) -> None:
+        self.start()
+        assert self._control is not None
+        socket.send_fds(self._control, [b"+"], [connection.fileno()])
 
     def close(self) -> None:
         """End it."""

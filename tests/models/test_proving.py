@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -169,11 +170,15 @@ def test_what_a_model_does_in_another_process_is_found_out_before_it_is_stored(
     assert store.publish("toy", Summing(), [[1.0, 2.0]]).manifest.version == 1, "the next one is not harmed"
 
 
-def test_an_interpreter_that_died_is_replaced(store: Store) -> None:
+@pytest.mark.parametrize("seen", [False, True], ids=["just now", "a while ago"])
+def test_an_interpreter_that_died_is_replaced(store: Store, seen: bool) -> None:
     with INTERPRETER.fork() as connection:
         assert connection.recv(6) == b"begun\n"
-    assert INTERPRETER._process is not None
-    INTERPRETER._process.kill()
+    process = INTERPRETER._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    if seen:
+        process.wait()
     assert store.publish("toy", Summing(), [[1.0, 2.0]]).manifest.version == 1
 
 
