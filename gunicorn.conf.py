@@ -3,6 +3,7 @@
 import gc as _gc
 import os as _os
 import signal as _signal
+import socket as _socket
 import sys as _sys
 from pathlib import Path as _Path
 
@@ -66,6 +67,17 @@ logconfig_dict = {
         "gunicorn.access": {"handlers": [], "propagate": False},
     },
 }
+
+
+if _settings.worker_class != "plumbline":
+    # What Plumbline's worker does itself.
+
+    def when_ready(server):
+        """Let the kernel end connections whose client takes nothing of its reply."""
+        for listener in server.LISTENERS:
+            if listener.FAMILY != _socket.AF_UNIX:
+                milliseconds = int(_settings.body_timeout_seconds * 1000)
+                listener.sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def on_starting(server):

@@ -67,7 +67,7 @@ def _wait_for_body(request: PlainRequest, most: int) -> bytes:
     """A body that is read as it comes, of at most so many bytes."""
     seconds = request.here.settings.body_timeout_seconds
     try:
-        with time_limit(seconds):
+        with time_limit(seconds, request.environ.get("gunicorn.socket")):
             body = request.get_data(cache=False)
     except TimedOut:
         raise RequestTimeout(

@@ -143,7 +143,10 @@ class Settings:
     )
     max_rows: int = _row(1000, "rows", "the most rows in one request", at_least=1)
     body_timeout_seconds: float = _row(
-        5.0, "seconds", "how long a body may take to arrive; then 408", at_least=0.01
+        5.0,
+        "seconds",
+        "how long a body may take to arrive (then 408), and a client to take nothing of its reply",
+        at_least=0.01,
     )
     worker_timeout_seconds: int = _row(
         30, "seconds", "a worker that does not answer gunicorn so long is replaced", at_least=1
@@ -151,7 +154,9 @@ class Settings:
     graceful_timeout_seconds: int = _row(
         30, "seconds", "how long requests may finish after SIGTERM", at_least=1
     )
-    keepalive_seconds: int = _row(5, "seconds", "how long an idle connection stays open", at_least=1)
+    keepalive_seconds: int = _row(
+        5, "seconds", "how long an idle connection stays open, and a TLS handshake may take", at_least=1
+    )
     worker_connections: int = _row(
         1000, "connections", "connections that one worker holds at once", at_least=1
     )

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import gevent
-from gevent import monkey
+from gevent import get_hub, getcurrent, monkey
 
 from app.serving.concurrency import on_the_hub
+
+#: How often a limit is looked at.
+LOOK_SECONDS = 0.1
+
+_poll: Any = monkey.get_original("select", "poll")
 
 
 class TimedOut(Exception):
@@ -19,26 +23,49 @@ class TimedOut(Exception):
 
 def hung_up(connection: Any) -> bool:
     """Whether the other side has closed the connection, or its half of it. Reads nothing and does not wait."""
-    poll = monkey.get_original("select", "poll")()
+    return _tells(connection, select.POLLRDHUP)
+
+
+def has_bytes(connection: Any) -> bool:
+    """Whether something has come that was not read yet, be it the end. Reads nothing and does not wait."""
+    return _tells(connection, select.POLLIN)
+
+
+def _tells(connection: Any, event: int) -> bool:
+    poll = _poll()
     try:
-        poll.register(connection.fileno(), select.POLLRDHUP)
+        poll.register(connection.fileno(), event)
     except (OSError, ValueError):  # closed on this side
         return True
     return bool(poll.poll(0))
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimedOut in the block when it waits longer. Outside gevent's workers the server in front must do it."""
-    if not on_the_hub():
+def time_limit(seconds: float, connection: Any) -> Iterator[None]:
+    """Raise TimedOut in the block when it waits longer for the connection.
+
+    The time in which the server itself stood still does not count, and bytes that are there have come in time.
+
+    connection : None when it is not known; one that is ``timed`` ends its waits itself. Outside gevent's workers the server
+    in front must do it.
+    """
+    if not on_the_hub() or getattr(connection, "timed", False):
         yield
         return
-    timer = gevent.Timeout.start_new(seconds)
+    waiting, loop = getcurrent(), get_hub().loop
+    left, looked = seconds, loop.now()
+
+    def look() -> None:
+        nonlocal left, looked
+        passed, looked = loop.now() - looked, loop.now()
+        left -= min(passed, 2 * LOOK_SECONDS)
+        if left <= 0 and (connection is None or not has_bytes(connection)):
+            waiting.throw(TimedOut(f"nothing arrived within {seconds:g} seconds"))
+
+    timer = loop.timer(min(seconds, LOOK_SECONDS), LOOK_SECONDS)
+    timer.start(look)
     try:
         yield
-    except gevent.Timeout as fired:
-        if fired is not timer:
-            raise
-        raise TimedOut(f"nothing arrived within {seconds:g} seconds") from None
     finally:
+        timer.stop()
         timer.close()

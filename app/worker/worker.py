@@ -4,8 +4,10 @@ Before a request the loop decides by its head alone (``head.py``). A plain one i
 not, the connection is handed over to gunicorn's loop for good, with the bytes that were read.
 
 What differs from gunicorn's gevent worker, in both lanes: a body that stops coming is given up after
-``PLUMBLINE_BODY_TIMEOUT_SECONDS`` (408, where the application does not answer it itself); a worker that ends closes
-idle connections at once; a connection that always has data lets the others have their turn.
+``PLUMBLINE_BODY_TIMEOUT_SECONDS`` (408, where the application does not answer it itself), and so is a client that takes
+nothing of its reply for so long; a TLS handshake may take as long as a connection may be idle; the time in which the
+server itself stood still does not count; a worker that ends closes idle connections at once; a connection that always
+has data lets the others have their turn.
 
 In the fast lane gunicorn's access log, ``pre_request`` and ``post_request`` do not exist: where they are configured,
 as with TLS, the PROXY protocol, ``SCRIPT_NAME``, UNIX sockets or no keep-alive, every connection takes gunicorn's loop.
@@ -17,25 +19,29 @@ import errno
 import io
 import math
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import gevent
+from gevent.server import StreamServer
 from gunicorn.config import PostRequest, PreRequest
 from gunicorn.glogging import Logger
-from gunicorn.http.body import Body, LengthReader
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.http.wsgi import FileWrapper, _make_early_hints_callback
+from gunicorn.sock import is_http2_negotiated
 from gunicorn.util import write_error
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.config import load_settings
 from app.serving.concurrency import put_off
 from app.serving.deadline import TimedOut
-from app.worker.connection import Connection, Handover
+from app.worker.connection import Connection, TlsConnection
+from app.worker.handover import Handover
 from app.worker.head import Head, Heads, application_is_mounted
 from app.worker.outbox import Outbox
 from app.worker.response import PlainResponse
+from app.worker.rest import Rest
 
 #: How often waits are looked at that have a deadline, and an ending worker closes what is idle.
 SWEEP_SECONDS = 0.1
@@ -53,9 +59,11 @@ class PlumblineWorker(GeventWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.connections: set[Connection] = set()
+        self.connections: dict[Any, Connection] = {}
         self.body_seconds = math.inf
         self.fast_lane = False
+        self.tls: Any = None
+        self._swept = math.inf
         self.outbox = Outbox()
         self._heads: dict[Any, Heads] = {}
 
@@ -74,34 +82,65 @@ class PlumblineWorker(GeventWorker):
             sweep.stop()
             sweep.close()
 
+    def server_class(self, listener: Any, *, spawn: Any, ssl_context: Any = None, **_: Any) -> StreamServer:
+        """Called by gunicorn for each listener. gevent's server would wait for a TLS handshake without a limit."""
+        self.tls = ssl_context
+        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=spawn)
+        if self.cfg.workers > 1:
+            server.max_accept = 1
+        return server
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection to its end."""
-        if self.cfg.is_ssl:
-            super().handle(listener, client, addr)
-            return
-        connection = Connection(client)
-        self.connections.add(connection)
+        connection = (Connection if self.tls is None else TlsConnection)(client, self.body_seconds)
+        greenlet = gevent.getcurrent()
+        self.connections[greenlet] = connection
         try:
             unread = b""
-            if self.fast_lane and isinstance(addr, tuple):
+            if isinstance(connection, TlsConnection):
+                if not self._handshake(connection, addr):
+                    return
+            elif self.fast_lane and isinstance(addr, tuple):
                 left = self._serve_plain(connection, listener, addr)
                 if left is None:
                     return
                 unread = left
-            super().handle(listener, Handover(connection, unread), addr)
+            # gunicorn's HTTP/2 takes nothing but a TLS socket.
+            http2 = is_http2_negotiated(connection.sock)
+            super().handle(listener, connection.sock if http2 else Handover(connection, unread), addr)
         finally:
-            self.connections.discard(connection)
+            del self.connections[greenlet]
             connection.close()
+
+    def _handshake(self, connection: TlsConnection, addr: Any) -> bool:
+        """Whether it succeeds, in time."""
+        try:
+            connection.handshake(self.tls, self.cfg.keepalive or self.body_seconds)
+        except (OSError, TimedOut) as error:
+            self.log.warning("TLS handshake with %s failed: %s", addr[0] if addr else "a client", error)
+            return False
+        return True
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Called by gunicorn around its wait for a request: one that does not come in time is none."""
+        connection = self.connections[gevent.getcurrent()]
+        connection.idle = True
+        connection.limit(self.cfg.keepalive)
+        try:
+            with suppress(TimedOut):
+                yield
+        finally:
+            connection.idle, connection.deadline = False, math.inf
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """One request in gunicorn's own loop."""
-        if isinstance(sock, Handover):
-            sock.body_deadline = sock.connection.limit(self.body_seconds)
+        connection: Connection = sock.connection
+        connection.limit(self.body_seconds)
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
-            if isinstance(sock, Handover):
-                sock.body_deadline, sock.begun, sock.connection.served = math.inf, False, True
+            connection.served, connection.deadline = True, math.inf
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what went wrong, as gunicorn does, and 408 for a body that did not come."""
@@ -119,7 +158,7 @@ class PlumblineWorker(GeventWorker):
         own = {
             "REMOTE_ADDR": addr[0],
             "REMOTE_PORT": str(addr[1]),
-            "gunicorn.socket": connection.sock,
+            "gunicorn.socket": connection,
         }
         data = b""
         try:
@@ -157,12 +196,11 @@ class PlumblineWorker(GeventWorker):
             seconds = self.body_seconds if end > MOST_AT_ONCE else 0.0
             rest = Rest(connection, data[head.size :], head.content_length, seconds)
             body, left = rest.body, b""
-        client = connection.sock
-        response = PlainResponse(head, client, self.cfg)
+        response = PlainResponse(head, connection, self.cfg)
         environ = head.environ.copy()
         environ.update(own)
         environ["wsgi.input"] = body
-        environ["wsgi.early_hints"] = _make_early_hints_callback(head, client, response)
+        environ["wsgi.early_hints"] = _make_early_hints_callback(head, connection, response)
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
@@ -176,9 +214,9 @@ class PlumblineWorker(GeventWorker):
                 # Nothing can be said any more without being read as part of the reply.
                 self.log.exception("Error handling request")
                 with suppress(OSError):
-                    client.shutdown(socket.SHUT_RDWR)
+                    connection.sock.shutdown(socket.SHUT_RDWR)
             else:
-                self.handle_error(head, client, addr, error)
+                self.handle_error(head, connection.sock, addr, error)
             return None
         connection.served = True
         closes = response.should_close()
@@ -189,10 +227,10 @@ class PlumblineWorker(GeventWorker):
 
     def _complete(self, connection: Connection, data: bytes, end: int) -> bytes:
         """The request up to ``end``, or as much of it as comes in time."""
-        connection.deadline = connection.limit(self.body_seconds)
+        connection.limit(self.body_seconds)
         parts, missing = [data], end - len(data)
         with suppress(TimedOut):
-            while missing > 0 and (part := connection.read()):
+            while missing > 0 and (part := connection.recv()):
                 parts.append(part)
                 missing -= len(part)
         return b"".join(parts)
@@ -218,7 +256,11 @@ class PlumblineWorker(GeventWorker):
 
     def _sweep(self) -> None:
         now = gevent.get_hub().loop.now()
-        for connection in list(self.connections):
+        # Nobody was listened to while the loop stood still.
+        late, self._swept = now - self._swept - SWEEP_SECONDS, now
+        for connection in list(self.connections.values()):
+            if late > SWEEP_SECONDS:
+                connection.deadline += late
             if not self.alive:
                 connection.end_if_idle()
             connection.expire(now)
@@ -227,7 +269,8 @@ class PlumblineWorker(GeventWorker):
         """Whether gunicorn's configuration asks for nothing that only its own loop does."""
         cfg = self.cfg
         return not (
-            not cfg.keepalive
+            cfg.is_ssl
+            or not cfg.keepalive
             or cfg.proxy_protocol not in (False, "off")
             or application_is_mounted()
             or self.log.access_log.handlers
@@ -235,21 +278,3 @@ class PlumblineWorker(GeventWorker):
             or cfg.pre_request is not PreRequest.default
             or cfg.post_request is not PostRequest.default
         )
-
-
-class Rest:
-    """The body of a plain request that has not come as a whole yet."""
-
-    def __init__(self, connection: Connection, begun: bytes, length: int, seconds: float) -> None:
-        self._unreader = SocketUnreader(Handover(connection, b"", connection.limit(seconds)))
-        self._unreader.unread(begun)
-        self.body = Body(LengthReader(self._unreader, length))
-
-    def skip(self) -> bytes | None:
-        """Read what the application left. Returns what came behind it, or None when the rest did not come."""
-        try:
-            while not self.body.failed and self.body.read(65536):
-                pass
-        except TimedOut:
-            return None
-        return None if self.body.failed else self._unreader.take_buffered()

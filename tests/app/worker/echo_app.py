@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
@@ -18,8 +19,8 @@ def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[byte
     """The environ as JSON; a path below /answer/ chooses another answer, /served tells how many requests came before."""
     served = next(_served)
     kind = environ["PATH_INFO"].removeprefix("/answer/")
-    if kind in ANSWERS:
-        return ANSWERS[kind](environ, start_response)
+    if kind in ANSWERS or kind in LARGE:
+        return (ANSWERS | LARGE)[kind](environ, start_response)
     if environ["PATH_INFO"] == "/unread":
         return whole(start_response, b"not read")
     if environ["PATH_INFO"] == "/served":
@@ -150,3 +151,27 @@ ANSWERS: dict[str, Callable[[dict[str, Any], StartResponse], Iterable[bytes]]] =
     "sleeps": sleeps,
     "file": file,
 }
+
+#: More than the buffers of a connection hold (tcp(7)).
+LARGE_BYTES = 8 << 20
+
+
+def large_whole(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    return whole(start_response, bytes(LARGE_BYTES))
+
+
+def large_stream(environ: dict[str, Any], start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for _ in range(LARGE_BYTES >> 16):
+        yield bytes(1 << 16)
+
+
+def large_file(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Length", str(LARGE_BYTES))])
+    zeros = tempfile.TemporaryFile()  # noqa: SIM115 # the server closes it
+    zeros.truncate(LARGE_BYTES)
+    found: Iterable[bytes] = environ["wsgi.file_wrapper"](zeros)
+    return found
+
+
+LARGE = {"large-whole": large_whole, "large-stream": large_stream, "large-file": large_file}

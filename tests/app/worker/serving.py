@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -20,11 +21,12 @@ OURS, STOCK = "app.worker.PlumblineWorker", "gevent"
 
 @dataclass
 class Serving:
-    """A running server. ``log`` is everything that it printed."""
+    """A running server. ``log`` is everything that it printed; ``tls`` how clients connect, None for plain TCP."""
 
     port: int
     process: subprocess.Popen[bytes]
     path: Path
+    tls: ssl.SSLContext | None = None
 
     @property
     def log(self) -> str:
@@ -35,10 +37,27 @@ class Serving:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
-    def connect(self) -> socket.socket:
-        """A new connection."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=LONG_SECONDS)
+    def connect(self, receive_bytes: int = 0) -> socket.socket:
+        """A new connection, whose client has room for so many bytes; 0 for what is usual."""
+        client = self.open(receive_bytes)
+        try:
+            return self.tls.wrap_socket(client) if self.tls else client
+        except OSError:
+            client.close()
+            raise
+
+    def open(self, receive_bytes: int = 0) -> socket.socket:
+        """A new TCP connection."""
+        client = socket.socket()
+        client.settimeout(LONG_SECONDS)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if receive_bytes:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        try:
+            client.connect(("127.0.0.1", self.port))
+        except OSError:
+            client.close()
+            raise
         return client
 
     def unread(self, client: socket.socket) -> int:
@@ -59,6 +78,7 @@ def serving(
     *,
     workers: int = 1,
     app: str = "tests.app.worker.echo_app:app",
+    tls: ssl.SSLContext | None = None,
     **env: str,
 ) -> Iterator[Serving]:
     """``conf`` : further lines of gunicorn's configuration. What they do not limit has time, also on a slow machine."""
@@ -80,26 +100,27 @@ def serving(
             command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **patience, **env}
         )
         try:
-            wait_for_answer(port, process, log)
-            yield Serving(port, process, log)
+            server = Serving(port, process, log, tls)
+            wait_for_answer(server)
+            yield server
         finally:
             if process.poll() is None:
                 process.terminate()
             process.wait(timeout=LONG_SECONDS)
 
 
-def wait_for_answer(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_answer(server: Serving) -> None:
     """Until a worker answers."""
     deadline = time.monotonic() + LONG_SECONDS
     while True:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as client:
-                client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+            with server.connect() as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 if client.recv(100):
                     return
         except OSError:
             pass
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        assert server.process.poll() is None and time.monotonic() < deadline, server.log
         time.sleep(0.05)
 
 
@@ -117,9 +138,21 @@ def read_reply(client: socket.socket, begun: bytes = b"") -> tuple[bytes, bytes,
         for line in head.split(b"\r\n")
         if line.lower().startswith(b"content-length:")
     )
-    while len(rest) < length:
+    body = bytearray(rest)
+    while len(body) < length:
         piece = client.recv(65536)
         if not piece:
             break
-        rest += piece
-    return head, rest[:length], rest[length:]
+        body += piece
+    return head, bytes(body[:length]), bytes(body[length:])
+
+
+def certified(directory: Path) -> tuple[str, ssl.SSLContext]:
+    """Lines of gunicorn's configuration for TLS with a certificate of its own, and how clients connect who trust it."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    return f"certfile = {str(certificate)!r}\nkeyfile = {str(key)!r}", context

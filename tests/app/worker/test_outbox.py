@@ -108,7 +108,7 @@ from app.worker.outbox import MOST_REPLIES, Outbox
 
 ours, theirs = socket.socketpair()
 theirs.settimeout(60)
-outbox, connection = Outbox(), Connection(ours)
+outbox, connection = Outbox(), Connection(ours, 60.0)
 seen = []
 
 def look():

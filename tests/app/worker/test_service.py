@@ -1,0 +1,98 @@
+"""Plumbline itself behind both worker classes: what it answers to clients that are not plain ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from models.store import Store
+from tests.app.worker.serving import read_reply
+from tests.conftest import LONG_SECONDS
+from tests.end_to_end.server import Server
+
+TOKEN = "x" * 32
+BODY = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
+JSON = b"Content-Type: application/json\r\n"
+MAX_BYTES, SLOTS = 2048, 4
+SECONDS = 3
+
+
+@pytest.fixture(scope="module", params=["plumbline", "gevent"])
+def worker_class(request: pytest.FixtureRequest) -> str:
+    """Ours and gunicorn's."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def server(worker_class: str, toy_store: Store) -> Iterator[Server]:
+    """One worker with small limits, with an administrator."""
+    env = {
+        "PLUMBLINE_WORKER_CLASS": worker_class,
+        "PLUMBLINE_MAX_BODY_BYTES": str(MAX_BYTES),
+        "PLUMBLINE_BODY_TIMEOUT_SECONDS": str(SECONDS),
+        "PLUMBLINE_ADMIN_TOKEN": TOKEN,
+        "PLUMBLINE_WORKER_CONNECTIONS": str(SLOTS),
+        "PLUMBLINE_DEFAULT_MODEL": "iris",
+    }
+    with Server(toy_store.path, **env) as running:
+        yield running
+
+
+def connect(server: Server, receive_bytes: int = 0) -> socket.socket:
+    client = socket.socket()
+    client.settimeout(LONG_SECONDS)
+    if receive_bytes:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    client.connect(("127.0.0.1", server.port))
+    return client
+
+
+def ask(server: Server, sent: bytes) -> tuple[int, bytes]:
+    """Status and body of the reply."""
+    with connect(server) as client:
+        client.sendall(sent)
+        head, body, _ = read_reply(client)
+    return int(head.split(b" ")[1]), body
+
+
+def get(path: str, more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{more}\r\n".encode()
+
+
+def test_a_pause_of_the_server_is_not_the_client_s(server: Server) -> None:
+    """A third of the body comes before it, one in it, and one afterwards."""
+    with connect(server) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (JSON, len(BODY))
+        )
+        client.sendall(BODY[:10])
+        time.sleep(0.3)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            client.sendall(BODY[10:20])
+            time.sleep(SECONDS + 1)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        time.sleep(0.3)
+        client.sendall(BODY[20:])
+        assert read_reply(client)[0].startswith(b"HTTP/1.1 200")
+
+
+def test_clients_that_read_nothing_leave_their_slots_to_others(server: Server) -> None:
+    """More of them than there are slots, each asking for more than a connection's buffers hold."""
+    with ExitStack() as stack:
+        for _ in range(SLOTS + 2):
+            client = stack.enter_context(connect(server, 4096))
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                for _ in range(5_000):
+                    client.send(get("/openapi.json"))
+        assert ask(server, get("/health"))[0] == 200
