@@ -49,6 +49,8 @@ limit_request_field_size = 8190
 control_socket_disable = True
 # No header may set SCRIPT_NAME or PATH_INFO, whoever sends it; by default a proxy's could.
 forwarder_headers = ""
+# What proxies say of the client counts by PLUMBLINE_PROXY_HOPS alone, and not by whether one runs on this host.
+secure_scheme_headers = {}
 preload_app = False
 
 loglevel = _settings.log_level

@@ -71,7 +71,8 @@ class Heads:
         self._line_bytes = _least(cfg.limit_request_line, MAX_LINE_BYTES)
         self._fields = _least(cfg.limit_request_fields, MAX_FIELDS)
         self._field_bytes = _least(cfg.limit_request_field_size, MAX_FIELD_BYTES)
-        self._not_plain = NOT_PLAIN | {name.upper() for name in cfg.secure_scheme_headers}
+        # Any other value says what is so anyway: that the client spoke plain HTTP.
+        self._secure = {name.upper(): value for name, value in cfg.secure_scheme_headers.items()}
         self._base = {
             **base_environ(cfg),
             "wsgi.multithread": True,
@@ -106,14 +107,14 @@ class Heads:
         values: dict[str, str] = {}
         for text in fields:
             name, _, value = text.partition(":")
-            name = name.upper()
+            name, value = name.upper(), value.strip(" \t")
             if (
                 len(text) + 2 > self._field_bytes
-                or name in self._not_plain
+                or name in NOT_PLAIN
                 or (name in ONCE and name in values)
+                or self._secure.get(name) == value
             ):
                 return None
-            value = value.strip(" \t")
             values[name] = f"{values[name]},{value}" if name in values else value
         connection = values.get("CONNECTION", "keep-alive").lower()
         length = values.get("CONTENT-LENGTH", "0")

@@ -21,6 +21,7 @@ def streams() -> dict[str, list[bytes]]:
         *targets(),
         *methods(),
         *fields(),
+        *proxied(),
         *bodies(),
         *framing(),
         *lines(),
@@ -170,6 +171,35 @@ def fields() -> Iterator[tuple[str, str]]:
     yield "leading-lf", f"\nGET / HTTP/1.1\r\n{HOST}\r\n"
     yield "proxy-line", f"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET / HTTP/1.1\r\n{HOST}\r\n"
     yield "tls", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+
+def proxied() -> Iterator[tuple[str, str]]:
+    """What proxies and ingresses add. The loopback interface is one that gunicorn trusts unless told otherwise."""
+    plain = (
+        "X-Forwarded-Proto: http\r\n",
+        "X-Forwarded-Proto: HTTPS\r\n",
+        "X-Forwarded-Proto:\r\n",
+        "X-Forwarded-Proto: http, https\r\n",
+        "X-Forwarded-Proto: http\r\nX-Forwarded-Proto: http\r\n",
+        "X-Forwarded-Proto: http\r\nX-Forwarded-Ssl: off\r\nX-Forwarded-Protocol: http\r\n",
+        "X-Forwarded-Protocol: https\r\n",
+        "X-Request-Id: 1\r\nX-Real-Ip: 1.2.3.4\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\nX-Forwarded-Host: a.test\r\n"
+        "X-Forwarded-Port: 80\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Scheme: http\r\nX-Scheme: http\r\n",
+    )
+    for i, text in enumerate(plain):
+        yield f"proxied-plain-{i}", f"GET / HTTP/1.1\r\n{HOST}{text}\r\n"
+    other = (
+        "X-Forwarded-Proto: https\r\n",
+        "X-Forwarded-Proto: \t https \t\r\n",
+        "x-forwarded-proto: https\r\n",
+        "X-Forwarded-Proto: http\r\nX-Forwarded-Proto: https\r\n",
+        "X-Forwarded-Proto: https\r\nX-Forwarded-Protocol: https\r\n",
+        "X-Forwarded-Proto: http\r\nX-Forwarded-Ssl: on\r\n",
+        "X-Forwarded-Protocol: ssl\r\n",
+        "X_Forwarded_Proto: https\r\n",
+    )
+    for i, text in enumerate(other):
+        yield f"proxied-{i}", f"GET / HTTP/1.1\r\n{HOST}{text}\r\n"
 
 
 def bodies() -> Iterator[tuple[str, str]]:

@@ -266,3 +266,13 @@ def test_many_connections_at_once(server: Serving) -> None:
     finally:
         for client in clients:
             client.close()
+
+
+def test_what_proxies_say_takes_the_fast_lane_where_gunicorn_is_told_to_ignore_it(tmp_path: Path) -> None:
+    with serving(OURS, tmp_path, "secure_scheme_headers = {}") as server, server.connect() as client:
+        for said in (
+            b"X-Forwarded-Proto: https\r\nX-Forwarded-Protocol: https\r\n",
+            b"X-Forwarded-Ssl: on\r\n",
+        ):
+            told = ask(client, b"GET / HTTP/1.1\r\nHost: x\r\n" + said + b"\r\n")[1]
+            assert (told["lane"], told["wsgi.url_scheme"]) == ("fast", "http")

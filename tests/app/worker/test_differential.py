@@ -35,6 +35,7 @@ PLAIN = (
     "field-0",
     "field-size-8190",
     "pipeline-3",
+    "proxied-plain",
 )
 
 

@@ -66,6 +66,20 @@ def get(path: str, more: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{more}\r\n".encode()
 
 
+def test_what_proxies_say_changes_nothing_and_is_never_contradictory(server: Server) -> None:
+    """None is trusted unless PLUMBLINE_PROXY_HOPS says so, also on this host."""
+    for said in (
+        "X-Forwarded-Proto: http\r\n",
+        "X-Forwarded-Proto: https\r\n",
+        "X-Forwarded-Proto: https\r\nX-Forwarded-Protocol: https\r\n",
+        "X-Forwarded-Proto: http\r\nX-Forwarded-Ssl: on\r\n",
+        "X-Forwarded-Prefix: /x\r\nX-Forwarded-Host: y\r\nForwarded: proto=https\r\n",
+    ):
+        status, body = ask(server, get("/", f"Accept: application/json\r\n{said}"))
+        assert (status, body) == ask(server, get("/", "Accept: application/json\r\n")), said
+        assert status == 200
+
+
 def test_a_pause_of_the_server_is_not_the_client_s(server: Server) -> None:
     """A third of the body comes before it, one in it, and one afterwards."""
     with connect(server) as client:
