@@ -74,6 +74,12 @@ logconfig_dict = {
 if _settings.worker_class != "plumbline":
     # What Plumbline's worker does itself.
 
+    def pre_request(worker, req):
+        """Refuse what gunicorn's parser lets pass."""
+        from app.worker.strictness import check
+
+        check(req)
+
     def when_ready(server):
         """Let the kernel end connections whose client takes nothing of its reply."""
         for listener in server.LISTENERS:

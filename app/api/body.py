@@ -65,6 +65,8 @@ def read_json(request: PlainRequest) -> tuple[Any, bool]:
 
 def _wait_for_body(request: PlainRequest, most: int) -> bytes:
     """A body that is read as it comes, of at most so many bytes."""
+    if (request.content_length or 0) > most:
+        raise RequestEntityTooLarge
     seconds = request.here.settings.body_timeout_seconds
     try:
         with time_limit(seconds, request.environ.get("gunicorn.socket")):

@@ -26,6 +26,10 @@ NOT_PLAIN = frozenset({"TRANSFER-ENCODING", "EXPECT", "UPGRADE"})
 #: Said twice they are ambiguous.
 ONCE = frozenset({"HOST", "CONTENT-TYPE", "CONTENT-LENGTH", "CONNECTION"})
 LENGTH = re.compile(r"[0-9]{1,9}")
+#: RFC 9110, section 7.2, and RFC 3986, section 3.2.2: a name or an address, and a port or none.
+HOST = re.compile(
+    r"(?:(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+|\[[0-9A-Za-z\-._~%:]++\])(?::[0-9]*+)?"
+)
 
 MAX_LINE_BYTES = 4094
 MAX_FIELDS = 64
@@ -118,7 +122,12 @@ class Heads:
             values[name] = f"{values[name]},{value}" if name in values else value
         connection = values.get("CONNECTION", "keep-alive").lower()
         length = values.get("CONTENT-LENGTH", "0")
-        if connection not in ("keep-alive", "close") or not LENGTH.fullmatch(length):
+        if (
+            connection not in ("keep-alive", "close")
+            or not LENGTH.fullmatch(length)
+            or "HOST" not in values
+            or not HOST.fullmatch(values["HOST"])
+        ):
             return None
         try:
             parts = split_request_uri(uri)

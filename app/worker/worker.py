@@ -7,7 +7,7 @@ What differs from gunicorn's gevent worker, in both lanes: a body that stops com
 ``PLUMBLINE_BODY_TIMEOUT_SECONDS`` (408, where the application does not answer it itself), and so is a client that takes
 nothing of its reply for so long; a TLS handshake may take as long as a connection may be idle; the time in which the
 server itself stood still does not count; a worker that ends closes idle connections at once; a connection that always
-has data lets the others have their turn.
+has data lets the others have their turn; ``strictness.py`` refuses what the parser lets pass.
 
 In the fast lane gunicorn's access log, ``pre_request`` and ``post_request`` do not exist: where they are configured,
 as with TLS, the PROXY protocol, ``SCRIPT_NAME``, UNIX sockets or no keep-alive, every connection takes gunicorn's loop.
@@ -28,6 +28,7 @@ import gevent
 from gevent.server import StreamServer
 from gunicorn.config import PostRequest, PreRequest
 from gunicorn.glogging import Logger
+from gunicorn.http.message import Request
 from gunicorn.http.wsgi import FileWrapper, _make_early_hints_callback
 from gunicorn.sock import is_http2_negotiated
 from gunicorn.util import write_error
@@ -42,6 +43,7 @@ from app.worker.head import Head, Heads, application_is_mounted
 from app.worker.outbox import Outbox
 from app.worker.response import PlainResponse
 from app.worker.rest import Rest
+from app.worker.strictness import check
 
 #: How often waits are looked at that have a deadline, and an ending worker closes what is idle.
 SWEEP_SECONDS = 0.1
@@ -135,8 +137,11 @@ class PlumblineWorker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """One request in gunicorn's own loop."""
+        if isinstance(req, Request):
+            check(req)
         connection: Connection = sock.connection
         connection.limit(self.body_seconds)
+        sock.expect(req)
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:

@@ -120,7 +120,7 @@ def test_clients_that_leave_do_not_disturb_the_others(server: Server) -> None:
 
     def leave() -> None:
         body = json.dumps({"features": X[0].tolist()}).encode()
-        head = f"POST /models/forest/predict HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /models/forest/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         while not stop.is_set():
             with socket.create_connection(("127.0.0.1", server.port), timeout=LONG_SECONDS) as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

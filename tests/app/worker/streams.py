@@ -21,6 +21,7 @@ def streams() -> dict[str, list[bytes]]:
         *targets(),
         *methods(),
         *fields(),
+        *hosts(),
         *proxied(),
         *bodies(),
         *framing(),
@@ -33,9 +34,7 @@ def streams() -> dict[str, list[bytes]]:
         found[f"name-{i:02x}"] = [f"GET / HTTP/1.1\r\n{HOST}X{chr(i)}Y: 1\r\n\r\n".encode("latin-1")]
         found[f"value-{i:02x}"] = [f"GET / HTTP/1.1\r\n{HOST}X: a{chr(i)}b\r\n\r\n".encode("latin-1")]
         found[f"target-{i:02x}"] = [f"GET /a{chr(i)}b HTTP/1.1\r\n{HOST}\r\n".encode("latin-1")]
-    whole = (
-        f"POST /split?a=b HTTP/1.1\r\n{HOST}{JSON}X-A: 1\r\n\r\n{BODY}GET /second HTTP/1.1\r\n\r\n".encode()
-    )
+    whole = f"POST /split?a=b HTTP/1.1\r\n{HOST}{JSON}X-A: 1\r\n\r\n{BODY}GET /second HTTP/1.1\r\n{HOST}\r\n".encode()
     for i in range(1, len(whole)):
         found[f"split-{i}"] = [whole[:i], whole[i:]]
     found["split-all"] = [whole[i : i + 1] for i in range(len(whole))]
@@ -45,13 +44,17 @@ def streams() -> dict[str, list[bytes]]:
 def plain() -> Iterator[tuple[str, str]]:
     yield "plain-get", f"GET / HTTP/1.1\r\n{HOST}\r\n"
     yield "plain-post", f"POST /predict HTTP/1.1\r\n{HOST}{JSON}\r\n{BODY}"
-    yield "plain-no-fields", "GET / HTTP/1.1\r\n\r\n"
+    for i, value in enumerate(("x:80", "x_y.test", "127.0.0.1:8000", "[::1]:80", "%41", "", ":80", "a,b")):
+        yield f"plain-host-{i}", f"GET / HTTP/1.1\r\nHost: {value}\r\n\r\n"
     yield "plain-empty-body", f"POST / HTTP/1.1\r\n{HOST}Content-Length: 0\r\n\r\n"
     yield "plain-close", f"GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n"
     yield "plain-close-case", f"GET / HTTP/1.1\r\n{HOST}connection: CLOSE\r\n\r\n"
     yield "plain-keep-alive", f"GET / HTTP/1.1\r\n{HOST}Connection: Keep-Alive\r\n\r\n"
     for answer in ANSWERS:
-        yield f"answer-{answer}", f"GET /answer/{answer} HTTP/1.1\r\n{HOST}\r\nGET /next HTTP/1.1\r\n\r\n"
+        yield (
+            f"answer-{answer}",
+            f"GET /answer/{answer} HTTP/1.1\r\n{HOST}\r\nGET /next HTTP/1.1\r\n{HOST}\r\n",
+        )
         yield f"answer-{answer}-close", f"GET /answer/{answer} HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n"
 
 
@@ -95,7 +98,7 @@ def methods() -> Iterator[tuple[str, str]]:
     for method in (*known.split(" "), *odd.split(" ")):
         yield f"method-{method!r}", f"{method} / HTTP/1.1\r\n{HOST}\r\n"
     yield "options-star", f"OPTIONS * HTTP/1.1\r\n{HOST}\r\n"
-    yield "head-then-get", f"HEAD / HTTP/1.1\r\n{HOST}\r\nGET / HTTP/1.1\r\n\r\n"
+    yield "head-then-get", f"HEAD / HTTP/1.1\r\n{HOST}\r\nGET / HTTP/1.1\r\n{HOST}\r\n"
     yield "http2-preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     for version in ("1.0", "0.9", "1.2", "2.0", "1.1 ", " 1.1", "1.", "11", "1.11", "x.y"):
         yield f"version-{version!r}", f"GET / HTTP/{version}\r\n{HOST}\r\n"
@@ -162,15 +165,42 @@ def fields() -> Iterator[tuple[str, str]]:
     for i, text in enumerate(cases):
         yield f"field-{i}", f"GET / HTTP/1.1\r\n{HOST}{text}\r\n"
     for size in (8187, 8188, 8189, 8190, 8191, 9000):
-        yield f"field-size-{size}", f"GET / HTTP/1.1\r\nX-A: {'x' * (size - 5)}\r\n\r\n"
+        yield f"field-size-{size}", f"GET / HTTP/1.1\r\n{HOST}X-A: {'x' * (size - 5)}\r\n\r\n"
     for count in (63, 64, 65, 100, 101):
-        yield f"field-count-{count}", "GET / HTTP/1.1\r\n" + "X-A: 1\r\n" * count + "\r\n"
-    yield "head-large", "GET / HTTP/1.1\r\n" + f"X-A: {'x' * 4000}\r\n" * 20 + "\r\n"
+        yield f"field-count-{count}", f"GET / HTTP/1.1\r\n{HOST}" + "X-A: 1\r\n" * (count - 1) + "\r\n"
+    yield "head-large", f"GET / HTTP/1.1\r\n{HOST}" + f"X-A: {'x' * 4000}\r\n" * 20 + "\r\n"
     yield "leading-crlf", f"\r\nGET / HTTP/1.1\r\n{HOST}\r\n"
     yield "leading-crlf-twice", f"\r\n\r\nGET / HTTP/1.1\r\n{HOST}\r\n"
     yield "leading-lf", f"\nGET / HTTP/1.1\r\n{HOST}\r\n"
     yield "proxy-line", f"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET / HTTP/1.1\r\n{HOST}\r\n"
     yield "tls", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+
+def hosts() -> Iterator[tuple[str, str]]:
+    yield "host-missing", "GET / HTTP/1.1\r\n\r\n"
+    yield "host-missing-post", f"POST / HTTP/1.1\r\n{JSON}\r\n{BODY}"
+    yield "host-missing-1.0", "GET / HTTP/1.0\r\n\r\n"
+    for i, value in enumerate(
+        (
+            *(
+                "a b",
+                "a/b",
+                "a@b",
+                "x:80:90",
+                "x:port",
+                "[::1",
+                "::1",
+                "[::1]x",
+                "\xe9",
+                '"x"',
+                "http://x",
+                "a?b",
+            ),
+            *("a#b", "a\\b", "<x>", "%4", "%zz", "x:-1", "{x}", "a\tb"),
+        )
+    ):
+        yield f"host-{i}", f"GET / HTTP/1.1\r\nHost: {value}\r\n\r\n"
+        yield f"host-{i}-1.0", f"GET / HTTP/1.0\r\nHost: {value}\r\n\r\n"
 
 
 def proxied() -> Iterator[tuple[str, str]]:
@@ -207,31 +237,37 @@ def bodies() -> Iterator[tuple[str, str]]:
     yield "body-too-long", f"POST / HTTP/1.1\r\n{HOST}{JSON}\r\n{BODY}extra"
     yield (
         "body-large",
-        f"POST / HTTP/1.1\r\n{HOST}Content-Length: 200000\r\n\r\n" + "x" * 200_000 + "GET / HTTP/1.1\r\n\r\n",
+        f"POST / HTTP/1.1\r\n{HOST}Content-Length: 200000\r\n\r\n"
+        + "x" * 200_000
+        + f"GET / HTTP/1.1\r\n{HOST}\r\n",
     )
     yield (
         "body-unread",
-        f"POST /unread HTTP/1.1\r\n{HOST}Content-Length: 5\r\n\r\n12345GET / HTTP/1.1\r\n\r\n",
+        f"POST /unread HTTP/1.1\r\n{HOST}Content-Length: 5\r\n\r\n12345GET / HTTP/1.1\r\n{HOST}\r\n",
     )
     yield (
         "body-unread-large",
         (
             f"POST /unread HTTP/1.1\r\n{HOST}Content-Length: 200000\r\n\r\n"
             + "x" * 200_000
-            + "GET / HTTP/1.1\r\n\r\n"
+            + f"GET / HTTP/1.1\r\n{HOST}\r\n"
         ),
     )
+    for i, value in enumerate(("100-continue", "100-Continue")):
+        said = f"{HOST}Expect: {value}\r\n"
+        yield f"expect-{i}", f"POST / HTTP/1.1\r\n{said}{JSON}\r\n{BODY}GET / HTTP/1.1\r\n{HOST}\r\n"
+        yield f"expect-{i}-no-body", f"GET / HTTP/1.1\r\n{said}\r\n"
     yield "chunked", f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     yield (
         "odd-then-plain",
         (
-            f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+            f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n{HOST}\r\n"
         ),
     )
     yield (
         "odd-after-plain",
         (
-            f"GET / HTTP/1.1\r\n{HOST}\r\nPOST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+            f"GET / HTTP/1.1\r\n{HOST}\r\nPOST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         ),
     )
 

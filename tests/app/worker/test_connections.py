@@ -214,7 +214,7 @@ def test_a_worker_that_ends_closes_idle_connections_and_finishes_requests(
 
 
 def test_a_client_that_leaves_in_the_middle_harms_nobody(server: Serving) -> None:
-    for sent in (b"", b"GE", GET, b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n123", GET * 200):
+    for sent in (b"", b"GE", GET, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123", GET * 200):
         for _ in range(5):
             with server.connect() as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

@@ -22,8 +22,14 @@ from tests.conftest import LONG_SECONDS
 SILENCE_SECONDS, OTHERS = 0.2, 3
 PIECE_SECONDS = 0.003
 
-#: Where the worker may differ: it must then be the stricter or the one that closes sooner. None is known.
-ALLOWED: dict[str, str] = {}
+#: Where the worker may differ, by how the stream's name begins: it must then be the stricter or the one that closes sooner.
+ALLOWED = {
+    "host-": "RFC 9112, section 3.2: every request of HTTP/1.1 has a Host, and no request a malformed one",
+    "smuggle-7": "RFC 9112, section 6.1: a transfer coding that is not undone is 501",
+    "version-'1.2'": "RFC 9110, section 2.5: a reply says a version that is spoken here",
+    "expect-": "RFC 9110, section 10.1.1: who has begun to send, or sends nothing, need not be told to go on",
+    "field-36": "the same",
+}
 
 PLAIN = (
     "plain-",
@@ -91,7 +97,7 @@ def exchange(port: int, pieces: list[bytes]) -> Outcome:
 def answer_other(port: int) -> None:
     """A request on a connection of its own: the server has had its turn at all others when it is answered."""
     with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as other:
-        other.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         while other.recv(1 << 16):
             pass
 
@@ -117,7 +123,8 @@ def test_both_workers_answer_alike(outcomes: dict[str, tuple[Outcome, Outcome]])
     different = {
         name: f"stock {stock.stays_open} {stock.replies[:400]!r}\n  ours {ours.stays_open} {ours.replies[:400]!r}"
         for name, (stock, ours) in outcomes.items()
-        if (stock.replies, stock.stays_open) != (ours.replies, ours.stays_open) and name not in ALLOWED
+        if (stock.replies, stock.stays_open) != (ours.replies, ours.stays_open)
+        and not name.startswith(tuple(ALLOWED))
     }
     assert not different, f"{len(different)} differ:\n" + "\n".join(
         f"{k}: {v}" for k, v in list(different.items())[:20]
@@ -129,7 +136,8 @@ def test_what_the_strict_parser_refuses_is_never_accepted(
 ) -> None:
     """Also among the differences that are allowed."""
     for name, (stock, ours) in outcomes.items():
-        assert ours.replies.count(b"HTTP/1.1 200") <= stock.replies.count(b"HTTP/1.1 200"), name
+        accepted = [len(re.findall(rb"HTTP/1\.\d 200", outcome.replies)) for outcome in (stock, ours)]
+        assert accepted[1] <= accepted[0], name
         assert stock.stays_open or not ours.stays_open, name
 
 

@@ -1,7 +1,8 @@
-"""Plumbline itself behind both worker classes: what it answers to clients that are not plain ones."""
+"""Plumbline itself behind both worker classes: what it answers to clients and proxies that are not plain ones."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -66,6 +67,20 @@ def get(path: str, more: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{more}\r\n".encode()
 
 
+@pytest.mark.parametrize("more", ["", "X_A: 1\r\n"])
+def test_a_path_with_more_slashes_is_another_path(server: Server, more: str) -> None:
+    """A proxy that guards /admin would let it pass. In both lanes."""
+    for path in ("/admin/workers", "/health", "/models/iris"):
+        assert ask(server, get(path, more))[0] == 200, path
+        for other in (f"/{path}", f"//{path}", f"/%2f{path[1:]}", f"/%2F{path}", f"//x{path}", f"/.{path}"):
+            status, body = ask(server, get(other, more))
+            assert (status, json.loads(body)["status"]) == (404, 404), other
+        assert ask(server, get(f"http://x{path}", more))[0] == 200
+        assert ask(server, get(f"http://x/{path}", more))[0] == 404
+    for path in ("/models//iris", "/admin//workers", "/health/", "/models/iris//"):
+        assert ask(server, get(path, more))[0] == 404, path
+
+
 def test_what_proxies_say_changes_nothing_and_is_never_contradictory(server: Server) -> None:
     """None is trusted unless PLUMBLINE_PROXY_HOPS says so, also on this host."""
     for said in (
@@ -78,6 +93,55 @@ def test_what_proxies_say_changes_nothing_and_is_never_contradictory(server: Ser
         status, body = ask(server, get("/", f"Accept: application/json\r\n{said}"))
         assert (status, body) == ask(server, get("/", "Accept: application/json\r\n")), said
         assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /health HTTP/1.1\r\n\r\n", b"HTTP/1.1 400"),
+        (b"GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", b"HTTP/1.1 400"),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 501",
+        ),
+        (b"GET /health HTTP/1.2\r\nHost: x\r\n\r\n", b"HTTP/1.1 200"),
+    ],
+)
+def test_what_the_parser_lets_pass_is_refused(server: Server, sent: bytes, status: bytes) -> None:
+    with connect(server) as client:
+        client.sendall(sent)
+        assert read_reply(client)[0].startswith(status)
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "length", "status"),
+    [
+        (b"/predict", JSON, MAX_BYTES + 1, b"413"),
+        (b"/predict", JSON, 999_999_999, b"413"),
+        (b"/predict", JSON, 9_999_999_999_999, b"413"),
+        (b"/models/iris/predict/batch", JSON, MAX_BYTES + 1, b"413"),
+        (b"/predict", b"Content-Type: text/plain\r\n", len(BODY), b"415"),
+        (b"/predict", b"", len(BODY), b"415"),
+        (b"/predict", JSON + b"Content-Encoding: br\r\n", len(BODY), b"415"),
+        (b"/nothing", JSON, len(BODY), b"404"),
+        (b"/health", JSON, len(BODY), b"405"),
+    ],
+)
+def test_a_body_that_is_refused_is_not_asked_for(
+    server: Server, worker_class: str, path: bytes, said: bytes, length: int, status: bytes
+) -> None:
+    """gunicorn's own worker tells every client to go on before it asks the application."""
+    with connect(server) as client:
+        client.sendall(
+            b"POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%sContent-Length: %d\r\n\r\n"
+            % (path, said, length)
+        )
+        if worker_class == "gevent":
+            assert client.recv(12) == b"HTTP/1.1 100"
+            return
+        head, _, _ = read_reply(client)
+        assert head.startswith(b"HTTP/1.1 " + status), head
+        assert b"Connection: close" in head
 
 
 def test_a_pause_of_the_server_is_not_the_client_s(server: Server) -> None:
