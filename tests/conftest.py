@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("plumbline")
 MakeApp = Callable[..., Flask]
 
 #: The limit of a wait for what will happen: reached only where it never does, on however slow or busy a machine.
-LONG_SECONDS = 120.0
+LONG_SECONDS = 240.0
 
 
 def missing(reason: str) -> NoReturn:

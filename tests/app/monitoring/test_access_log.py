@@ -83,7 +83,7 @@ def test_a_pipe_that_another_worker_fills_between_look_and_write_stops_nobody(
         log.flush(5)
         log.close()
         stream.close()
-        drained.join(5)
+        drained.join(LONG_SECONDS)
 
 
 def fill(descriptor: int) -> None:
