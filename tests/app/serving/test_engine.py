@@ -53,7 +53,7 @@ def engine(path: Path, runtime: Runtime | None = None, observer: NullObserver | 
         store.add(draft.manifest, draft.files)
     threads = Threads()
 
-    def opened(artifact: Artifact) -> Served:
+    def opened(artifact: Artifact, *_: object) -> Served:
         if runtime is None:
             return open_served(artifact, threads, BatchWish())
         return Batched(runtime, artifact.manifest, threads)
