@@ -49,7 +49,8 @@ from app.worker.strictness import check
 SWEEP_SECONDS = 0.1
 #: A client that sends requests faster than they are answered lets others go first. A sleep of 0 would not look at sockets.
 TURN_SECONDS = 1e-6
-#: A body up to this size (bytes, with its head) is read before the application is called; a larger one as it is asked for.
+#: A body up to this size (bytes) is read before the application is called; a larger one as it is asked for, and so is one
+#: over ``PLUMBLINE_MAX_BODY_BYTES``, which the application refuses at once.
 MOST_AT_ONCE = 1 << 20
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
@@ -63,6 +64,7 @@ class PlumblineWorker(GeventWorker):
         super().__init__(*args, **kwargs)
         self.connections: dict[Any, Connection] = {}
         self.body_seconds = math.inf
+        self.most_at_once = MOST_AT_ONCE
         self.fast_lane = False
         self.tls: Any = None
         self._swept = math.inf
@@ -71,7 +73,9 @@ class PlumblineWorker(GeventWorker):
 
     def run(self) -> None:
         """Serve until the worker is to end."""
-        self.body_seconds = load_settings().body_timeout_seconds
+        settings = load_settings()
+        self.body_seconds = settings.body_timeout_seconds
+        self.most_at_once = min(MOST_AT_ONCE, settings.max_body_bytes)
         self.fast_lane = self._has_fast_lane()
         loop = gevent.get_hub().loop
         # After what lies in the sockets: a request that came while the loop was held up is not late.
@@ -191,14 +195,14 @@ class PlumblineWorker(GeventWorker):
     ) -> bytes | None:
         """Answer the request that ``data`` begins with. Returns what came behind it, or None when it was the last."""
         end = head.size + head.content_length
-        if len(data) < end <= MOST_AT_ONCE:
+        if len(data) < end and head.content_length <= self.most_at_once:
             data = self._complete(connection, data, end)
         rest = None
         body: Any
         if len(data) >= end:
             body, left = io.BytesIO(data[head.size : end]), data[end:]
         else:
-            seconds = self.body_seconds if end > MOST_AT_ONCE else 0.0
+            seconds = self.body_seconds if head.content_length > self.most_at_once else 0.0
             rest = Rest(connection, data[head.size :], head.content_length, seconds)
             body, left = rest.body, b""
         response = PlainResponse(head, connection, self.cfg)

@@ -144,6 +144,19 @@ def test_a_body_that_is_refused_is_not_asked_for(
         assert b"Connection: close" in head
 
 
+@pytest.mark.parametrize("more", [b"", b"X_A: 1\r\n"])
+def test_a_body_that_is_too_large_is_refused_before_it_comes(server: Server, more: bytes) -> None:
+    """In both lanes, and the connection goes on once it has come."""
+    with connect(server) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\n%s%sContent-Length: %d\r\n\r\n"
+            % (more, JSON, MAX_BYTES + 1)
+        )
+        assert read_reply(client)[0].startswith(b"HTTP/1.1 413")
+        client.sendall(b" " * (MAX_BYTES + 1) + get("/health"))
+        assert read_reply(client)[0].startswith(b"HTTP/1.1 200")
+
+
 def test_a_pause_of_the_server_is_not_the_client_s(server: Server) -> None:
     """A third of the body comes before it, one in it, and one afterwards."""
     with connect(server) as client:
