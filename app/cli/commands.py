@@ -14,6 +14,7 @@ import click
 import orjson
 
 from app.cli.canary import canary
+from app.cli.check import check
 from app.cli.command import (
     Command,
     Group,
@@ -57,7 +58,7 @@ def models_group() -> None:
 
 
 models_group.add_command(publish)
-for _command in (canary, compare, *VERBS):
+for _command in (canary, check, compare, *VERBS):
     models_group.add_command(_command)
 
 

@@ -173,8 +173,8 @@ def print_version(
             **describe_compiled(manifest.compiled),
         }
     )
-    _print_columns(signature.columns, "Columns" if signature.named else "Columns, called so by position")
-    _print_columns(signature.parameters, "Parameters")
+    print_columns(signature.columns, "Columns" if signature.named else "Columns, called so by position")
+    print_columns(signature.parameters, "Parameters")
     answer = ((column.name, column.dtype, column.description) for column in signature.output.columns)
     print_table(["name", "type", "description"], answer, "Each record of the answer")
     files = manifest.files.items()
@@ -215,7 +215,8 @@ def _print_records(columns: Sequence[Column], outputs: Outputs, *, single: bool)
     print_table(names, (row[1:] for row in rows)) if single else print_table(["row", *names], rows)
 
 
-def _print_columns(columns: Sequence[Column], title: str) -> None:
+def print_columns(columns: Sequence[Column], title: str) -> None:
+    """A table of columns or parameters; nothing where there are none."""
     rows = (
         (
             column.name,

@@ -1,0 +1,107 @@
+"""The command `flask models check`: what publishing would find, and what would go wrong in production, with nothing written."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import orjson
+
+from app.cli.answers import describe_output
+from app.cli.command import Command, as_json_option
+from app.cli.given import model_options, read_given
+from app.cli.output import (
+    cell,
+    console,
+    print_columns,
+    print_facts,
+    print_heading,
+    print_json,
+    progress,
+)
+from models.checking import Concern, concerns
+from models.draft import Draft
+from models.errors import PlumblineError
+
+#: What a draft is called as long as nobody has given it a name.
+NAME = "checked"
+
+
+@click.command(cls=Command)
+@model_options
+@as_json_option
+def check(file: str, as_json: bool, **options: Any) -> None:
+    """Try the joblib or pickle FILE as publishing would, and say what it is, takes and answers, and what would go wrong.
+
+    Nothing is written. Exit code 1 when it cannot be published, or when requests that it takes would fail.
+    """
+    from models.publication import Description
+    from models.publishing import proved_draft
+
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        progress("reading the model") as step,
+    ):
+        warnings.simplefilter("default")
+        try:
+            model, sample, said = read_given(file, **options)
+            draft = proved_draft(NAME, model, sample.X, sample.y, Description(**said), step)
+            step("trying unusual rows")
+            found = concerns(draft)
+        except PlumblineError as error:
+            if not as_json:
+                raise
+            print_json({"publishable": False, "reason": str(error)})
+            raise SystemExit(1) from error
+    warned = dict.fromkeys(" ".join(str(warning.message).split())[:300] for warning in caught)
+    found = [*(Concern("hint", text) for text in warned), *found]
+    problems = [concern for concern in found if concern.level == "problem"]
+    print_json(_document(draft, found)) if as_json else _print(file, draft, found)
+    if problems:
+        raise SystemExit(1)
+
+
+def _document(draft: Draft, found: Sequence[Concern]) -> dict[str, Any]:
+    """The manifest that publishing would record, and what was found."""
+    return {
+        "publishable": True,
+        "problems": [concern.text for concern in found if concern.level == "problem"],
+        "hints": [concern.text for concern in found if concern.level == "hint"],
+        "manifest": orjson.loads(draft.manifest.to_bytes()),
+    }
+
+
+def _print(file: str, draft: Draft, found: Sequence[Concern]) -> None:
+    manifest = draft.manifest
+    signature, example = manifest.signature, manifest.example
+    print_heading("What it is")
+    size = sum(record.size_bytes for record in manifest.files.values())
+    print_facts(
+        {
+            "file": file,
+            "model": f"{manifest.estimator} ({manifest.framework})",
+            "size": f"{size:,} bytes",
+            "libraries": manifest.libraries,
+            "pickled with": manifest.pickled_with,
+            "metrics": manifest.metrics,
+            "speed": ", ".join(f"{cell(ms)} ms for {n}" for n, ms in manifest.measured_ms.items()) + " rows",
+        }
+    )
+    print_columns(signature.columns, "What it takes" if signature.named else "What it takes, by position")
+    print_columns(signature.parameters, "Parameters")
+    print_heading("What it answers")
+    print_facts(
+        {
+            "output": describe_output(signature.output),
+            "request": orjson.dumps(example["request"]).decode(),
+            "reply": orjson.dumps(example["response"]).decode(),
+            "golden rows": f"{manifest.golden_rows}" + (", some of them made up" * manifest.golden_synthetic),
+        }
+    )
+    print_heading("What would go wrong in production")
+    for concern in found:
+        console().print(f"{concern.level}: {cell(concern.text)}", soft_wrap=True)
+    if not found:
+        console().print("nothing that could be found by trying", soft_wrap=True)
