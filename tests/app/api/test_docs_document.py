@@ -81,6 +81,25 @@ def test_has_the_operations_of_each_version_under_the_tag_of_its_model(document:
     }
 
 
+def test_the_administration_is_documented_where_there_is_one(
+    make_app: Any, tmp_path: Any, document: Document
+) -> None:
+    administered = make_app(tmp_path, admin_token="t" * 32)
+    with_it = administered.test_client().get("/openapi.json").json
+    validate(with_it)
+    served = {
+        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method)
+        for rule in administered.url_map.iter_rules()
+        if rule.rule.startswith("/admin")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    found = {(p, m.upper()): o for p, m, o in operations(with_it) if p.startswith("/admin")}
+    assert set(found) == served
+    (scheme,) = with_it["components"]["securitySchemes"]
+    assert all(o["security"] == [{scheme: []}] and "401" in o["responses"] for o in found.values())
+    assert "securitySchemes" not in document["components"]
+
+
 def test_operations_have_names_of_their_own(document: Document) -> None:
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(names)) == len(names)
@@ -132,6 +151,19 @@ def test_the_first_example_is_the_recorded_one_with_its_answer(
         }
     else:
         assert answered.json == documented
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_form_of_the_example_is_the_same_row(app: Flask, document: Document, name: str) -> None:
+    """Without recorded names they are taken in their text order: x10 stands before x2."""
+    answers = []
+    for example in body_of(document, document["paths"][f"/models/{name}/predict"]["post"])[
+        "examples"
+    ].values():
+        value = resolve(document, example)["value"]
+        answers.append(app.test_client().post(f"/models/{name}/predict", json=value).json)
+    predictions = [a["prediction"] if isinstance(a, dict) else a for a in answers]
+    assert len(predictions) >= 2 and all(p == predictions[0] for p in predictions)
 
 
 def test_every_form_of_a_body_is_among_the_examples(document: Document) -> None:
