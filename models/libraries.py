@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -44,6 +45,28 @@ def versions_of(modules: Mapping[str, str]) -> dict[str, str]:
         for name in packages[package]
         if _brought(metadata.distribution(name), files[package], alone=len(packages[package]) == 1)
     }
+
+
+def requirements_of(names: Iterable[str]) -> set[str]:
+    """These libraries, and what they and their requirements declare to need, extras aside; names as ``canonical`` has them."""
+    found: set[str] = set()
+    waiting = [canonical(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            try:
+                declared = metadata.requires(name) or []
+            except metadata.PackageNotFoundError:
+                continue
+            needed = (re.match(r"[\w.-]+", one) for one in declared if "extra ==" not in one)
+            waiting += [canonical(match[0]) for match in needed if match]
+    return found
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a library's name (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @lru_cache(maxsize=1)

@@ -20,13 +20,16 @@ import orjson
 from models.draft import Draft
 from models.errors import CodeMissing, LoadError, PlumblineError, PublishError
 from models.fork_server import ForkServer, serve
-from models.libraries import versions_of
+from models.libraries import canonical, requirements_of, versions_of
 from models.opening import replay_compiled, replay_original
 
 #: How long importing the libraries may take, and loading a version and replaying its golden rows.
 START_SECONDS, PROOF_SECONDS = 60.0, 900.0
 #: What most models need; a server has imported it when it has served any of them.
 PRELOADED = ("models.runtimes.sklearn_runtime", "models.runtimes.compiled_runtime", "pandas")
+
+#: This project's, which are no model's matter.
+OWN_PACKAGES = ("app", "models", "schemas")
 
 #: Starts when something is published, and ends a minute after the last time or with this process.
 INTERPRETER = ForkServer("from models import proving; proving.main()")
@@ -58,10 +61,21 @@ def prove(draft: Draft, visited: Iterable[str] = (), code: Path | None = None) -
     if found.why:
         said = f" ({found.foreign})" if found.foreign else ""
         raise PublishError(f"a server could not serve it, tried in a process of its own: {found.why}{said}")
-    here = {name: getattr(sys.modules.get(name), "__file__", None) for name in visited}
-    used = {name: file for name, file in here.items() if file} | dict(found.imported)
-    libraries = {**draft.manifest.libraries, **versions_of(used)}
+    libraries = {**draft.manifest.libraries, **_libraries(visited, found.imported)}
     return replace(draft, manifest=replace(draft.manifest, libraries=libraries))
+
+
+def _libraries(visited: Iterable[str], imported: Mapping[str, str]) -> dict[str, str]:
+    """Those that the pickle names, and those imported on the way: libraries import much that only happens to be installed, so
+    of theirs only what they declare to need counts. Code that no library brought declares nothing, and may need all.
+    """
+    known = {*sys.stdlib_module_names, *OWN_PACKAGES}
+    files = {n: getattr(sys.modules.get(n), "__file__", None) for n in visited if n not in known}
+    named, also = versions_of({n: file for n, file in files.items() if file}), versions_of(imported)
+    if all(file and versions_of({n: file}) for n, file in files.items()):
+        needed = requirements_of(named)
+        also = {library: version for library, version in also.items() if canonical(library) in needed}
+    return {**also, **named}
 
 
 def _finding(draft: Draft) -> Finding:

@@ -24,7 +24,7 @@ class Environment:
         (packages / "these.pth").write_text(f"import site; site.addsitedir({own!r})\n")
         return cls(path / "bin" / "python", packages)
 
-    def install(self, name: str, version: str, source: str) -> None:
+    def install(self, name: str, version: str, source: str, requires: str = "") -> None:
         """A library of one module of the same name, in place of the version that is there; as pip would leave it."""
         for old in self.packages.glob(f"{name}-*.dist-info"):
             for file in old.iterdir():
@@ -33,5 +33,6 @@ class Environment:
         (self.packages / f"{name}.py").write_text(source)
         record = self.packages / f"{name}-{version}.dist-info"
         record.mkdir()
-        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        needs = f"Requires-Dist: {requires}\n" if requires else ""
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
         (record / "RECORD").write_text(f"{name}.py,,\n{record.name}/METADATA,,\n{record.name}/RECORD,,\n")

@@ -19,6 +19,7 @@ class Triple:
     signature = Signature((Column("x"),), Output("number"))
 
     def predict(self, rows):
+        import happens  # as libraries import what they can use, if it is there
         from timestable import times
         return times(rows[:, 0])
 """
@@ -36,7 +37,8 @@ print(Store(sys.argv[1]).publish("triple", Triple(), [[1.0], [2.0], [3.0]]).mani
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     made = Environment.make(tmp_path_factory.mktemp("environment"))
-    made.install("tripler", "1.0", TRIPLER)
+    made.install("tripler", "1.0", TRIPLER, "timestable (>=1.0) ; python_version > '3'")
+    made.install("happens", "1.0", "")
     made.install("timestable", "1.0", TABLE.format(factor=3))
     return made
 
@@ -52,7 +54,7 @@ def store(environment: Environment, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_every_library_that_the_model_needs_is_recorded(store: Store) -> None:
-    """Its own, and what that imports when it is called; what those of this project import is not the model's matter."""
+    """Its own, and what that declares to need and imports when it is called; not what else is imported, nor by this project."""
     libraries = store.get("triple", 1).manifest.libraries
     assert {"tripler": "1.0", "timestable": "1.0"}.items() <= libraries.items()
     assert libraries.keys() == {"python", "numpy", "joblib", "tripler", "timestable"}

@@ -7,11 +7,15 @@ import re
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from models.errors import PublishError
+from models.libraries import canonical, requirements_of
 from models.proving import INTERPRETER
 from models.store import Store
 from tests.conftest import wait_until
@@ -201,3 +205,24 @@ def test_nothing_is_left_of_a_publisher_that_was_killed(store: Store, tmp_path: 
 
 def children(pid: int) -> list[int]:
     return [*map(int, re.findall(r"\d+", Path(f"/proc/{pid}/task/{pid}/children").read_text()))]
+
+
+def test_libraries_are_recorded_and_not_what_they_import_only_because_it_is_there(store: Store) -> None:
+    """imbalanced-learn imports pytest where that is installed: a server has none."""
+    from imblearn.over_sampling import RandomOverSampler
+    from imblearn.pipeline import make_pipeline
+
+    X = np.random.default_rng(2).normal(size=(60, 2))
+    model = make_pipeline(RandomOverSampler(random_state=0), LogisticRegression()).fit(X, X[:, 0] > 0)
+    libraries = store.publish("toy", model, X).manifest.libraries
+    assert libraries["imbalanced-learn"] == metadata.version("imbalanced-learn")
+    assert "pytest" not in libraries
+    assert libraries.keys() <= {canonical(name) for name in requirements_of(["imbalanced-learn"])} | {
+        "python"
+    }
+
+
+def test_code_of_one_s_own_records_what_it_imports(store: Store, work: Path) -> None:
+    write(work, {"features.py": f"import dill\n{FEATURES}", "train.py": PIPELINE + PUBLISH})
+    assert script(store, work, "features.py") == "1"
+    assert store.get("toy", 1).manifest.libraries["dill"] == metadata.version("dill")
