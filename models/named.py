@@ -8,20 +8,27 @@ from typing import Any
 from models.outputs import Outputs
 from models.signature import Output
 
+#: The predictions, probabilities and scores, each a list with a JSON value for each row, or None where there are none.
+Lists = tuple[list[Any], list[Any] | None, list[Any] | None]
+
+
+def lists(output: Output, outputs: Outputs) -> Lists:
+    """The answers as JSON values, those of several outputs and scores by name."""
+    predictions = outputs.values.tolist()
+    probabilities = None if outputs.probabilities is None else outputs.probabilities.tolist()
+    scores = None
+    if output.outputs:
+        predictions = _by_name(predictions, ((one.name, None) for one in output.outputs))
+        probabilities = None if probabilities is None else _by_name(probabilities, _widths(output))
+    if outputs.scores is not None:
+        scores = _by_name(outputs.scores.tolist(), ((score.name, score.size) for score in output.scores))
+    return predictions, probabilities, scores
+
 
 def members(output: Output, outputs: Outputs) -> dict[str, list[Any]]:
     """``prediction``, and ``probability`` and ``scores`` where there are any: each a list with a JSON value for each row."""
-    found = {"prediction": outputs.values.tolist()}
-    if outputs.probabilities is not None:
-        found["probability"] = outputs.probabilities.tolist()
-    if output.kind == "several":
-        found["prediction"] = _by_name(found["prediction"], ((one.name, None) for one in output.outputs))
-        if "probability" in found:
-            found["probability"] = _by_name(found["probability"], _widths(output))
-    if outputs.scores is not None:
-        widths = ((score.name, score.size) for score in output.scores)
-        found["scores"] = _by_name(outputs.scores.tolist(), widths)
-    return found
+    found = zip(("prediction", "probability", "scores"), lists(output, outputs), strict=True)
+    return {name: of_rows for name, of_rows in found if of_rows is not None}
 
 
 def one_by_one(output: Output, outputs: Outputs) -> Iterator[tuple[Output, Outputs]]:

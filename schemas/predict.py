@@ -14,7 +14,7 @@ import numpy as np
 from marshmallow import Schema, ValidationError, fields
 
 from models.errors import Fault, InputError
-from models.named import members
+from models.named import lists
 from models.outputs import Outputs
 from models.signature import Signature
 from schemas.cells import shown
@@ -181,19 +181,17 @@ def reply_body(
 
     Probabilities and scores are there for a model that has them; records are stamped with the version.
     """
-    found = members(signature.output, outputs)
+    predictions, probabilities, scores = lists(signature.output, outputs)
     stamp = signature.output.version_column
     if stamp is not None:
-        found["prediction"] = [
-            [{**record, stamp: str(version)} for record in records] for records in found["prediction"]
-        ]
+        predictions = [[{**record, stamp: str(version)} for record in records] for records in predictions]
     if signature.bare:
-        return found["prediction"][0] if single else found["prediction"]
-    body: dict[str, Any] = (
-        {name: of_rows[0] for name, of_rows in found.items()}
-        if single
-        else {MANY[name]: of_rows for name, of_rows in found.items()}
-    )
+        return predictions[0] if single else predictions
+    body: dict[str, Any] = {"prediction": predictions[0]} if single else {"predictions": predictions}
+    if probabilities is not None:
+        body["probability" if single else "probabilities"] = probabilities[0] if single else probabilities
+    if scores is not None:
+        body["scores"] = scores[0] if single else scores
     body["model"], body["model_version"] = name, str(version)
     body.update(more)
     return body
