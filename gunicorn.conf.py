@@ -33,7 +33,9 @@ except (_config.ConfigError, _slots.RunDirError) as _error:
 
 bind = _settings.bind
 workers = _settings.workers
-worker_class = {"plumbline": "app.worker.PlumblineWorker"}.get(_settings.worker_class, _settings.worker_class)
+worker_class = {"plumbline": "app.worker.PlumblineWorker", "gevent": "app.worker.GreenletWorker"}[
+    _settings.worker_class
+]
 worker_connections = _settings.worker_connections
 worker_tmp_dir = "/dev/shm" if _os.access("/dev/shm", _os.W_OK) else None
 backlog = _settings.backlog
@@ -154,8 +156,8 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Begin to load models: after the fork, and after gevent has patched the standard library."""
-    # gevent's own handlers of these raise SystemExit in a greenlet, which prints a traceback at every Ctrl-C.
+    """Begin to load models, after the fork."""
+    # gunicorn's own handlers of these raise SystemExit in a greenlet, which prints a traceback at every Ctrl-C.
     for number in (_signal.SIGINT, _signal.SIGQUIT):
         _signal.signal(number, worker.handle_exit)
     # A signal to end that came between the fork and the handlers would be lost, and the server would wait for it.

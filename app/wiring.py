@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from app.monitoring.access_log import AccessLog, JsonLines, NullAccessLog
 from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
 from app.serving.budget import Budget
 from app.serving.catalog import read_catalog
-from app.serving.concurrency import Concurrency, here
+from app.serving.concurrency import Concurrency, Lock, here
 from app.serving.engine import Engine
 from app.serving.lanes import BatchWish
 from app.serving.live import LiveCatalog
@@ -53,7 +52,10 @@ class Services:
     concurrency: Concurrency
     _started: bool = False
     _slot: Slot | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: Lock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lock = self.concurrency.lock()
 
     def start(self, run_dir: Path | None = None, when_ready: Callable[[], None] = lambda: None) -> None:
         """Claim a slot, open the metrics and begin to load models; does nothing the second time. Raises RunDirError."""

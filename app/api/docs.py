@@ -5,7 +5,6 @@ Everything that the page loads comes from this server, by relative addresses, un
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ class Docs(Swagger):
         """Register the routes."""
         here = context(app)
         self._here = here
-        self._lock = threading.Lock()
+        self._lock = here.engine.concurrency.lock()
         self._document: orjson.Fragment | None = None
         self._catalog: Catalog | None = None
         super().init_app(app, decorators)
@@ -52,7 +51,9 @@ class Docs(Swagger):
 
     def get_apispecs(self, endpoint: str = "openapi") -> dict[str, Any]:
         """A new document."""
-        self.template = build_document(self._here, self._here.engine.catalog)
+        self.template = build_document(
+            self._here, self._here.engine.catalog, self._here.engine.concurrency.pause
+        )
         document: dict[str, Any] = super().get_apispecs(endpoint)
         self.template = None
         self.apispecs.clear()

@@ -68,7 +68,7 @@ class Settings:
     worker_class: str = _row(
         "plumbline",
         "",
-        "what serves connections: plumbline's own worker, or gunicorn's gevent worker as it is",
+        "what serves connections: plumbline's own worker, or gunicorn's gevent worker, without the fast lane",
         one_of=("plumbline", "gevent"),
     )
     workers: int = _row(

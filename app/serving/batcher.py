@@ -39,7 +39,7 @@ class BatchRule:
 
     ``max_rows`` of several requests share a call, and ``call_rows`` of one large request; ``wait_seconds`` for company on
     purpose; ``queue_rows`` wait at most. ``merge`` is off for a model whose batched answers are not the same answers: its
-    calls are made when they come, and those of more than ``call_rows`` on a native thread. With ``threaded`` every call is.
+    requests are called one by one, and those of more than ``call_rows`` on a native thread. With ``threaded`` every call is.
     """
 
     merge: bool = True
@@ -110,12 +110,12 @@ class Batcher:
         Raises what the model raises, Overloaded when too much waits already, or DeadlinePassed.
         """
         concurrency = self._concurrency
-        rule = self.rule
-        if not rule.merge and not aside and not self._beside_hub(len(rows)):
-            # There is nothing to share: a model that waits for something may be asked again meanwhile.
-            began = concurrency.now()
-            outputs = concurrency.in_place(lambda: self._call(rows, parameters))
-            return Answer(outputs, 0.0, concurrency.now() - began, len(rows))
+        if not self.rule.merge and not aside and not self._beside_hub(len(rows)):
+            # There is nothing to share, and nobody to wait for unless another call is being made.
+            with self._mutex:
+                free, self._busy = not self._busy, True
+            if free:
+                return self._alone(rows, parameters)
         entry = _Entry(rows, parameters, concurrency.waiter(), concurrency.now(), is_gone, deadline, aside)
         with self._mutex:
             if self._queued_rows + len(rows) > self.rule.queue_rows and self._queue:
@@ -138,6 +138,15 @@ class Batcher:
             raise entry.error
         assert entry.answer is not None
         return entry.answer
+
+    def _alone(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Answer:
+        """Call the model here and now; the lane is the caller's."""
+        began = self._concurrency.now()
+        try:
+            outputs = self._concurrency.in_place(lambda: self._call(rows, parameters))
+            return Answer(outputs, 0.0, self._concurrency.now() - began, len(rows))
+        finally:
+            self._pass_on()
 
     def _beside_hub(self, n_rows: int) -> bool:
         """Whether a request of so many rows is called on a native thread. Merged ones are cut at ``call_rows`` instead."""
@@ -209,8 +218,6 @@ class Batcher:
         """Whether nobody waits for the entry any more: then it is not computed."""
         if entry.left:
             return True
-        if entry.deadline is None and now - entry.arrived <= STALE_SECONDS:
-            return False
         if entry.deadline is not None and now >= entry.deadline:
             entry.error = DeadlinePassed("the deadline passed before the model was free")
         elif now - entry.arrived > STALE_SECONDS and entry.is_gone():
@@ -279,9 +286,8 @@ class Batcher:
             while self._queue and self._queue[0].left:
                 self._queued_rows -= len(self._queue.popleft().rows)
             successor = self._queue[0] if self._queue else None
-            if successor is None:
-                self._busy = False
-            else:
+            self._busy = successor is not None
+            if successor is not None:
                 successor.leads = True
         if successor is not None:
             successor.waiter.wake()

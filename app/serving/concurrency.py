@@ -16,21 +16,23 @@ from typing import Any, Protocol, TypeVar
 
 import gevent
 from gevent import get_hub, getcurrent, monkey
+from gevent.lock import BoundedSemaphore
 
 from app.serving.background import hub, in_background, now, on_pool
+from app.serving.polling import is_ready
 
 T = TypeVar("T")
 
 #: What is done before the thread is held up; see ``put_off``.
 _put_off: list[Callable[[], None]] = []
-
-_poll = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
+#: Set by ``serve_with_greenlets``.
+_greenlets = False
 
 
 class Lock(Protocol):
     """A mutual exclusion lock, used as a context manager."""
 
-    def __enter__(self) -> bool:
+    def __enter__(self) -> Any:
         """Wait for the lock and take it."""
 
     def __exit__(
@@ -98,7 +100,7 @@ class Concurrency(Protocol):
 
 
 class Threads:
-    """Native threads. Under gevent's patches use Greenlets."""
+    """Native threads. In gevent's workers use Greenlets."""
 
     def spawn(self, run: Callable[[], None]) -> None:
         """A daemon thread."""
@@ -162,11 +164,20 @@ class _ThreadWaiter:
 
 
 class Greenlets(Threads):
-    """Greenlets of this thread, beside gevent's hub. Threads and locks are greenlets too, by gevent's patches."""
+    """Greenlets of this thread, beside gevent's hub."""
 
     def spawn(self, run: Callable[[], None]) -> None:
         """A greenlet."""
         gevent.spawn(run)
+
+    def lock(self) -> Lock:
+        """One of gevent's: Python's own would hold up the hub, and with it whoever holds the lock."""
+        lock: Lock = BoundedSemaphore()
+        return lock
+
+    def pause(self, seconds: float) -> None:
+        """gevent.sleep()."""
+        gevent.sleep(seconds)
 
     def mutex(self) -> AbstractContextManager[Any]:
         """Nothing: no other greenlet runs before the next wait."""
@@ -246,7 +257,8 @@ class _GreenletWaiter:
     def settle(self, seconds: float) -> None:
         """libev calls an idle watcher when a turn of its loop has brought no event: then all sockets are read."""
         loop = self.hub.loop
-        if self.woken or not _is_ready(loop.fileno()):
+        # The loop's own descriptor has events when anybody else has something to do.
+        if self.woken or not is_ready(loop.fileno(), select.POLLIN):
             return
         with loop.idle() as quiet, loop.timer(seconds) as timer:
             quiet.start(self.resume)
@@ -270,18 +282,16 @@ class _GreenletWaiter:
             self._greenlet.switch()
 
 
-def _is_ready(fd: int) -> bool:
-    """Whether the event loop's own descriptor has events: whether anybody else has something to do."""
-    if _poll is None or fd < 0:
-        return True
-    poll = _poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+def serve_with_greenlets() -> None:
+    """From now on everything in this process that waits does so in greenlets of one thread."""
+    global _greenlets
+    _greenlets = True
 
 
 def on_the_hub() -> bool:
-    """Whether this process runs greenlets, so that long work must be cut into slices."""
-    return bool(monkey.is_module_patched("threading"))
+    """Whether this process runs greenlets, so that long work must be cut into slices: a worker of ours says so, and under
+    gunicorn's own gevent worker the standard library is patched."""
+    return _greenlets or bool(monkey.is_module_patched("threading"))
 
 
 def here() -> Concurrency:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gevent import get_hub, getcurrent, monkey
+from gevent import get_hub, getcurrent
 
 from app.serving.concurrency import on_the_hub
+from app.serving.polling import is_ready
 
 #: How often a limit is looked at.
 LOOK_SECONDS = 0.1
-
-_poll: Any = monkey.get_original("select", "poll")
 
 
 class TimedOut(Exception):
@@ -32,12 +31,10 @@ def has_bytes(connection: Any) -> bool:
 
 
 def _tells(connection: Any, event: int) -> bool:
-    poll = _poll()
     try:
-        poll.register(connection.fileno(), event)
+        return is_ready(connection.fileno(), event)
     except (OSError, ValueError):  # closed on this side
         return True
-    return bool(poll.poll(0))
 
 
 @contextmanager

@@ -29,8 +29,8 @@ class Engine:
     ) -> None:
         self.loader = loader
         self._observers = observers
-        self._concurrency = concurrency or here()
-        self._shadows = Shadows(self._ask, self._comparable, self._concurrency, observers)
+        self.concurrency = concurrency or here()
+        self._shadows = Shadows(self._ask, self._comparable, self.concurrency, observers)
 
     @property
     def catalog(self) -> Catalog:
@@ -79,7 +79,7 @@ class Engine:
         loaded, InputError for what only the model can judge, PredictError when the model fails, and Overloaded.
         """
         served = self.loader.version(target)
-        self._concurrency.asked()
+        self.concurrency.asked()
         answer = served.answer(rows, parameters, is_gone)
         prediction = Prediction(new_id(), target, rows, parameters, answer)
         for observer in self._observers:
@@ -99,7 +99,7 @@ class Engine:
         first, second = (
             self.loader.version(t).answer(golden.rows, golden.parameters).outputs for t in (one, other)
         )
-        return self._concurrency.in_background(
+        return self.concurrency.in_background(
             lambda: compare(*manifests, golden.rows, (first, second), show_rows=False)
         )
 

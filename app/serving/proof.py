@@ -177,7 +177,12 @@ class HostProver:
         # Read to its end, so that the process is waited for here and not when the generator is collected.
         verdicts = list(
             try_out(
-                self._store, [target], self._seconds, purpose="serving", stall_seconds=self._stall_seconds
+                self._store,
+                [target],
+                self._seconds,
+                purpose="serving",
+                stall_seconds=self._stall_seconds,
+                pause=self._concurrency.pause,
             )
         )
         seconds = round(self._concurrency.now() - began, 3)

@@ -16,6 +16,19 @@ class RunDirError(Exception):
     """The run directory cannot be used safely; the message says why, in one line."""
 
 
+#: The descriptors of the slots that this process holds. What it forks is no worker, and must not hold one for it.
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 @dataclass(slots=True)
 class Slot:
     """A claimed slot; ``release`` or the end of the process gives it back."""
@@ -26,6 +39,7 @@ class Slot:
 
     def release(self) -> None:
         """Give the slot back."""
+        _held.discard(self.descriptor)
         os.close(self.descriptor)
 
 
@@ -59,6 +73,7 @@ def claim_slot(run_dir: Path) -> Slot:
     while True:
         descriptor = try_lock(run_dir / f"slot-{number}.lock")
         if descriptor is not None:
+            _held.add(descriptor)
             # At once: from the moment that the slot is held it is believed.
             (run_dir / "workers" / f"{number}.json").unlink(missing_ok=True)
             for file in run_dir.glob(f"gauge_*_{number}.db"):

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from app.serving.budget import resident_bytes
 from app.serving.messages import Target
+from app.serving.polling import is_ready
 from models.errors import LoadError, PlumblineError
 from models.golden import GoldenRows
 from models.manifest import Artifact
@@ -39,7 +40,7 @@ log = logging.getLogger("plumbline.serving")
 
 #: How long Python and the libraries may take to be imported.
 START_SECONDS = 60.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.02
 #: How often the process shows that something can run in it beside what loads.
 BEAT_SECONDS = 0.1
 #: Of a process that proves a version while a server answers: it takes what is left of a processor.
@@ -74,16 +75,17 @@ def try_out(
     give_up: Callable[[], bool] = lambda: False,
     purpose: Purpose = "sharing",
     stall_seconds: float = math.inf,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Verdict]:
     """A verdict on each version, in their order; on none when the process cannot be started or ``give_up`` says so.
 
     ``seconds`` : how long loading one version and replaying its golden rows may take; ``stall_seconds`` : how long that may
-    keep everything else in the process from running, where it is tried for serving.
+    keep everything else in the process from running, where it is tried for serving. ``pause`` lets everybody else go on.
     """
     left = list(targets)
     while left and not give_up():
         try:
-            started = Process(store, left, give_up, purpose)
+            started = Process(store, left, give_up, purpose, pause)
         except OSError as error:
             log.error("no version can be tried out for %s: %s", purpose, error)
             return
@@ -115,9 +117,15 @@ class Process:
     """One process that tries versions; leaving the context ends it."""
 
     def __init__(
-        self, store: Store, targets: Sequence[Target], give_up: Callable[[], bool], purpose: Purpose
+        self,
+        store: Store,
+        targets: Sequence[Target],
+        give_up: Callable[[], bool],
+        purpose: Purpose,
+        pause: Callable[[float], None],
     ) -> None:
         self._give_up = give_up
+        self._pause = pause
         self._unread = b""
         asked = {
             "parent": os.getpid(),
@@ -148,7 +156,8 @@ class Process:
     def __exit__(self, *_: object) -> None:
         with suppress(ProcessLookupError):  # with what the model may have started
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        while self._process.poll() is None:
+            self._pause(POLL_SECONDS)
         self._out.close()
 
     def line(self, seconds: float, stall_seconds: float = math.inf) -> Any:
@@ -172,20 +181,21 @@ class Process:
                     f"held up everything else in its process for longer than {stall_seconds:g} seconds, "
                     f"and a worker that is held up too long is replaced (PLUMBLINE_WORKER_TIMEOUT_SECONDS)"
                 )
-            if not select.select([self._out], [], [], POLL_SECONDS)[0]:
+            if not is_ready(self._out.fileno(), select.POLLIN):
+                self._pause(POLL_SECONDS)
                 continue
             data = os.read(self._out.fileno(), 65536)
             if not data:
-                raise Silence(f"ended its process ({_end_of(self._process)})")
+                raise Silence(f"ended its process ({self._end()})")
             self._unread += data
 
-
-def _end_of(process: subprocess.Popen[bytes]) -> str:
-    try:
-        code = process.wait(1)
-    except subprocess.TimeoutExpired:  # it closed its output and lives on
-        return "it closed its output"
-    return f"exit status {code}" if code >= 0 else f"signal {-code}"
+    def _end(self) -> str:
+        deadline = time.monotonic() + 1
+        while (code := self._process.poll()) is None:
+            if time.monotonic() > deadline:  # it closed its output and lives on
+                return "it closed its output"
+            self._pause(POLL_SECONDS)
+        return f"exit status {code}" if code >= 0 else f"signal {-code}"
 
 
 def main() -> None:

@@ -32,12 +32,12 @@ from gunicorn.http.message import Request
 from gunicorn.http.wsgi import FileWrapper, _make_early_hints_callback
 from gunicorn.sock import is_http2_negotiated
 from gunicorn.util import write_error
-from gunicorn.workers.ggevent import GeventWorker
 
 from app.config import load_settings
 from app.serving.concurrency import put_off
 from app.serving.deadline import TimedOut
 from app.worker.connection import Connection, TlsConnection
+from app.worker.greenlets import GreenletWorker
 from app.worker.handover import Handover
 from app.worker.head import Head, Heads, application_is_mounted
 from app.worker.outbox import Outbox
@@ -55,7 +55,7 @@ MOST_AT_ONCE = 1 << 20
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
 
-class PlumblineWorker(GeventWorker):
+class PlumblineWorker(GreenletWorker):
     """gunicorn's gevent worker with a fast lane."""
 
     alive: bool
