@@ -12,7 +12,6 @@ key, manifests carry an HMAC, and a version without a valid one is neither loade
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,12 +30,11 @@ from models.errors import (
 from models.files import Files, is_locked, store_errors
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
 from models.names import check_model_name, check_tag, check_tags, split_reference, version_number
+from models.staging import put_aside, staged
 from models.state import Change, State, held_by, read_generation, read_history, read_state
 from models.stored import Known, StoredVersion, read_version
 
 __all__ = ["Store", "StoredVersion"]
-
-STAGING = ".staging-"
 
 
 class Store:
@@ -172,29 +170,25 @@ class Store:
             raise PublishError("the manifest does not record the files that it comes with")
         check_tags(tags)
         name = manifest.name
-        with store_errors(self.path):
-            directory = self.path / check_model_name(name)
-            self.files.make_dir(directory)
-            staging = directory / f"{STAGING}{os.getpid()}-{os.urandom(4).hex()}"
-            with self.files.locked(directory / f"{staging.name}.lock"):
-                for path, data in files.items():
-                    self.files.write(staging / path, data)
-                with self.change(name) as change:
-                    state = read_state(directory)
-                    number = max([state.highest, *self._versions(name)]) + 1
-                    manifest = replace(manifest, version=number)
-                    raw = manifest.to_bytes()
-                    self.files.write(staging / MANIFEST, raw)
-                    if self.key is not None:
-                        self.files.write(staging / MANIFEST_SIGNATURE, sign(raw, self.key))
-                    self.files.sync_tree(staging)
-                    change.begin()
-                    self.files.rename(staging, directory / str(number))
-                    aliases = {"stable": self._versions(name)[0], **state.aliases}
-                    named = state.tags | dict.fromkeys(tags, number)
-                    changed = replace(state, highest=number, aliases=aliases, tags=named)
-                    change.commit(changed, what, version=number, tags=list(tags))
-            self._collect_leftovers(directory)
+        directory = self.path / check_model_name(name)
+        with store_errors(self.path), staged(self.files, self.path, name) as staging:
+            for path, data in files.items():
+                self.files.write(staging / path, data)
+            with self.change(name) as change:
+                state = read_state(directory)
+                number = max([state.highest, *self._versions(name)]) + 1
+                manifest = replace(manifest, version=number)
+                raw = manifest.to_bytes()
+                self.files.write(staging / MANIFEST, raw)
+                if self.key is not None:
+                    self.files.write(staging / MANIFEST_SIGNATURE, sign(raw, self.key))
+                self.files.sync_tree(staging)
+                change.begin()
+                self.files.rename(staging, directory / str(number))
+                aliases = {"stable": self._versions(name)[0], **state.aliases}
+                named = state.tags | dict.fromkeys(tags, number)
+                changed = replace(state, highest=number, aliases=aliases, tags=named)
+                change.commit(changed, what, version=number, tags=list(tags))
         return StoredVersion(directory / str(number), manifest)
 
     def tag(self, name: str, version: int, tag: str, why: str = "", who: str = "") -> str:
@@ -269,16 +263,4 @@ class Store:
 
     def _remove(self, name: str, versions: Sequence[int]) -> None:
         for version in versions:
-            leftover = self.path / name / f"{STAGING}deleted-{version}-{os.urandom(4).hex()}"
-            self.files.rename(self.path / name / str(version), leftover)
-            self.files.remove_tree(leftover)
-
-    def _collect_leftovers(self, directory: Path) -> None:
-        """Remove what publishers that died left behind: their locks are free."""
-        for lock in directory.glob(f"{STAGING}*.lock"):
-            with self.files.locked(lock, wait=False) as free:
-                if free:
-                    self.files.remove_tree(directory / lock.name.removesuffix(".lock"))
-                    self.files.remove_file(lock)
-        for deleted in directory.glob(f"{STAGING}deleted-*"):
-            self.files.remove_tree(deleted)
+            self.files.remove_tree(put_aside(self.files, self.path / name / str(version)))

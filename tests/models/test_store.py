@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from models.errors import (
 )
 from models.files import Files
 from models.store import Store
-from tests.toys import Summing, summing_draft
+from tests.toys import Summing, summing_draft, with_files
 
 DRAFT = summing_draft()
 
@@ -290,3 +291,43 @@ def test_foreign_entries_in_the_store_are_no_models(store: Store) -> None:
     (store.path / "toy" / "2").touch()
     assert store.names() == ["toy"]
     assert store.versions("toy") == [1]
+
+
+@contextmanager
+def room_for(size_bytes: int) -> Iterator[None]:
+    """The system writes no file larger than that: it refuses as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_publish_that_finds_no_room_leaves_nothing_behind(store: Store) -> None:
+    add(store)
+    before = everything_below(store.path)
+    large = with_files(DRAFT, {"code/large.py": b"#" * 10_000})
+    with room_for(5_000), pytest.raises(StoreUnavailable, match="file too large"):
+        store.add(large.manifest, large.files)
+    assert everything_below(store.path) == before
+    assert add(store, draft=large) == [2]
+
+
+def test_what_a_publisher_that_died_left_is_removed_by_the_next_one_of_any_model(store: Store) -> None:
+    """Before it writes anything, since a full disk may be why the other one died. One that lives keeps what it has."""
+    died, lives = store.path / "other" / ".staging-1-dead", store.path / "another" / ".staging-2-beef"
+    for staging in (died, lives):
+        staging.mkdir(parents=True)
+        (staging / "model.joblib").write_bytes(b"half of it")
+        staging.with_name(f"{staging.name}.lock").touch()
+    (store.path / "other" / ".staging-deleted-1-f00d").mkdir()
+    with store.files.locked(lives.with_name(f"{lives.name}.lock")):
+        large = with_files(DRAFT, {"code/large.py": b"#" * 10_000})
+        with room_for(5_000), pytest.raises(StoreUnavailable):
+            store.add(large.manifest, large.files)
+        assert list((store.path / "other").iterdir()) == []
+        assert (lives / "model.joblib").exists()
+    add(store)
+    assert list((store.path / "another").iterdir()) == []
+    assert store.names() == ["toy"]
