@@ -14,7 +14,9 @@ from environs import Env, EnvError
 from app.config.settings import PREFIX, SETTINGS, Setting, Settings
 
 #: Kubernetes and Docker links put these into the environment of every container beside a service "plumbline".
-INJECTED = re.compile(r"PLUMBLINE_(SERVICE_.*|PORT|PORT_.*|ENV_.*|NAME)")
+INJECTED = re.compile(
+    r"PLUMBLINE_(SERVICE_.*=.*|PORT=(tcp|udp|sctp)://.*|PORT_.*=.*|ENV_.*=.*|NAME=/.*)", re.DOTALL
+)
 
 
 class ConfigError(Exception):
@@ -55,12 +57,16 @@ def load_settings() -> Settings:
 
 
 def _unknown_names() -> list[str]:
-    known = [row.env for row in SETTINGS]
+    # Compared without the prefix, which not all of them have: PLUMBLINE_WORKERS means WORKERS.
+    known = {row.env.removeprefix(PREFIX): row.env for row in SETTINGS}
     found = []
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known and not INJECTED.fullmatch(name):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-            found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    for name, value in sorted(os.environ.items()):
+        if not name.startswith(PREFIX) or not value or name in known.values():
+            continue
+        if INJECTED.fullmatch(f"{name}={value}"):
+            continue
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1, cutoff=0.3)
+        found.append(f"{name} is no setting" + (f"; did you mean {known[near[0]]}?" if near else ""))
     return found
 
 

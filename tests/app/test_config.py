@@ -65,6 +65,9 @@ def test_a_setting_is_read_as_its_type(
         ("PLUMBLINE_MODEL_LOADING", "fraud=later", "use one of startup, lazy"),
         ("PLUMBLINE_MODEL_LOADING", "fraud", "PLUMBLINE_MODEL_LOADING='fraud' is no"),
         ("PLUMBLINE_STOER", "x", "PLUMBLINE_STOER is no setting; did you mean PLUMBLINE_STORE?"),
+        ("PLUMBLINE_WORKERS", "2", "PLUMBLINE_WORKERS is no setting; did you mean WORKERS?"),
+        ("PLUMBLINE_HOST", "0.0.0.0", "PLUMBLINE_HOST is no setting; did you mean HOST?"),
+        ("PLUMBLINE_PORT", "9000", "PLUMBLINE_PORT is no setting; did you mean PORT?"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(
