@@ -16,20 +16,22 @@ for _name, _value in _ONE_THREAD.items():
 
 from app import config as _config  # noqa: E402
 from app import credentials as _credentials  # noqa: E402
+from app.config.under_gunicorn import note_that_it_was_read as _note_that_it_was_read  # noqa: E402
 from app.serving import marks as _marks  # noqa: E402
-from app.serving import slots as _slots  # noqa: E402
+from app.serving import run_dir as _run_dirs  # noqa: E402
 from models import talk as _talk  # noqa: E402
 
 try:
     _settings = _config.load_settings()
     _credentials.read_key(_settings)
     _credentials.read_admin_tokens(_settings)
-    _run_dir = _slots.make_run_dir(
-        _settings.run_dir or _slots.default_run_dir(_settings.bind, _settings.store)
-    )
-except (_config.ConfigError, _slots.RunDirError) as _error:
+    if _settings.run_dir is not None:
+        _run_dirs.make_run_dir(_settings.run_dir)
+except (_config.ConfigError, _run_dirs.RunDirError) as _error:
     # In a worker this would be tried again for ever; here it ends the server before anything is forked.
     raise SystemExit(f"plumbline: {_error}") from _error
+
+_note_that_it_was_read()
 
 bind = _settings.bind
 workers = _settings.workers
@@ -82,22 +84,41 @@ if _settings.worker_class != "plumbline":
 
         check(req)
 
-    def when_ready(server):
-        """Let the kernel end connections whose client takes nothing of its reply."""
+
+def on_starting(server):
+    """Load what workers are to share."""
+    _share(server)
+
+
+def when_ready(server):
+    """Make the run directory this server's own, now that it is known where it listens."""
+    if _settings.worker_class != "plumbline":
+        # The kernel ends connections whose client takes nothing of its reply; Plumbline's worker does it itself.
         for listener in server.LISTENERS:
             if listener.FAMILY != _socket.AF_UNIX:
                 milliseconds = int(_settings.body_timeout_seconds * 1000)
                 listener.sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_USER_TIMEOUT, milliseconds)
+    try:
+        server.run_dir = _take_run_dir(server)
+    except _run_dirs.RunDirError as error:
+        raise SystemExit(f"plumbline: {error}") from error
 
 
-def on_starting(server):
-    """Forget the metrics of an earlier server, and load what workers are to share."""
-    _slots.sweep(_run_dir)
-    _share(server)
+def _take_run_dir(server):
+    listening = [listener.getsockname() for listener in server.LISTENERS]
+    # With reuse_port it is the workers that listen.
+    owner = _run_dirs.Server.of(listening or server.cfg.address, _settings.store)
+    return _run_dirs.take_run_dir(_settings.run_dir or _run_dirs.default_run_dir(owner), owner)
 
 
 def on_reload(server):
     """Bring what workers share up to date: the old ones go on serving meanwhile."""
+    before = server.run_dir
+    try:
+        server.run_dir = _take_run_dir(server)
+        before.release()
+    except _run_dirs.RunDirError as error:
+        server.log.error("%s", error)
     shared = getattr(server, "shared", None)
     if shared is not None and (changed := shared.changed_code(_Path(__file__).parent)):
         server.log.error(
@@ -150,6 +171,7 @@ def _ends(server):
 def post_fork(server, worker):
     """Keep the queue into which signals go until the worker has handlers of its own, and what workers share."""
     worker.early_signals = server.SIG_QUEUE
+    worker.run_dir = server.run_dir.path
     worker.shared = getattr(server, "shared", None)
     if worker.shared is not None:
         worker.shared.begin_worker()
@@ -176,12 +198,12 @@ def post_worker_init(worker):
         if _settings.banner and worker.age == 1:
             print(_banner(), file=output, flush=True)
 
-    worker.wsgi.start(_run_dir, ready, lambda: not worker.alive, worker.shared, output)
+    worker.wsgi.start(worker.run_dir, ready, lambda: not worker.alive, worker.shared, output)
 
 
 def on_exit(server):
     """Leave nothing in memory behind."""
-    _slots.remove_run_dir(_run_dir)
+    server.run_dir.leave()
 
 
 def worker_abort(worker):
@@ -192,7 +214,7 @@ def worker_abort(worker):
 def worker_exit(server, worker):
     """Let go of models and of the worker's slot."""
     if not getattr(worker, "stood_still", False):
-        _marks.forget(_run_dir, _os.getpid())
+        _marks.forget(server.run_dir.path, _os.getpid())
     close = getattr(worker.wsgi, "close", None) if hasattr(worker, "wsgi") else None
     if close is not None:
         close()

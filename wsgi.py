@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from models.threads import ONE_THREAD
 
@@ -13,7 +14,19 @@ from flask import Flask  # noqa: E402
 
 from app import factory  # noqa: E402
 from app.config import ConfigError  # noqa: E402
+from app.config.under_gunicorn import why_not  # noqa: E402
 from app.switch import Switch  # noqa: E402
+
+#: With any other status gunicorn would try another worker for ever.
+APP_LOAD_ERROR = 4
+
+try:
+    _why_not = why_not()
+except ConfigError as _error:
+    _why_not = str(_error)
+if _why_not:
+    print(f"plumbline: {_why_not}", file=sys.stderr, flush=True)
+    raise SystemExit(APP_LOAD_ERROR)
 
 app = Switch()
 

@@ -22,9 +22,10 @@ from app.serving.lanes import BatchWish
 from app.serving.live import LiveCatalog
 from app.serving.loader import Loader, LoadingRule
 from app.serving.proof import HostProver, NullProver, Prover
+from app.serving.run_dir import make_run_dir
 from app.serving.served import Batched, open_served
 from app.serving.shared import Shared
-from app.serving.slots import Slot, claim_slot, make_run_dir
+from app.serving.slots import Slot, claim_slot
 from app.serving.verbs import Verbs
 from app.serving.workers import WorkerFile
 from models.manifest import Artifact

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.cli.command import Command, as_json_option
-from app.cli.lifecycle import open_verbs, wait_option
+from app.cli.lifecycle import open_control, wait_option
 from app.cli.output import console, print_json
 from app.monitoring.arms import read_counts
 from app.serving.rollout import Counts, Guards, Rollout
@@ -110,10 +110,11 @@ def canary(
 
     The command may be ended at any time and given again: it goes on from the step that the server is at.
     """
-    run_dir, _, verbs = open_verbs(wait_seconds)
+    control = open_control(wait_seconds)
+    verbs, run_dir = control.verbs, control.run_dir
     number = verbs.resolve(check_model_name(name), version)
-    if not verbs.workers():
-        raise Conflict("no server of this address and store runs on this host, so there is nothing to watch")
+    if run_dir is None or not verbs.workers():
+        raise Conflict(f"{control.no_server}, so there is nothing to watch")
     out = console(stderr=True)
     told: list[float] = []
 

@@ -25,7 +25,7 @@ from app.cli.command import (
 )
 from app.cli.compare import compare
 from app.cli.input import read_body, read_request
-from app.cli.lifecycle import VERBS, open_verbs
+from app.cli.lifecycle import VERBS, open_control
 from app.cli.output import (
     curl,
     file_status,
@@ -108,9 +108,9 @@ def show(reference: str, history: bool, as_json: bool) -> None:
 @as_json_option
 def tag(reference: str, tag: str, as_json: bool) -> None:
     """Let TAG name the version, wherever it pointed before."""
-    _, store, verbs = open_verbs(None)
-    name, version = one_version(store, reference)
-    outcome = verbs.tag(name, version, tag)
+    control = open_control(None)
+    name, version = one_version(control.store, reference)
+    outcome = control.verbs.tag(name, version, tag)
     say(as_json, f"{name}:{tag} is now version {version}", name=name, version=version, tag=tag)
     if not outcome.complete:
         late = f"{len(outcome.missing)} workers of this host have not followed in time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from app.cli.command import Command, as_json_option, one_version, open_store
 from app.cli.output import print_facts, print_json, print_table, progress
 from app.serving.concurrency import here
 from app.serving.proof import HostProver
-from app.serving.slots import RunDirError, default_run_dir, make_run_dir
+from app.serving.run_dir import RunDirError, make_run_dir, servers_of
 from app.serving.verbs import Outcome, Verbs
 from models.names import check_model_name
 from models.store import Store
@@ -51,11 +52,11 @@ def promote(
     as_json: bool,
 ) -> None:
     """Let a version be stable, once it has proved itself, and wait until every worker of this host serves it."""
-    _, store, verbs = open_verbs(wait_seconds)
-    name, version = one_version(store, reference)
+    control = open_control(wait_seconds)
+    name, version = one_version(control.store, reference)
     with progress(f"proving {name}:{version}, then waiting for the workers"):
-        outcome = verbs.promote(name, version, expected=expected, if_better=if_better, why=reason)
-    _report(outcome, f"{name}:stable is now version {version}", as_json)
+        outcome = control.verbs.promote(name, version, expected=expected, if_better=if_better, why=reason)
+    _report(control, outcome, f"{name}:stable is now version {version}", as_json)
 
 
 @click.command(cls=Command)
@@ -66,10 +67,10 @@ def promote(
 @as_json_option
 def rollback(name: str, expected: int | None, reason: str, wait_seconds: float | None, as_json: bool) -> None:
     """Let the version be stable that was before; again for the one before that."""
-    _, _, verbs = open_verbs(wait_seconds)
+    control = open_control(wait_seconds)
     with progress("waiting for the workers"):
-        outcome = verbs.rollback(check_model_name(name), expected=expected, why=reason)
-    _report(outcome, f"{name}:stable is now version {outcome.changed.after} again", as_json)
+        outcome = control.verbs.rollback(check_model_name(name), expected=expected, why=reason)
+    _report(control, outcome, f"{name}:stable is now version {outcome.changed.after} again", as_json)
 
 
 @click.command(cls=Command)
@@ -113,11 +114,11 @@ def traffic(
     if not clear and not asked:
         show_rule(name, as_json)
         return
-    _, store, verbs = open_verbs(wait_seconds)
-    rule = None if clear else _rule(store, check_model_name(name), shares, matches, shadow, key)
+    control = open_control(wait_seconds)
+    rule = None if clear else _rule(control.store, check_model_name(name), shares, matches, shadow, key)
     with progress("proving the versions, then waiting for the workers"):
-        outcome = verbs.traffic(name, rule, why=reason)
-    _report(outcome, f"{name} is routed {describe_rule(rule)}", as_json)
+        outcome = control.verbs.traffic(name, rule, why=reason)
+    _report(control, outcome, f"{name} is routed {describe_rule(rule)}", as_json)
 
 
 @click.command(cls=Command)
@@ -125,10 +126,10 @@ def traffic(
 @as_json_option
 def reload(wait_seconds: float | None, as_json: bool) -> None:
     """Let every worker of this host read the store anew and try again what it could not load."""
-    _, _, verbs = open_verbs(wait_seconds)
+    control = open_control(wait_seconds)
     with progress("waiting for the workers"):
-        outcome = verbs.reload()
-    _report(outcome, "the store was read anew", as_json)
+        outcome = control.verbs.reload()
+    _report(control, outcome, "the store was read anew", as_json)
 
 
 @click.command(cls=Command)
@@ -136,8 +137,9 @@ def reload(wait_seconds: float | None, as_json: bool) -> None:
 @as_json_option
 def history(name: str, as_json: bool) -> None:
     """Every change of a model, oldest first: when, who, what, from, to and why."""
-    _, _, verbs = open_verbs(None)
-    changes = verbs.history(check_model_name(name))
+    _, store = open_store()
+    store.versions(check_model_name(name))
+    changes = store.history(name)
     if as_json:
         print_json({"name": name, "history": changes})
         return
@@ -168,41 +170,64 @@ def describe_rule(rule: Rule | None) -> str:
     return ", ".join(said) + ", the rest to its stable version"
 
 
-def open_verbs(wait_seconds: float | None) -> tuple[Path, Store, Verbs]:
-    """The run directory of this host's server, its store, and what can be done to them."""
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What a command changes: the store, and the server of this host that is looked for in ``run_dir`` or at an address.
+    ``sought`` : where, in words."""
+
+    store: Store
+    run_dir: Path | None
+    verbs: Verbs
+    sought: str
+
+    @property
+    def no_server(self) -> str:
+        """What is said when it is not there."""
+        return f"no server of this store {self.sought} runs on this host"
+
+
+def open_control(wait_seconds: float | None) -> Control:
+    """The server of this host that the environment means, its store, and what can be done to them. Raises ClickException
+    when it is another one that runs: it would be changed, and not be waited for."""
     settings, store = open_store()
-    run_dir = settings.run_dir or default_run_dir(settings.bind, settings.store)
-    if run_dir.is_dir():
-        try:
-            make_run_dir(run_dir)  # somebody else's could hold verdicts that nobody gave
-        except RunDirError as error:
-            raise click.ClickException(str(error)) from error
+    run_dir, sought = settings.run_dir, f"at {settings.bind} (HOST and PORT)"
+    if run_dir is not None:
+        sought = f"in {run_dir} (PLUMBLINE_RUN_DIR)"
+        if run_dir.is_dir():
+            try:
+                make_run_dir(run_dir)  # somebody else's could hold verdicts that nobody gave
+            except RunDirError as error:
+                raise click.ClickException(str(error)) from error
+    else:
+        running = list(servers_of(settings.store))
+        found = [path for path, server in running if server.is_at(settings.host, settings.port)]
+        if running and not found:
+            others = ", ".join(f"{server} (PLUMBLINE_RUN_DIR={path})" for path, server in running)
+            raise click.ClickException(
+                f"no server of this store {sought} runs on this host, but one at {others}; nothing was changed: "
+                "set HOST and PORT, or PLUMBLINE_RUN_DIR, to the one that is meant"
+            )
+        run_dir = found[0] if found else None
     concurrency = here()
     # Where no server runs there is nobody to share a proof with, and nothing to be left behind.
-    prover = HostProver(
-        store,
-        run_dir if run_dir.is_dir() else None,
-        settings.proof_seconds,
-        concurrency,
-        settings.worker_timeout_seconds,
-    )
+    there = run_dir if run_dir is not None and run_dir.is_dir() else None
+    prover = HostProver(store, there, settings.proof_seconds, concurrency, settings.worker_timeout_seconds)
     seconds = settings.switch_wait_seconds if wait_seconds is None else wait_seconds
-    return run_dir, store, Verbs(store, run_dir, prover, seconds, concurrency)
+    return Control(store, run_dir, Verbs(store, run_dir, prover, seconds, concurrency), sought)
 
 
-def _report(outcome: Outcome, done: str, as_json: bool) -> None:
+def _report(control: Control, outcome: Outcome, done: str, as_json: bool) -> None:
     """What became of it. Exit code 1 when a worker does not serve the change."""
+    alone = not (outcome.switched or outcome.missing)
     if as_json:
         print_json(outcome.to_json(time.time()))
+        if alone:
+            click.echo(f"Warning: {control.no_server}", err=True)
     else:
         click.echo(done)
         count = len(outcome.switched) - len(outcome.refused)
-        facts = {
-            "workers": f"{count} of this host serve{'s' * (count == 1)} it"
-            if outcome.switched or outcome.missing
-            else "no server of this address and store runs on this host"
-        }
-        print_facts(facts)
+        served = f"{count} of this host serve{'s' * (count == 1)} it"
+        print_facts({"workers": control.no_server if alone else served})
         now = time.time()
         rows = [
             (worker.slot, worker.pid or "", _silence(worker.seen, now), "has not switched in time")

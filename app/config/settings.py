@@ -195,6 +195,9 @@ class Settings:
         "directory",
         "metrics files and worker slots, in memory; by default made for this address and store",
     )
+    any_gunicorn: bool = _row(
+        False, "", "whether to serve under a gunicorn that has not read Plumbline's gunicorn.conf.py"
+    )
     banner: bool = _row(False, "", "whether to print what can be done next when the server is ready")
 
     @property

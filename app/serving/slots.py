@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import stat
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-
-class RunDirError(Exception):
-    """The run directory cannot be used safely; the message says why, in one line."""
-
-
-#: The descriptors of the slots that this process holds. What it forks is no worker, and must not hold one for it.
-_held: set[int] = set()
+#: Descriptors of locks that stand for this process. What it forks must not hold them for it.
+_kept: set[int] = set()
 
 
-def _let_go() -> None:
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
+def keep(descriptor: int) -> int:
+    """Hold an open file, and with it its lock, in this process and in none that it forks."""
+    _kept.add(descriptor)
+    return descriptor
 
 
-os.register_at_fork(after_in_child=_let_go)
+def let_go(descriptor: int) -> None:
+    """Close a file that was kept."""
+    _kept.discard(descriptor)
+    os.close(descriptor)
+
+
+def _forget() -> None:
+    for descriptor in list(_kept):
+        let_go(descriptor)
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 @dataclass(slots=True)
@@ -39,32 +41,7 @@ class Slot:
 
     def release(self) -> None:
         """Give the slot back."""
-        _held.discard(self.descriptor)
-        os.close(self.descriptor)
-
-
-def default_run_dir(address: str, store: Path) -> Path:
-    """A directory in memory that the server at this address, of this store, finds again, and no other of this user."""
-    memory = Path("/dev/shm")
-    base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    server = f"{address} {store.absolute()}"
-    return base / f"plumbline-{os.geteuid()}-{hashlib.sha256(server.encode()).hexdigest()[:12]}"
-
-
-def make_run_dir(path: Path) -> Path:
-    """Create the directory for this user alone; raises RunDirError when somebody else's stands there."""
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = path.lstat()
-    except OSError as error:
-        raise RunDirError(
-            f"the run directory {path} cannot be made ({error.strerror}); set PLUMBLINE_RUN_DIR"
-        ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise RunDirError(
-            f"the run directory {path} belongs to somebody else; set PLUMBLINE_RUN_DIR to another"
-        )
-    return path
+        let_go(self.descriptor)
 
 
 def claim_slot(run_dir: Path) -> Slot:
@@ -73,12 +50,11 @@ def claim_slot(run_dir: Path) -> Slot:
     while True:
         descriptor = try_lock(run_dir / f"slot-{number}.lock")
         if descriptor is not None:
-            _held.add(descriptor)
             # At once: from the moment that the slot is held it is believed.
             (run_dir / "workers" / f"{number}.json").unlink(missing_ok=True)
             for file in run_dir.glob(f"gauge_*_{number}.db"):
                 file.unlink(missing_ok=True)
-            return Slot(run_dir, number, descriptor)
+            return Slot(run_dir, number, keep(descriptor))
         number += 1
 
 
@@ -92,28 +68,6 @@ def held_slots(run_dir: Path) -> set[int]:
         else:
             os.close(descriptor)
     return held
-
-
-def sweep(run_dir: Path) -> None:
-    """Delete the metrics and proofs of an earlier server, unless one of its workers still lives."""
-    if not held_slots(run_dir):
-        for file in (*run_dir.glob("*.db"), *run_dir.glob("proofs/*")):
-            file.unlink(missing_ok=True)
-
-
-def remove_run_dir(run_dir: Path) -> None:
-    """Delete the directory, unless a worker still lives or somebody else keeps files there."""
-    if not held_slots(run_dir):
-        for file in (
-            *run_dir.glob("*.db"),
-            *run_dir.glob("slot-*.lock"),
-            *run_dir.glob("workers/*"),
-            *run_dir.glob("proofs/*"),
-        ):
-            file.unlink(missing_ok=True)
-        for directory in (run_dir / "workers", run_dir / "proofs", run_dir):
-            with suppress(OSError):
-                directory.rmdir()
 
 
 def try_lock(path: Path, kind: int = fcntl.LOCK_EX) -> int | None:

@@ -45,12 +45,14 @@ class Reply:
 
 
 class Server:
-    """``with Server(store, workers=2, PLUMBLINE_X=..) as server`` waits until /ready was answered with 200 or 503 for good."""
+    """``with Server(store, workers=2, PLUMBLINE_X=..) as server`` waits until /ready was answered with 200 or 503 for good.
+
+    ``arguments`` : of gunicorn's command line, in which ``{port}`` is the port that is waited for."""
 
     def __init__(
         self,
         store: Path,
-        *,
+        *arguments: str,
         workers: int = 1,
         wait: bool = True,
         cwd: Path = ROOT,
@@ -58,6 +60,7 @@ class Server:
         **env: str,
     ) -> None:
         self.port = free_port()
+        self._arguments = [argument.format(port=self.port) for argument in arguments]
         self.url = f"http://127.0.0.1:{self.port}"
         self.store = store
         self._cwd = cwd
@@ -87,7 +90,7 @@ class Server:
         began = time.monotonic()
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
             self.process = subprocess.Popen(
-                [self._python, "-m", "gunicorn", "wsgi:app"],
+                [self._python, "-m", "gunicorn", "wsgi:app", *self._arguments],
                 cwd=self._cwd,
                 env=self._env,
                 stdout=out,

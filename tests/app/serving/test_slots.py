@@ -5,16 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
-from app.serving.slots import (
-    RunDirError,
-    claim_slot,
-    default_run_dir,
-    held_slots,
-    make_run_dir,
-    sweep,
-)
+from app.serving.slots import claim_slot, held_slots
+from tests.conftest import wait_until
 
 
 def test_slots_are_claimed_from_the_lowest_and_freed_by_release(tmp_path: Path) -> None:
@@ -36,39 +28,17 @@ def test_claiming_a_slot_forgets_the_gauges_of_its_last_owner(tmp_path: Path) ->
     assert sorted(p.name for p in tmp_path.glob("*.db")) == ["counter_0.db", "gauge_livesum_1.db"]
 
 
-def test_a_server_forgets_the_metrics_of_an_earlier_one_but_not_of_a_living_one(tmp_path: Path) -> None:
-    (tmp_path / "counter_0.db").touch()
+def test_what_a_process_forks_does_not_hold_its_slot(tmp_path: Path) -> None:
     slot = claim_slot(tmp_path)
-    sweep(tmp_path)
-    assert (tmp_path / "counter_0.db").exists()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write)
+        os.read(read, 1)  # until the parent says so
+        os._exit(0)
+    assert held_slots(tmp_path) == {0}
     slot.release()
-    sweep(tmp_path)
-    assert not (tmp_path / "counter_0.db").exists()
-
-
-def test_a_run_directory_must_be_a_directory_of_this_user(tmp_path: Path) -> None:
-    """Somebody else could read or replace what is kept there."""
-    assert make_run_dir(tmp_path / "new").stat().st_mode & 0o777 == 0o700
-    (tmp_path / "link").symlink_to(tmp_path / "new")
-    (tmp_path / "file").touch()
-    for name in ("link", "file", "file/below"):
-        with pytest.raises(RunDirError, match="PLUMBLINE_RUN_DIR"):
-            make_run_dir(tmp_path / name)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
-def test_a_run_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "theirs").mkdir()
-    os.chown(tmp_path / "theirs", 12345, 12345)
-    with pytest.raises(RunDirError, match="somebody else"):
-        make_run_dir(tmp_path / "theirs")
-
-
-def test_two_servers_never_share_a_run_directory_by_default() -> None:
-    """And the same server finds its own again."""
-    one = default_run_dir("127.0.0.1:1", Path("store"))
-    assert one == default_run_dir("127.0.0.1:1", Path("store"))
-    assert one not in (
-        default_run_dir("127.0.0.1:2", Path("store")),
-        default_run_dir("127.0.0.1:1", Path("other")),
-    )
+    wait_until(lambda: held_slots(tmp_path) == set())
+    os.close(write)
+    os.waitpid(child, 0)
+    os.close(read)
