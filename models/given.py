@@ -127,7 +127,7 @@ def _mismatch(data: bytes, code: Mapping[str, bytes], error: LoadError) -> Libra
     return LibraryMismatch(
         f"{_written_by(others)}, which cannot load it; train it again, or publish it from an environment that has that "
         "version",
-        error.in_full,
+        LoadError(str(error).partition(";")[0], error.foreign).in_full,
     )
 
 
