@@ -144,7 +144,7 @@ class Store:
             columns of a DataFrame are then the names of the outputs.
         code : the module or package that defines the model's own classes.
         said : the other fields of ``models.publication.Description``: metrics, description, signature, method, nullable and so on.
-        Raises PublishError, LoadError, InvalidName or StoreUnavailable; the store is then as it was.
+        Raises PublishError, LoadError (CodeMissing, LibraryMismatch), InvalidName or StoreUnavailable; the store is then as it was.
         """
         from models.publication import Description
         from models.publishing import proved_draft
