@@ -20,6 +20,7 @@ from models.golden import GoldenRows
 from models.opening import open_runtime
 from models.outputs import Outputs
 from models.runtimes.base import Runtime
+from models.signature import Output
 
 #: So many rows are asked at a time, so that the progress bar moves.
 STEP = 1000
@@ -32,30 +33,32 @@ STEP = 1000
     "--data", metavar="FILE", help="Rows to ask: CSV, or JSON with a row a line; by default golden rows."
 )
 @click.option(
-    "--target", metavar="COLUMN", help="The column of the data with the outcome: then who is right is told."
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="COLUMN",
+    help="The column of the data with the outcome, one for each output: then who is right is told.",
 )
 @click.option("--html", "html", metavar="FILE", help="Also write a page with plots.")
 @as_json_option
 def compare(
-    first: str, second: str, data: str | None, target: str | None, html: str | None, as_json: bool
+    first: str, second: str, data: str | None, targets: tuple[str, ...], html: str | None, as_json: bool
 ) -> None:
     """Compare two versions: what they recorded, and how their answers to the same rows differ."""
-    if target is not None and data is None:
+    if targets and data is None:
         raise click.UsageError("--target names a column of --data FILE")
     _, store = open_store()
     artifacts = [store.get(*one_version(store, reference)) for reference in (first, second)]
     one, other = (artifact.manifest for artifact in artifacts)
     if why := comparable(one.signature, other.signature):
         raise Conflict(f"{first} and {second} cannot be compared: {why}")
-    if target is not None and one.signature.output.kind not in ("class", "number"):
-        raise click.UsageError(
-            f"--target: who is right is not told of answers that are a {one.signature.output.kind}"
-        )
+    if targets:
+        _check_targets(one.signature.output, targets)
     golden = GoldenRows.of(artifacts[1])
     truth = None
     rows = golden.rows
     if data is not None:
-        rows, truth = read_rows(data, one.signature, target)
+        rows, truth = read_rows(data, one.signature, targets)
     with progress("loading the versions", 2 * (1 + len(rows) // STEP + 1)) as step:
         found = []
         for reference, artifact in zip((first, second), artifacts, strict=True):
@@ -71,6 +74,18 @@ def compare(
     else:
         _print(result, [first, second], data or f"golden rows of {second}")
         print_facts({"page": html})
+
+
+def _check_targets(output: Output, targets: Sequence[str]) -> None:
+    """Raises UsageError unless there is one for each output, in the order of the outputs."""
+    if output.kind == "records":
+        raise click.UsageError("--target: who is right is not told of answers that are records")
+    names = [one.name for one in output.outputs] or list(output.components)
+    if names and list(targets) != names:
+        wanted = " ".join(f"--target {name}" for name in names)
+        raise click.UsageError(f"one target for each output is needed, in their order: {wanted}")
+    if len(targets) != output.width:
+        raise click.UsageError(f"{len(targets)} targets are given, the versions answer {output.width} a row")
 
 
 def _ask(runtime: Runtime, rows: np.ndarray, parameters: Mapping[str, Any], step: Any) -> Outputs:

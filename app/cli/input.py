@@ -19,6 +19,7 @@ from app.cli.tables import (
     rows_of_table,
 )
 from models.errors import Fault, InputError
+from models.outputs import array_of
 from models.signature import Signature
 from schemas.cells import shown
 from schemas.json_body import MalformedBody, parse
@@ -100,32 +101,33 @@ def _side_by_side(names: Sequence[str], columns: Sequence[np.ndarray]) -> pd.Dat
     return pd.DataFrame(dict(zip(names, columns, strict=True)))
 
 
-def read_rows(file: str, signature: Signature, target: str | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows of a CSV file, or of a file with a request in JSON on each line, and with ``target`` the outcomes.
+def read_rows(
+    file: str, signature: Signature, targets: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows of a CSV file, or of a file with a request in JSON on each line, and with ``targets``, one for each output, the
+    outcomes.
 
-    Returns an ndarray of shape (n_rows, n_columns), and one of shape (n_rows,) or None. Raises InputError, or
+    Returns an ndarray of shape (n_rows, n_columns), and one of shape (n_rows,) or (n_rows, n_targets) or None. Raises InputError, or
     ClickException for a file that cannot be used.
     """
     if file.endswith(".csv"):
-        labels = (
-            [target]
-            if target and signature.output.classes and isinstance(signature.output.classes[0], str)
-            else []
-        )
-        table = read_declared_table(file, signature, labels)
-        y = None if target is None else outcome_column(table, target, file)
-        given: list[Any] = list(
-            rows_of_table(signature, table.drop(columns=target) if target else table, file)
-        )
+        outputs = signature.output.outputs or [signature.output] * len(targets)
+        text = [
+            t for t, one in zip(targets, outputs, strict=True) if any(isinstance(c, str) for c in one.classes)
+        ]
+        table = read_declared_table(file, signature, text)
+        outcomes = [outcome_column(table, target, file).tolist() for target in targets]
+        y = outcomes_of(list(zip(*outcomes, strict=True))) if targets else None
+        given: list[Any] = list(rows_of_table(signature, table.drop(columns=list(targets)), file))
     else:
-        given, y = _read_lines(file, target)
+        given, y = _read_lines(file, targets)
     rows, faults = Rows(signature).read(given)
     if rows is None:
         raise InputError(fault.under(file) for fault in faults)
     return rows, y
 
 
-def _read_lines(file: str, target: str | None) -> tuple[list[Any], np.ndarray | None]:
+def _read_lines(file: str, targets: Sequence[str]) -> tuple[list[Any], np.ndarray | None]:
     """One row a line: a list, an object of values by name, or either under "features"; the outcome stands beside."""
     rows: list[Any] = []
     outcomes: list[Any] = []
@@ -136,16 +138,22 @@ def _read_lines(file: str, target: str | None) -> tuple[list[Any], np.ndarray | 
             row = parse(line)
         except MalformedBody as error:
             raise click.ClickException(f"{file}, line {number}: {error}") from error
-        if target is not None:
+        for target in targets:
             if not isinstance(row, dict) or target not in row:
                 raise click.ClickException(f"{file}, line {number}: there is no {target!r}")
-            outcomes.append(row.pop(target))
+        if targets:
+            outcomes.append([row.pop(target) for target in targets])
         if isinstance(row, dict) and isinstance(row.get("features"), (list, dict)):
             row = row["features"]
         rows.append(row)
     if not rows:
         raise click.ClickException(f"{file} has no rows")
-    return rows, None if target is None else np.array(outcomes)
+    return rows, outcomes_of(outcomes) if targets else None
+
+
+def outcomes_of(rows: Sequence[Sequence[Any]]) -> np.ndarray:
+    """The outcomes of each row, of shape (n_rows,) if there is one a row, else (n_rows, n_targets)."""
+    return array_of([row[0] for row in rows] if len(rows[0]) == 1 else [list(row) for row in rows])
 
 
 def _declared_sample(

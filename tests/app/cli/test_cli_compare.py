@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from app.cli.commands import models_group
 from app.cli.comparison_page import Members
@@ -20,6 +22,8 @@ from tests.conftest import MakeApp
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(200, 2))
 Y = X[:, 0] + X[:, 1] > 0
+#: Text of digits, which must not be read as numbers.
+SIDES = pd.DataFrame({"east": np.where(X[:, 0] > 0, "01", "02"), "north": np.where(X[:, 1] > 0, "1", "2")})
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.publish("toy", LogisticRegression().fit(blind, Y), X, metrics={"auc": 0.8})
     store.publish("toy", LogisticRegression().fit(X, Y), X, metrics={"auc": 0.99})
     store.publish("toy", LinearRegression().fit(X, X[:, 0]), X)
+    for depth in (1, None):
+        tree = DecisionTreeClassifier(max_depth=depth, random_state=0).fit(X, SIDES)
+        store.publish("sides", tree, X, SIDES)
     return store.path
 
 
@@ -64,6 +71,23 @@ def test_tables_say_what_changes_where_and_who_is_right(tmp_path: Path) -> None:
     assert "Answers to 200 rows" in shown
     assert "Rows that differ most" in shown and "Where predictions change most" in shown
     assert "accuracy" in shown and "95 % interval" in shown and "clear" in shown
+
+
+def test_of_several_outputs_each_has_its_target(tmp_path: Path) -> None:
+    table, lines = tmp_path / "rows.csv", tmp_path / "rows.jsonl"
+    frame = pd.DataFrame(X, columns=["x0", "x1"]).join(SIDES)
+    frame.to_csv(table, index=False)
+    frame.to_json(lines, orient="records", lines=True)
+    targets = ("--target", "east", "--target", "north")
+    for file in (table, lines):
+        found = json.loads(run("sides:1", "sides:2", "--data", str(file), *targets, "--json").stdout)
+        assert found["answers"]["outputs"].keys() == {"east", "north"}
+        one, other = (score["value"] for score in found["truth"]["scores"])
+        assert one < 1.0 == other
+    said = run("sides:1", "sides:2", "--data", str(table), "--target", "east", code=2).stderr
+    assert "in their order: --target east --target north" in said
+    said = run("toy:1", "toy:2", "--data", str(table), *targets, code=2).stderr
+    assert "2 targets are given, the versions answer 1 a row" in said
 
 
 def test_rows_come_as_lines_of_json_too(tmp_path: Path) -> None:
