@@ -90,10 +90,11 @@ def running(
     environment: Environment | None = None,
     start_seconds: float = START_SECONDS,
     grace_seconds: float = GRACE_SECONDS,
+    root: Path = ROOT,
 ) -> Iterator[Running]:
     """Start the arm with a model of the workload, pinned to ``core`` (None: not pinned), and stop it at the end.
 
-    A server has ``grace_seconds`` between SIGTERM and SIGKILL.
+    A server has ``grace_seconds`` between SIGTERM and SIGKILL. ``root`` : the checkout of the project that is served.
     Raises NotStarted, or NotInstalled when the peer's environment has to be made and cannot be.
     """
     environment = environment or environment_of(arm.peer)
@@ -103,7 +104,7 @@ def running(
         work = Path(tempfile.mkdtemp(prefix="bench-"))
         stack.callback(shutil.rmtree, work, ignore_errors=True)
         ports = _free_ports(3)
-        values = _values(arm, model, work, environment, ports, workers)
+        values = _values(arm, model, work, environment, ports, workers) | {"root": str(root)}
         tree = ProcessTree(uuid.uuid4().hex)
         server = Running(arm, model, ports[0], environment, work, tree)
         variables = _variables(arm, values, tree.marker)
@@ -168,7 +169,7 @@ def _prepare(server: Running, values: Mapping[str, str], variables: Mapping[str,
         done = subprocess.run(
             command,
             env=variables,
-            cwd=ROOT,
+            cwd=values["root"],
             capture_output=True,
             text=True,
             timeout=PREPARE_SECONDS,
