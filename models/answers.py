@@ -12,7 +12,7 @@ import numpy as np
 
 from models.errors import PublishError, PublishWarning, WrongCount
 from models.runtimes.arrays import chances, dense, labels
-from models.runtimes.methods import Method, asked, method_of, score_of
+from models.runtimes.methods import Method, asked, last_step, method_of, score_of
 from models.signature import Output
 
 #: Enough to see what is answered, and few enough for a slow model.
@@ -83,7 +83,16 @@ def _tried(ask: Method, X: Any) -> np.ndarray:
     """The answers to the first rows; two of them alone are asked as well."""
     n_rows = row_count(X)
     few = min(n_rows, FEW_ROWS)
-    check_count(answer := dense(ask(first_rows(X, TRIED_ROWS))), min(n_rows, TRIED_ROWS))
+    given = ask(first_rows(X, TRIED_ROWS))
+    if (
+        isinstance(given, list)
+        and given
+        and all(isinstance(one, np.ndarray) and one.ndim == 2 for one in given)
+    ):
+        raise PublishError(
+            "it gives an array for each of several outputs; predict() answers all of them, each with its probabilities"
+        )
+    check_count(answer := dense(given), min(n_rows, TRIED_ROWS))
     check_count(dense(ask(first_rows(X, few))), few)
     return answer
 
@@ -121,7 +130,12 @@ def _classes(model: Any) -> tuple[Any, ...]:
         return ()
     if len(recorded) and isinstance(recorded[0], (np.ndarray, list, tuple)):
         return tuple(_json_labels(dense(one)) for one in recorded)
-    return _json_labels(dense(recorded))
+    # Neighbours within a radius: the label of who has none is no class, and has no probability.
+    outliers = [
+        label for label in getattr(last_step(model), "outlier_label_", None) or () if label is not None
+    ]
+    known = _json_labels(dense(recorded))
+    return known + tuple(label for label in _json_labels(dense(outliers)) if label not in known)
 
 
 def _json_labels(classes: np.ndarray) -> tuple[Any, ...]:
@@ -168,7 +182,10 @@ def _has_probabilities(model: Any, X: Any, output: Output) -> bool:
         return False
     try:
         found = chances(asked(model, "predict_proba")(X), output)
+        n_labels = sum(len(one.classes) for one in output.with_classes)
         why = "" if found.min() >= 0.0 and found.max() <= 1.0 else "gives what lies outside of 0 to 1"
+        if found.shape[1] != n_labels:
+            why = f"gives {found.shape[1]} numbers a row for {n_labels} labels"
     except Exception as error:  # foreign code; the labels are answered all the same
         why = f"fails ({type(error).__name__}: {error})"
     if why:

@@ -87,10 +87,17 @@ def find_truth(model: Any, sample: Sample, infer: Callable[[Any, Any], Output] =
             )
         return Truth(model, output, container, X, answers)
     assert first is not None
-    hint = target_hint(dict(sample.given).get("frame"), np.ravel(getattr(model, "classes_", ())).tolist())
+    hint = target_hint(dict(sample.given).get("frame"), _known_labels(model))
     if hint and isinstance(first, PublishError):
         raise type(first)(f"{first}{hint}") from first
     raise first
+
+
+def _known_labels(model: Any) -> list[Any]:
+    """Of several outputs all of them."""
+    classes = getattr(model, "classes_", ())
+    of_each = classes if isinstance(classes, (list, tuple)) else [classes]
+    return [label for one in of_each for label in np.ravel(one).tolist()]
 
 
 def with_container(draft: Draft, truth: Truth, sample: Sample) -> Draft:

@@ -40,9 +40,14 @@ def asked(model: Any, method: str, arguments: Mapping[str, Any] | None = None) -
     return partial(call, **arguments) if arguments else call
 
 
+def last_step(model: Any) -> Any:
+    """The estimator at the end of a pipeline; any other is its own."""
+    return getattr(model, "steps", [(None, model)])[-1][1]
+
+
 def _one_thread(model: Any, method: str) -> dict[str, int]:
     """The argument that keeps a call in one thread, where an estimator cannot be told once for all. A pipeline passes it on."""
-    kind = type(getattr(model, "steps", [(None, model)])[-1][1])
+    kind = type(last_step(model))
     for base in kind.__mro__:
         if name := _THREADS.get((base.__module__, base.__name__)):
             return {name: 1} if method in ("predict", "predict_proba") else {}

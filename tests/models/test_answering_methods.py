@@ -19,13 +19,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import BayesianRidge, LogisticRegression
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KernelDensity, LocalOutlierFactor
+from sklearn.neighbors import KernelDensity, LocalOutlierFactor, RadiusNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from models.conformity import misfit
-from models.errors import PublishError
+from models.errors import PublishError, PublishWarning
 from models.golden import GoldenRows
 from models.named import members
 from models.opening import open_runtime
@@ -276,6 +277,28 @@ def test_what_the_model_cannot_do_is_refused_with_what_it_can(
 ) -> None:
     with pytest.raises(PublishError, match=why):
         opened(store, LogisticRegression().fit(X, SIDE), **said)
+
+
+def test_probabilities_of_several_outputs_are_no_answer_of_their_own(store: Store) -> None:
+    model = DecisionTreeClassifier().fit(X, np.column_stack([SIDE, THIRD]))
+    with pytest.raises(PublishError, match=r"an array for each of several outputs; predict\(\) answers all"):
+        opened(store, model, method="predict_proba")
+
+
+@pytest.mark.filterwarnings("ignore:Outlier label")
+@pytest.mark.parametrize("steps", [(), (StandardScaler(),)])
+def test_the_label_of_outliers_is_one_that_may_be_answered(store: Store, steps: tuple[Any, ...]) -> None:
+    """scikit-learn counts it not among the classes, and gives it no probability."""
+    model = make_pipeline(*steps, RadiusNeighborsClassifier(2.0, outlier_label=-1)).fit(X, SIDE)
+    with pytest.warns(
+        PublishWarning, match="gives 2 numbers a row for 3 labels, so replies have no probability"
+    ):
+        output, runtime = opened(store, model)
+    assert output == Output("class", classes=(0, 1, -1))
+    far = np.array([[50.0, 50.0, 50.0], X[0]])
+    outputs = runtime.predict(far, {})
+    assert outputs.values.tolist() == [-1, SIDE[0]]
+    assert misfit(output, outputs, 2) == ""
 
 
 class Holder(BaseEstimator):
