@@ -24,11 +24,11 @@ HANDSHAKE_FAILED = "TLS handshake with 127.0.0.1 failed: "
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """A worker with few slots; an idle connection has two seconds, a body has one."""
+    """A worker with few slots; an idle connection has four seconds, a body has three."""
     directory = tmp_path_factory.mktemp("server")
     conf, tls = certified(directory)
-    conf += f"\nworker_connections = {SLOTS}\nkeepalive = 2"
-    with serving(OURS, directory, conf, tls=tls, PLUMBLINE_BODY_TIMEOUT_SECONDS="1") as started:
+    conf += f"\nworker_connections = {SLOTS}\nkeepalive = 4"
+    with serving(OURS, directory, conf, tls=tls, PLUMBLINE_BODY_TIMEOUT_SECONDS="3") as started:
         yield started
 
 
@@ -171,7 +171,7 @@ def test_a_worker_that_ends_closes_idle_connections_and_answers_others(tmp_path:
             idle.sendall(GET)
             assert read_reply(idle)[0]
             busy.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
-            time.sleep(0.3)
+            wait_until(lambda: server.unread(busy) == 0)
             server.process.send_signal(signal.SIGTERM)
             assert wait_until_it_is_closed(idle) == b""
             busy.sendall(b"abc")
