@@ -178,9 +178,11 @@ def test_a_very_long_method_is_not_repeated_whole(client: FlaskClient) -> None:
 
 
 def test_an_error_of_ours_is_logged_with_its_traceback(
-    toy_app: Flask, caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, toy_store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    problem(toy_app.test_client().post("/models/moody/predict", json={"mood": "object"}), 500)
+    app = make_app(toy_store)
+    app.before_request(lambda: 1 / 0)
+    problem(app.test_client().post("/models/moody/predict", json={"mood": "fine"}), 500)
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info
 
