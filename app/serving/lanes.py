@@ -92,10 +92,15 @@ def calibrate(
         singles.append(timed(rows[i : i + 1], slow))
     together = timed(rows, slow)[1]
     apart = Outputs.joined([outputs for _, outputs in singles])
-    many = golden.rows[np.resize(np.arange(len(golden.rows)), many_rows)]
-    single_ms = float(np.median([ms for ms, _ in singles]))
+    many = _repeated(golden.rows, many_rows)
+    single_ms, noise_ms = _middle([ms for ms, _ in singles])
     batch_ms = min(timed(many, slow)[0] for _ in range(1 if slow else REPEATS))
-    row_ms = max(0.0, (batch_ms - single_ms) / (many_rows - 1))
+    # A few rows more hardly show beside a long call: more of them are asked together, as long as that stays affordable.
+    while len(many) < BATCH_ROWS and batch_ms < BUDGET_MS:
+        many = _repeated(golden.rows, min(BATCH_ROWS, 4 * len(many)))
+        batch_ms = timed(many, slow)[0]
+    # What is less than the noise of single calls was not measured: it may be as much.
+    row_ms = max(batch_ms - single_ms, noise_ms) / (len(many) - 1)
     difference = _difference(apart, together)
     found = Calibration(
         base_ms=round(max(0.0, single_ms - row_ms), 4),
@@ -134,6 +139,17 @@ def described(found: Calibration | None, rule: BatchRule) -> dict[str, Any]:
         "wait_ms": rule.wait_seconds * 1000,
         **(asdict(found) if found else {}),
     }
+
+
+def _repeated(rows: np.ndarray, n: int) -> np.ndarray:
+    """n rows: these again and again."""
+    return rows[np.resize(np.arange(len(rows)), n)]
+
+
+def _middle(times: list[float]) -> tuple[float, float]:
+    """The median, and how much more a quarter of them takes."""
+    middle, upper = np.percentile(times, (50, 75)).tolist()
+    return middle, upper - middle
 
 
 def _stall_ms(call: Callable[[], Outputs], concurrency: Concurrency) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,21 @@ def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
     assert all(threads > 0 for _, threads in asked[1:])
     assert found[0].call_ms(10) == pytest.approx(3000, rel=0.05)
     assert rule_for(found[0], BatchWish(), exact=False).threaded
+
+
+def test_a_row_that_hardly_shows_beside_a_long_call_is_measured_all_the_same() -> None:
+    """Two rows of such a model take as long as one, within the noise: its cap would be thousands of rows."""
+    schedule, noise = Schedule(), cycle((0.002, 0.0, 0.001))
+
+    def slow(rows: np.ndarray) -> Outputs:
+        schedule.time += 0.060 + 0.0004 * len(rows) + next(noise)
+        return sums(rows)
+
+    found: list[Calibration] = []
+    schedule.spawn(lambda: found.append(calibrate(slow, golden(sums), schedule)))
+    schedule.run()
+    assert found[0].row_ms == pytest.approx(0.4, rel=0.1)
+    assert rule_for(found[0], BatchWish(), exact=False).max_rows < 200
 
 
 def drifting(rows: np.ndarray) -> Outputs:
