@@ -122,11 +122,9 @@ def column_builder(pandas_dtype: str, categories: Sequence[Any] = ()) -> Build:
         return partial(_whole, pandas_dtype)
     if re.fullmatch(r"u?int\d+\[pyarrow\]|U?Int\d+", pandas_dtype):
         return partial(_nullable_integers, pandas_dtype)
-    return partial(
-        _as_it_is,
-        pandas_dtype,
-        np.nan if kind in ("float16", "float32", "float64", "str") else None,
-    )
+    if pandas_dtype in ("float16", "float32", "float64"):
+        return partial(np.array, dtype=pandas_dtype)  # of None it makes NaN
+    return partial(_as_it_is, pandas_dtype, np.nan if kind == "str" else None)
 
 
 def _as_it_is(pandas_dtype: Any, missing: Any, cells: list[Any]) -> Any:
