@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,13 +13,12 @@ import pandas as pd
 from models.column_inference import infer_columns
 from models.column_types import ColumnType, read_column
 from models.errors import PublishError
+from models.recorded import fitted_width, listed, recorded_names, select
 from models.runtimes.containers import OBJECTS_WITH_NONE
 from models.signature import Column, Signature
 
 #: What the one column of a model of texts is called when nobody named it.
 TEXT = "text"
-#: Names that libraries make up for columns without names: x0, f0, Column_0, 0.
-_MADE_UP = re.compile(r"(Column_|feature_|[xf])?\d+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +52,7 @@ class Sample:
         if container == "dicts":
             table = pd.DataFrame(X).astype(object)
             if names is not None:
-                table = _select(table.infer_objects(), names, "the model was fitted on")
+                table = select(table.infer_objects(), names, "the model was fitted on")
             return _of_frame(model, table, ("dicts", X))
         if container in ("array", "sparse"):
             dense = X.toarray() if container == "sparse" else X
@@ -67,10 +65,10 @@ class Sample:
             table = table.infer_objects()
             return _of_frame(model, table, ("frame", table))
         if names is not None:
-            X = _select(X, names, "the model was fitted on")
+            X = select(X, names, "the model was fitted on")
         else:
             _check_width(model, X.shape[1], names, X)
-        table = _unique_names(X if container == "frame" else X.to_pandas())
+        table = _unique_names(X if container == "frame" else _of_polars(X))
         if len(table) == 0:
             raise PublishError("the sample has no rows")
         return _of_frame(model, table, (container, X))
@@ -80,31 +78,10 @@ class Sample:
         return Signature(columns=self.columns, output=output, named=self.named, coerce=coerce)
 
 
-def recorded_names(model: Any) -> tuple[str, ...] | None:
-    """The names of its columns that a model recorded when it was fitted, or None."""
-    for attribute in (
-        "feature_names_in_",
-        "feature_name_",
-        "feature_names_",
-        "feature_name",
-        "feature_names",
-    ):
-        try:
-            found = getattr(model, attribute, None)
-            found = found() if callable(found) else found
-        except Exception:  # a property of foreign code, such as one of a model that is not fitted
-            continue
-        if isinstance(found, (list, tuple, np.ndarray)) and len(found):
-            names = tuple(map(str, found))
-            if attribute == "feature_names_in_" or not all(map(_MADE_UP.fullmatch, names)):
-                return names
-    return None
-
-
 def declared_rows(signature: Signature, X: Any) -> np.ndarray:
     """Sample rows for a model that declares its signature: shape (n_rows, n_columns), float64 or object."""
     if hasattr(X, "columns"):
-        X = _select(X, [c.name for c in signature.columns], "the signature names")
+        X = select(X, [c.name for c in signature.columns], "the signature names")
         X = X.astype(object).where(X.notna(), None).to_numpy()
     rows = X if isinstance(X, np.ndarray) else _from_lists(X)
     _check_shape(rows)
@@ -156,6 +133,16 @@ def _recognised(X: Any) -> tuple[str, Any]:
     if X and all(isinstance(row, str) for row in X):
         return "texts", X
     return "array", _check_shape(_from_lists(X))
+
+
+def _of_polars(X: Any) -> pd.DataFrame:
+    """A frame of NumPy's dtypes, except that only Arrow's integers and booleans may be missing and stay what they are."""
+    table = X.to_pandas()
+    holed = [name for name, dtype in X.schema.items() if dtype.is_integer() or str(dtype) == "Boolean"]
+    holed = [name for name in holed if X[name].null_count()]
+    if holed:
+        table[holed] = X.select(holed).to_pandas(use_pyarrow_extension_array=True)
+    return table
 
 
 def _one_column(X: pd.Series) -> tuple[str, Any]:
@@ -247,37 +234,18 @@ def _check_shape(array: np.ndarray) -> np.ndarray:
 
 
 def _check_width(model: Any, width: int, names: tuple[str, ...] | None, X: Any = None) -> None:
-    expected = len(names) if names is not None else _fitted_width(model) or width
+    expected = len(names) if names is not None else fitted_width(model) or width
     if width != expected:
-        listed = "" if X is None else f" ({_listed(list(map(str, X.columns)))})"
+        named = "" if X is None else f" ({listed(list(map(str, X.columns)))})"
         hint = target_hint(X, np.ravel(getattr(model, "classes_", ())).tolist())
-        raise PublishError(
-            f"the sample has {width} columns{listed}, the model was fitted on {expected}{hint}"
-        )
-
-
-def _fitted_width(model: Any) -> int:
-    """The number of columns that the model says it takes; 0 when it does not say."""
-    found = getattr(model, "n_features_in_", 0)
-    return int(found) if isinstance(found, (int, np.integer)) else 0
-
-
-def _select(X: Any, names: Sequence[str], why: str) -> Any:
-    """The named columns of a DataFrame, in this order."""
-    known = {str(name): name for name in X.columns}
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise PublishError(
-            f"the sample lacks columns that {why}: {_listed(missing)}; it has {_listed(list(known))}"
-        )
-    return X[[known[name] for name in names]]
+        raise PublishError(f"the sample has {width} columns{named}, the model was fitted on {expected}{hint}")
 
 
 def _unique_names(table: pd.DataFrame) -> pd.DataFrame:
     names = [str(name) for name in table.columns]
     if len(set(names)) < len(names):
         repeated = sorted({name for name in names if names.count(name) > 1}) if len(names) < 1000 else []
-        raise PublishError(f"the sample has several columns of one name: {_listed(repeated)}; rename them")
+        raise PublishError(f"the sample has several columns of one name: {listed(repeated)}; rename them")
     return table
 
 
@@ -293,7 +261,3 @@ def _from_lists(X: Any) -> np.ndarray:
     rows = [list(row) for row in X]
     kinds = {type(value) for row in rows for value in row}
     return np.array(rows) if kinds <= {int, float} or kinds == {bool} else np.array(rows, dtype=object)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f" .. ({len(names)} in all)" if len(names) > 20 else "")

@@ -174,7 +174,8 @@ def _declared_sample(
 
 def _inferred_sample(model: Any, body: Any, table: pd.DataFrame | None, file: str) -> Any:
     """A DataFrame if anybody named the columns: the model, the table's header or the example; else rows of values."""
-    from models.sample import recorded_names, target_hint  # pandas: other commands do without
+    from models.recorded import recorded_names
+    from models.sample import target_hint  # pandas: other commands do without
 
     recorded = recorded_names(model)
     names = list(recorded or (table.columns if table is not None else _named_in(body)))

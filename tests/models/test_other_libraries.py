@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.conformity import misfit
+from models.errors import PublishError
 from models.opening import open_runtime
 from models.outputs import Outputs
 from models.publication import Description, draft_version
@@ -198,6 +199,23 @@ def test_a_booster_that_knows_names_is_asked_by_them(store: Store) -> None:
     output, runtime = opened(store, model, pd.DataFrame(X, columns=names))
     assert output == Output("number")
     assert runtime.predict(X, {}).values.tolist() == of_matrix(model, X).tolist()
+
+
+@pytest.mark.parametrize("kind", ["estimator", "booster"])
+def test_columns_keep_their_names_where_lightgbm_records_others(store: Store, kind: str) -> None:
+    """It writes underscores for spaces, and looks at places alone: the names say which column is which."""
+    frame = pd.DataFrame(X, columns=["sepal length", "sepal width", "petal_length", "petal  width"])
+    model: Any = lightgbm.LGBMRegressor(**LIGHT).fit(frame, TARGET[: len(X)])
+    model = model if kind == "estimator" else model.booster_
+    version = store.publish("toy", model, frame[frame.columns[::-1]])
+    assert [c.name for c in version.manifest.signature.columns] == [*frame.columns]
+    runtime = open_runtime(version)
+    runtime.load()
+    np.testing.assert_allclose(runtime.predict(X, {}).values, model.predict(frame), rtol=1e-9)
+    with pytest.raises(
+        PublishError, match="lacks columns that the model was fitted on: sepal_width; it has sepal length"
+    ):
+        store.publish("toy", model, frame.rename(columns={"sepal width": "width"}))
 
 
 @pytest.mark.parametrize(
