@@ -40,21 +40,23 @@ def check(file: str, as_json: bool, **options: Any) -> None:
     from models.publication import Description
     from models.publishing import proved_draft
 
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        progress("reading the model") as step,
-    ):
-        warnings.simplefilter("default")
-        try:
+    try:
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            progress("reading the model") as step,
+        ):
+            warnings.simplefilter("default")
             model, sample, said = read_given(file, **options)
             draft = proved_draft(NAME, model, sample.X, sample.y, Description(**said), step)
             step("trying unusual rows")
             found = concerns(draft)
-        except PlumblineError as error:
-            if not as_json:
-                raise
-            print_json({"publishable": False, "reason": str(error)})
-            raise SystemExit(1) from error
+    except (
+        PlumblineError
+    ) as error:  # said when progress is over: what is printed meanwhile goes to standard error
+        if not as_json:
+            raise
+        print_json({"publishable": False, "reason": str(error)})
+        raise SystemExit(1) from error
     warned = dict.fromkeys(" ".join(str(warning.message).split())[:300] for warning in caught)
     found = [*(Concern("hint", text) for text in warned), *found]
     problems = [concern for concern in found if concern.level == "problem"]
