@@ -106,7 +106,7 @@ def with_container(draft: Draft, truth: Truth, sample: Sample) -> Draft:
     for more in _choices(truth, sample):
         tried = replace(draft, manifest=replace(draft.manifest, **more))
         try:
-            if same_answers(truth.answers, _answers(tried, rows)):
+            if same_answers(truth.answers, _answers(tried, rows, truth.container)):
                 return tried
             why = "gives other answers"
         except PlumblineError as error:
@@ -116,10 +116,13 @@ def with_container(draft: Draft, truth: Truth, sample: Sample) -> Draft:
     )
 
 
-def compare_as_served(runtime: Runtime, truth: Truth, rows: np.ndarray, parameters: Mapping[str, Any]) -> int:
+def compare_as_served(
+    runtime: Runtime, truth: Truth, rows: np.ndarray, parameters: Mapping[str, Any]
+) -> bool:
     """Hold the runtime, as a server calls it, against the estimator: all rows together, and then one by one.
 
-    Returns how many rows were asked one by one. Raises PublishError for the first answer that is another one.
+    Returns whether rows are answered otherwise when others stand beside them. Raises PublishError for the first answer that
+    is not the estimator's.
     """
     rows = rows[:COMPARED_ROWS]
     if not same_answers(truth.answers, runtime.predict(rows, parameters)):
@@ -128,7 +131,7 @@ def compare_as_served(runtime: Runtime, truth: Truth, rows: np.ndarray, paramete
     beside = False
     for i in range(len(rows)):
         if i >= SINGLE_ROWS and time.monotonic() > until:
-            return i
+            break
         alone = runtime.predict(rows[i : i + 1], parameters)
         if same_answers(truth.answers.rows(i, i + 1), alone):
             continue
@@ -140,11 +143,12 @@ def compare_as_served(runtime: Runtime, truth: Truth, rows: np.ndarray, paramete
         beside = beside or not same_answers(truth.answers.rows(i, i + 1), alone, FLOAT32_TOLERANCE)
     if beside:
         warnings.warn(
-            "the model answers a row otherwise when others stand beside it; a server asks rows of one request together",
+            "the model answers a row otherwise when others stand beside it; a server asks the rows of one request together, and "
+            "no two requests",
             PublishWarning,
             stacklevel=2,
         )
-    return len(rows)
+    return beside
 
 
 def warn_of_target(sample: Sample, truth: Truth) -> None:
@@ -199,14 +203,13 @@ def _reads_floats(model: Any) -> bool:
     )
 
 
-def _answers(draft: Draft, rows: np.ndarray) -> Outputs:
-    """What the draft's own runtime answers; a model called with plain numbers must not even warn about it."""
+def _answers(draft: Draft, rows: np.ndarray, given: str) -> Outputs:
+    """What the draft's own runtime answers; a model that was given something else must not even warn about plain numbers."""
     runtime = runtime_for(draft)
     runtime.load()
     try:
         with warnings.catch_warnings():
-            if draft.manifest.container == "array":
-                warnings.simplefilter("error")
+            warnings.simplefilter("error" if draft.manifest.container == "array" != given else "ignore")
             return runtime.predict(rows, {})
     finally:
         runtime.close()

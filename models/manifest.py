@@ -25,7 +25,7 @@ _TYPES: dict[type, tuple[str, ...]] = {
         *("container", "array_dtype"),
     ),
     int: ("version", "golden_rows"),
-    bool: ("golden_synthetic", "exact"),
+    bool: ("golden_synthetic", "exact", "alone"),
     dict: ("libraries", "metrics", "measured_ms", "example", "compiled", "pickled_with"),
 }
 #: Field -> what its values are.
@@ -71,7 +71,9 @@ class Manifest:
     ``container`` is what the model is called with (models/runtimes/containers.py); ``frame`` is (column name, pandas
     dtype) of a DataFrame, ``array_dtype`` the dtype of an array where that is not float64.
     ``measured_ms`` maps a number of rows, as text, to the median time of one call in milliseconds.
-    ``exact`` : every answer has the bits of a call with its request alone. ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
+    ``exact`` : every answer has the bits of a call with its request alone.
+    ``alone`` : rows change the answers of those beside them, so that no two requests share a call.
+    ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
     ``pickled_with`` : libraries that wrote the artifact in another version than it was published with.
     ``compiled`` : a CompiledRecord, when a compiled form was asked for (models/compiled.py).
     """
@@ -93,6 +95,7 @@ class Manifest:
     golden_rows: int = 0
     golden_synthetic: bool = False
     exact: bool = False
+    alone: bool = False
     compiled: Mapping[str, Any] = field(default_factory=dict)
     pickled_with: Mapping[str, str] = field(default_factory=dict)
     container: str = ""

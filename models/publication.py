@@ -30,6 +30,7 @@ from models.runtimes.estimator_parts import prepare_for_serving
 from models.scoring import sample_scores
 from models.signature import Output, Signature
 from models.timing import measured_ms
+from models.wishes import check_nullable, with_wishes
 
 if TYPE_CHECKING:
     from models.fitting import Truth
@@ -100,7 +101,7 @@ def draft_version(
     on_step("reading the sample")
     with _publishing("the sample"):
         draft, rows, truth = _with_signature(Draft(base, files), loaded, X_sample, said, y_sample)
-        draft = _with_wishes(draft, said)
+        draft = with_wishes(draft, said.nullable, coerce=said.coerce)
 
     on_step("answering golden rows")
     parameters = _parameters(draft.manifest.signature, said.parameters or {})
@@ -108,13 +109,16 @@ def draft_version(
     runtime.load()
     is_answered = partial(_is_answered, runtime, draft.manifest.signature.output, parameters)
     with _publishing("the golden rows"):
-        _check_nullable(draft.manifest.signature, said.nullable, rows[0], is_answered)
+        for name in said.nullable:
+            check_nullable(runtime, draft.manifest.signature, name, rows, parameters, is_answered)
         chosen, synthetic = choose_rows(draft.manifest.signature, rows, is_answered)
         golden = GoldenRows(chosen, parameters, runtime.predict(chosen, parameters))
         first = runtime.predict(chosen[:1], parameters)
-        wrong = misfit(draft.manifest.signature.output, golden.outputs, len(chosen))
-        if wrong:
-            raise PublishError(f"the model {wrong}")
+        for outputs, n_rows in ((golden.outputs, len(chosen)), (first, 1)):
+            if wrong := misfit(draft.manifest.signature.output, outputs, n_rows):
+                raise PublishError(
+                    f"the model {wrong}{' when it is asked with one row' if n_rows == 1 else ''}"
+                )
         files[GOLDEN] = golden.to_bytes()
         if not GoldenRows.of(replace(draft, files=files)).holds(runtime):
             raise PublishError(
@@ -152,7 +156,7 @@ def draft_version(
 
         on_step("comparing its answers one by one")
         with _publishing("the sample"):
-            compare_as_served(runtime, truth, rows, parameters)
+            manifest = replace(manifest, alone=compare_as_served(runtime, truth, rows, parameters))
     finished = Draft(replace(manifest, measured_ms=measured_ms(runtime, golden)), files)
     if said.compile != "none":
         from models.compiling.choice import with_compiled_form  # what it needs is installed only for this
@@ -205,29 +209,6 @@ def _with_signature(
     signature = sample.signature(truth.output)
     draft = replace(draft, manifest=replace(manifest, signature=signature))
     return with_container(draft, truth, sample), sample.rows, truth
-
-
-def _with_wishes(draft: Draft, said: Description) -> Draft:
-    """The draft whose columns take null, and text for numbers, where the publisher wants that."""
-    signature = draft.manifest.signature
-    if unknown := sorted(set(said.nullable) - {c.name for c in signature.columns}):
-        raise PublishError(f"there is no column {', '.join(unknown)} that could take null")
-    columns = tuple(replace(c, nullable=c.nullable or c.name in said.nullable) for c in signature.columns)
-    signature = replace(signature, columns=columns, coerce=signature.coerce or said.coerce)
-    return replace(draft, manifest=replace(draft.manifest, signature=signature))
-
-
-def _check_nullable(
-    signature: Signature, names: Sequence[str], row: np.ndarray, is_answered: Callable[[np.ndarray], bool]
-) -> None:
-    """Raises PublishError for a column that shall take null where the model fails on it."""
-    for name in names:
-        holed = row.copy()
-        holed[signature.index(name)] = np.nan if row.dtype == np.float64 else None
-        if not is_answered(holed[None, :]):
-            raise PublishError(
-                f"the model fails when {name!r} is missing; train it with missing values, or with an imputer before it"
-            )
 
 
 def _is_answered(runtime: Runtime, output: Output, parameters: Mapping[str, Any], rows: np.ndarray) -> bool:

@@ -114,9 +114,10 @@ def calibrate(
     return replace(found, stall_ms=round(_stall_ms(lambda: call(many), concurrency), 3))
 
 
-def rule_for(found: Calibration, wish: BatchWish, *, exact: bool) -> BatchRule:
-    """The lane of a version. ``exact`` : its publisher wants the bits of a single call in every answer."""
-    merge = wish.on and found.same_answers and (found.bit_exact or not exact)
+def rule_for(found: Calibration, wish: BatchWish, *, exact: bool, alone: bool = False) -> BatchRule:
+    """The lane of a version. ``exact`` : its publisher wants the bits of a single call in every answer; ``alone`` : no two
+    requests may share a call, as was seen with more rows than are asked here."""
+    merge = wish.on and not alone and found.same_answers and (found.bit_exact or not exact)
     threaded = found.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
     # Where one row takes long already, a batch may take twice that: it is where batching saves most.
     most = found.rows_within(max(LONGEST_MS, 2 * found.call_ms(1)))

@@ -85,7 +85,8 @@ def open_served(
     manifest = artifact.manifest
     call = checked(runtime, manifest)
     found = calibrate(lambda rows: call(rows, golden.parameters), golden, concurrency)
-    return Batched(runtime, manifest, concurrency, rule_for(found, wish, exact=manifest.exact), found)
+    rule = rule_for(found, wish, exact=manifest.exact, alone=manifest.alone)
+    return Batched(runtime, manifest, concurrency, rule, found)
 
 
 def _open(artifact: Artifact, model: Any, replay: bool) -> Runtime:

@@ -17,8 +17,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from models.errors import PublishWarning
 from models.store import Store
 from tests.conftest import LONG_SECONDS, wait_until
 from tests.end_to_end.server import Server
@@ -29,6 +32,12 @@ MODELS = {
     "linear": LogisticRegression(max_iter=500).fit(X, Y),
 }
 CLIENTS, REQUESTS = 32, 30
+#: Each row is answered with the largest of those before it. In order, as nearly all of the sample is, that is itself.
+RISING = np.append(np.arange(300.0), -5.0)[:, np.newaxis]
+FITTED = RISING[:-1]
+LARGEST_SO_FAR = make_pipeline(FunctionTransformer(np.maximum.accumulate), LinearRegression()).fit(
+    FITTED, FITTED[:, 0]
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +47,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for name, model in MODELS.items():
         store.publish(name, model, X)
     store.publish("strict", MODELS["linear"], X, exact=True)
+    with pytest.warns(PublishWarning, match="otherwise when others stand beside it; .* and no two requests"):
+        store.publish("largest", LARGEST_SO_FAR, RISING)
     with Server(store.path, PLUMBLINE_MODEL_BATCHING="forest=rows:16") as started:
         yield started
 
@@ -105,6 +116,26 @@ def test_the_catalog_says_how_a_version_is_batched(server: Server) -> None:
     assert linear["batching"]["on"] and linear["batching"]["same_answers"] and not linear["exact"]
     strict = server.get("/models/strict/versions/1").json()
     assert strict["exact"] and strict["batching"]["on"] == strict["batching"]["bit_exact"]
+
+
+def test_requests_share_no_call_of_a_model_whose_rows_change_each_other_s_answers(server: Server) -> None:
+    """Publishing asks more rows than a server does when it loads: in those that a server asks nothing is seen."""
+    batching = server.get("/models/largest/versions/1").json()["batching"]
+    assert batching["same_answers"] and not batching["on"]
+
+    def descend(first: int) -> list[float]:
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LONG_SECONDS)
+        asked = [ask(client, "/models/largest/predict", {"features": [row]}) for row in range(first, 0, -1)]
+        client.close()
+        return [reply["prediction"] for _, reply in asked]
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for first, answers in enumerate(pool.map(descend, range(CLIENTS))):
+            assert answers == pytest.approx(range(first, 0, -1), abs=1e-6)
+    batch = server.post("/models/largest/predict/batch", {"inputs": [[3], [1]]}).json()
+    assert batch["predictions"] == pytest.approx([3, 3]), (
+        "rows of one request are asked together, as the estimator is"
+    )
 
 
 def test_one_request_alone_has_the_bits_of_the_estimator(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_names_that_the_sample_gives_are_the_columns_in_its_order(store: Store, 
 def test_a_booster_s_own_names_are_the_columns(store: Store) -> None:
     import lightgbm
 
-    from models.sample import recorded_names
+    from models.recorded import recorded_names
 
     data = lightgbm.Dataset(FLAT.to_numpy(), area(FLAT), feature_name=["width", "age"])
     booster = lightgbm.train({"verbose": -1, "num_threads": 1, "min_data_in_leaf": 2}, data, 2)
@@ -241,6 +242,41 @@ def test_a_model_that_writes_into_its_input_gets_its_own(store: Store) -> None:
     assert first == second == (np.log1p(before[:3, 0]) + before[:3, 1]).tolist()
 
 
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt8, pl.Boolean])
+def test_what_is_missing_in_a_polars_frame_makes_no_floats_of_the_rest(store: Store, dtype: Any) -> None:
+    sample = pl.DataFrame({"a": pl.Series([i % 2 if i % 7 else None for i in range(40)]).cast(dtype)})
+    version = store.publish("toy", Reads(ones), sample)
+    assert columns(version.manifest) == [("a", "bool" if dtype == pl.Boolean else "int")]
+    yes, no = (True, False) if dtype == pl.Boolean else (1, 0)
+    assert ask(version, {"a": yes}, {"a": None}, {"a": no}) == [1.0, -1.0, 0.0]
+
+
+def ones(X: pl.DataFrame) -> Any:
+    """By the text of a cell: 1.0 is none of them."""
+    words = {"1": 1.0, "true": 1.0, "0": 0.0, "false": 0.0, None: -1.0}
+    return np.array([words.get(word, 9.0) for word in X["a"].cast(pl.String).to_list()])
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize("kind", [RuntimeWarning, UserWarning, FutureWarning])
+def test_a_model_that_warns_of_its_numbers_is_published(store: Store, kind: type[Warning]) -> None:
+    """As NumPy does of the logarithm of zero: what the estimator itself does is no reason to refuse it."""
+    sample = SEED.normal(size=(40, 2))
+    version = store.publish("toy", Reads(Warns(kind)), sample)
+    assert ask(version, {"features": [0.5, 3]}) == [0.5]
+
+
+class Warns:
+    """The first column, with a warning."""
+
+    def __init__(self, kind: type[Warning]) -> None:
+        self.kind = kind
+
+    def __call__(self, X: Any) -> Any:
+        warnings.warn("divide by zero", self.kind, stacklevel=1)
+        return np.asarray(X)[:, 0]
+
+
 # -- texts and dicts -----------------------------------------------------------------------------------------------
 
 
@@ -383,6 +419,47 @@ def test_columns_take_null_where_the_publisher_says_so(store: Store) -> None:
         store.publish("toy", LinearRegression().fit(sample, sample["b"]), sample, nullable=["a"])
     with pytest.raises(PublishError, match="no column c"):
         store.publish("toy", model, sample, nullable=["c"])
+
+
+def spelled(X: Any) -> Any:
+    """1 and 1.0 are two words, as in a model that was trained on codes."""
+    return X.astype(str)
+
+
+def flags(X: pd.DataFrame) -> pd.DataFrame:
+    """The columns of booleans, as numbers; one of objects is none of them."""
+    return X.select_dtypes("bool").reindex(columns=["b"], fill_value=False).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("function", "sample", "name"),
+    [
+        (spelled, pd.DataFrame({"n": SEED.integers(0, 4, 40)}), "n"),
+        (spelled, SEED.integers(0, 4, (40, 2)), "x1"),
+        (flags, pd.DataFrame({"b": np.arange(40) % 3 == 0}), "b"),
+    ],
+    ids=["integers", "array of integers", "booleans"],
+)
+def test_a_null_that_would_change_the_answers_beside_it_is_refused(
+    store: Store, function: Any, sample: Any, name: str
+) -> None:
+    """A batch, and requests that share a call, would answer otherwise than each row alone."""
+    coded = [OneHotEncoder(handle_unknown="ignore")] if function is spelled else []
+    model = make_pipeline(FunctionTransformer(function), *coded, LinearRegression()).fit(
+        sample, np.arange(40.0) ** 2
+    )
+    with pytest.raises(PublishError, match=f"otherwise when '{name}' is missing in a row beside them"):
+        store.publish("toy", model, sample, nullable=[name])
+
+
+def test_a_null_beside_which_integers_stay_integers_is_taken(store: Store) -> None:
+    sample = pd.DataFrame({"n": pd.array(SEED.integers(0, 4, 40), dtype="Int64")})
+    model = make_pipeline(
+        FunctionTransformer(spelled), OneHotEncoder(handle_unknown="ignore"), LinearRegression()
+    ).fit(sample, sample["n"].astype(float))
+    version = store.publish("toy", model, sample, nullable=["n"])
+    missing = pd.DataFrame({"n": pd.array([None], dtype="Int64")})
+    assert ask(version, {"n": 3}, {"n": None}) == pytest.approx([3.0, float(model.predict(missing)[0])])
 
 
 def test_numbers_as_text_where_the_publisher_says_so(store: Store) -> None:

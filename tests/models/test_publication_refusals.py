@@ -54,6 +54,18 @@ def nothing_is_written(store: Store) -> Iterator[None]:
         (Answering(lambda X: X), "the model cannot be pickled: "),
         (Answering(Local(crash)), "the sample: RuntimeError: out of cheese"),
         (
+            Answering(Local(lambda X: np.squeeze(X[:, :1]))),
+            "the model answers in shape () where (1,) is declared when it is asked with one row",
+        ),
+        (
+            Answering(Local(lambda X: np.squeeze(X * 1.0))),
+            "the model answers 3 rows where 1 were asked when it is asked with one row",
+        ),
+        (
+            Answering(Local(lambda X: np.append(X[1:, 0], np.inf if len(X) == 1 else 1.0))),
+            "the model answers NaN or Infinity for a row; JSON has no such number when it is asked with one row",
+        ),
+        (
             Answering(Local(lambda X: np.full(len(X), np.nan))),
             "the model answers NaN or Infinity for a row; JSON has no such number",
         ),

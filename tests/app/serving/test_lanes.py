@@ -120,6 +120,7 @@ def test_batched_answers_are_compared_with_single_ones(call: Any, same: bool, ex
     assert (found.max_abs_difference == 0) == exact
     assert rule_for(found, BatchWish(), exact=False).merge is same
     assert rule_for(found, BatchWish(), exact=True).merge is exact
+    assert not rule_for(found, BatchWish(), exact=False, alone=True).merge
 
 
 CHEAP = Calibration(0.1, 0.001, True, True, 0.0)
