@@ -14,7 +14,7 @@ from models.signature import MEASURED, MOMENTS, Column
 
 def infer_columns(model: Any, names: Sequence[str], found: Sequence[ColumnType]) -> tuple[Column, ...]:
     """The columns of a sample, as far as the values and the encoders inside the model tell."""
-    strict = _strict_categories(model, names)
+    strict = _categories(model, names, strict=True)
     return tuple(_column(name, of, strict.get(name)) for name, of in zip(names, found, strict=True))
 
 
@@ -35,25 +35,34 @@ def _column(name: str, of: ColumnType, strict: Sequence[Any] | None) -> Column:
     return replace(column, observed=observed_range(cells, column.moment if dtype in MOMENTS else None))
 
 
-def _strict_categories(model: Any, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Column -> the only values that an encoder inside the model takes without raising."""
+def text_columns(model: Any, names: Sequence[str]) -> list[str]:
+    """The columns of which an encoder inside the model knows nothing but text, though it may look like numbers."""
+    return [
+        name
+        for name, values in _categories(model, names, strict=False).items()
+        if {type(v) for v in values if v is not None and v == v} == {str}
+    ]
+
+
+def _categories(model: Any, names: Sequence[str], *, strict: bool) -> dict[str, list[Any]]:
+    """Column -> the values that an encoder inside the model knows; with ``strict`` where it raises for any other."""
     found: dict[str, list[Any]] = {}
     for part in estimator_parts(model):
         own = [str(n) for n in getattr(part, "feature_names_in_", ())] or list(names)
-        found.update(_encoder_categories(part, own))
+        found.update(_encoder_categories(part, own, strict))
         # A ColumnTransformer selects by name, position, slice, mask or callable; this has it as positions.
         for key, positions in getattr(part, "_transformer_to_input_indices", {}).items():
             selected = [own[i] for i in positions if i < len(own)]
             for inner in estimator_parts(part.named_transformers_.get(key)):
-                found.update(_encoder_categories(inner, selected))
+                found.update(_encoder_categories(inner, selected, strict))
     return found
 
 
-def _encoder_categories(part: Any, names: Sequence[str]) -> dict[str, list[Any]]:
+def _encoder_categories(part: Any, names: Sequence[str], strict: bool) -> dict[str, list[Any]]:
     categories = getattr(part, "categories_", None)
     if (
         categories is None
-        or getattr(part, "handle_unknown", None) != "error"
+        or (strict and getattr(part, "handle_unknown", None) != "error")
         or len(categories) != len(names)
     ):
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,8 @@ def read_sample(
     if data is not None:
         # Labels that are text must not be read as numbers, or no prediction would ever equal them.
         text = _text_targets(model, targets)
+        if declared is None:
+            text += _text_columns(model, set(text))
         table = read_declared_table(data, declared, text) if declared else read_table(data, text)
         if targets:
             outcomes = [outcome_column(table, target, data) for target in targets]
@@ -93,6 +95,14 @@ def _text_targets(model: Any, targets: Sequence[str]) -> list[str]:
     of_each = classes if isinstance(classes, (list, tuple)) else [classes] * len(targets)
     kinds = (getattr(labels, "dtype", np.dtype(float)).kind for labels in of_each)
     return [target for target, kind in zip(targets, kinds, strict=False) if kind in "OU"]
+
+
+def _text_columns(model: Any, but: Collection[str]) -> list[str]:
+    """The columns that the model knows as text: a postcode of digits must not be read as a number."""
+    from models.column_inference import text_columns
+    from models.recorded import recorded_names
+
+    return [name for name in text_columns(model, recorded_names(model) or ()) if name not in but]
 
 
 def _side_by_side(names: Sequence[str], columns: Sequence[np.ndarray]) -> pd.DataFrame:

@@ -18,9 +18,10 @@ import sklearn
 from click.testing import Result
 from flask import Flask
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from app.cli.commands import COMMANDS
 from models.store import Store
@@ -188,6 +189,31 @@ def test_labels_that_are_text_are_compared_as_text(
 ) -> None:
     document = published(run("box", files["text"], "--data", table, "--target", "outcome", "--json"))
     assert document["metrics"]["sample_accuracy"] > 0.85
+
+
+@pytest.mark.parametrize("words", [("01234", "90210"), ("1", "2"), ("true", "false"), ("1e5", "")])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(handle_unknown="ignore"),
+        OneHotEncoder(),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=9),
+    ],
+    ids=["ignores", "raises", "ordinal"],
+)
+def test_text_that_looks_like_numbers_is_read_as_the_model_knows_it(
+    run: Run, store: Store, encoder: Any, words: tuple[str, str]
+) -> None:
+    """A postcode of digits would be a number, which no encoder of text knows."""
+    X = pd.DataFrame({"n": np.arange(40) % 7, "code": [word or None for word in words] * 20})
+    y = X["n"] + 100.0 * (X["code"] == words[0])
+    coded = make_column_transformer((encoder, ["code"]), remainder="passthrough")
+    model = make_pipeline(coded, HistGradientBoostingRegressor(min_samples_leaf=2)).fit(X, y)
+    joblib.dump(model, "codes.joblib")
+    document = published(run("codes", "codes.joblib", "--data", X.assign(y=y), "--target", "y", "--json"))
+    assert document["example"]["request"] == {"n": 0, "code": words[0]}
+    assert document["example"]["response"]["prediction"] == pytest.approx(float(model.predict(X[:1])[0]))
+    assert document["metrics"]["sample_mean_absolute_error"] < 5
 
 
 def test_a_model_without_names_takes_the_columns_of_the_data_in_order(
