@@ -100,6 +100,18 @@ def _known_labels(model: Any) -> list[Any]:
     return [label for one in of_each for label in np.ravel(one).tolist()]
 
 
+def compare_with_given(model: Any, truth: Truth) -> None:
+    """Hold what was loaded from the pickle against the object that was pickled; raises PublishError for other answers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answers = plain(model, truth.output)(_own(truth.X))
+    if not same_answers(answers, truth.answers, FLOAT32_TOLERANCE):  # it may use threads, in any order
+        raise PublishError(
+            "the model answers otherwise when it is loaded from its pickle: it counts on what this process did before, such as a "
+            "global variable or an attribute of its class that fit() set; keep that in attributes of the object itself"
+        )
+
+
 def with_container(draft: Draft, truth: Truth, sample: Sample) -> Draft:
     """The draft with the first container that gives the estimator's own answers; raises PublishError for none."""
     rows, why = sample.rows[:COMPARED_ROWS], ""

@@ -27,7 +27,8 @@ SAYS_CUT_SHORT = ("truncated", "exhausted", "EOF")
 class GivenModel:
     """``data`` : the pickle that is kept, ``code`` : the files of the version's own code, ``loaded`` : what the pickle holds,
     loaded from these bytes. ``since`` : when the object was given, or the file changed. ``visited`` : the packages that the
-    pickle names. ``pickled_with`` : libraries of other versions than here that wrote it."""
+    pickle names. ``pickled_with`` : libraries of other versions than here that wrote it. ``in_memory`` : the object itself, None
+    where a file was given."""
 
     data: bytes
     code: Mapping[str, bytes]
@@ -35,6 +36,7 @@ class GivenModel:
     since: datetime
     visited: frozenset[str] = frozenset()
     pickled_with: Mapping[str, str] = field(default_factory=dict)
+    in_memory: Any = None
 
 
 def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool = False) -> GivenModel:
@@ -65,7 +67,8 @@ def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool
             "environment that has that version. --accept-version-mismatch publishes it as it is"
         )
     pickled_with = {SKLEARN: ", ".join(others)} if others else {}
-    return GivenModel(data, code, loaded, since, frozenset(visited), pickled_with)
+    in_memory = None if isinstance(model, Path) else model
+    return GivenModel(data, code, loaded, since, frozenset(visited), pickled_with, in_memory)
 
 
 def _content(file: Path) -> bytes:

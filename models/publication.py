@@ -102,6 +102,10 @@ def draft_version(
     with _publishing("the sample"):
         draft, rows, truth = _with_signature(Draft(base, files), loaded, X_sample, said, y_sample)
         draft = with_wishes(draft, said.nullable, coerce=said.coerce)
+        if truth is not None and given.in_memory is not None:
+            from models.fitting import compare_with_given
+
+            compare_with_given(given.in_memory, truth)
 
     on_step("answering golden rows")
     parameters = _parameters(draft.manifest.signature, said.parameters or {})

@@ -75,6 +75,9 @@ class Local:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return cloudpickle.loads, (cloudpickle.dumps(self.function),)
 

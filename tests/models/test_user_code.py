@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import ArtifactDamaged, CodeMissing, LoadError
+from models.errors import ArtifactDamaged, CodeMissing, LoadError, PublishError
 from models.opening import open_runtime
 from models.store import Store
 
@@ -250,3 +251,50 @@ def test_changed_code_is_never_run(store: Store, tmp_path: Path) -> None:
     ):
         open_runtime(store.get("own", 1))
     assert trace.read_text() == before
+
+
+#: What fit() keeps where no pickle holds it.
+FORGETTING = """
+from sklearn.base import BaseEstimator, RegressorMixin
+
+FACTORS = [1.0]
+
+class InModule(RegressorMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        FACTORS[0] = 5.0
+        return self
+
+    def predict(self, X):
+        return X[:, 0] * FACTORS[0]
+
+class InClass(InModule):
+    factor = 1.0
+
+    def fit(self, X, y=None):
+        type(self).factor = 5.0
+        return self
+
+    def predict(self, X):
+        return X[:, 0] * self.factor
+
+class NotInState(InClass):
+    def fit(self, X, y=None):
+        self.factor = 5.0
+        return self
+
+    def __getstate__(self):
+        return {}
+"""
+
+
+@pytest.mark.parametrize("kind", ["InModule", "InClass", "NotInState"])
+def test_what_a_pickle_forgets_is_found_out(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The object answers 5 times as much as what a server would load."""
+    write(tmp_path, {f"forgetting_{kind}.py": FORGETTING})
+    monkeypatch.syspath_prepend(tmp_path)
+    model = getattr(importlib.import_module(f"forgetting_{kind}"), kind)().fit(ROWS)
+    assert model.predict(np.array(ROWS)).tolist() == [5.0, 15.0]
+    with pytest.raises(PublishError, match="answers otherwise when it is loaded from its pickle"):
+        store.publish("toy", model, np.array(ROWS), code=tmp_path / f"forgetting_{kind}.py")
