@@ -152,13 +152,13 @@ def test_a_reload_brings_new_versions_and_loses_no_request(server: Server, store
         try:
             wait_until(lambda: not set(server.workers()) & old and len(server.workers()) == WORKERS)
             all_ready(server, "added")
+            wait_until(lambda: len(statuses) > 20)
         finally:
             over.set()
         for one in asking:
             one.result()
     assert set(statuses) == {200}
-    assert len(statuses) > 20
-    assert "added:1 is shared by all workers" in server.errors
+    assert "added:1 is shared by all workers" in server.errors, server.errors
     assert server.errors.count("forest:1 is shared by all workers") == 1, "it was kept"
     assert server.post("/models/linear/predict", {"features": [0.0] * 400}).status == 404
     assert server.post("/models/added/predict", {"features": [1.0, 2.0]}).json()["prediction"] == 1
