@@ -127,6 +127,8 @@ def _column(rng: np.random.Generator, kind: str, missing: np.ndarray) -> Any:
     if kind == "words":
         return pd.Series([f"{word} {WORDS[i % 6]} {i % 5}" for i, word in enumerate(some)], dtype="str")
     dtype = str(rng.choice(TEXTS))
+    if dtype.startswith("string"):
+        missing = np.zeros(ROWS, dtype=bool)  # scikit-learn's encoders do not take pd.NA
     return pd.Series([None if gone else word for word, gone in zip(some, missing, strict=True)]).astype(dtype)
 
 

@@ -31,7 +31,8 @@ def left_by_the_dead(verdict: Path) -> list[Path]:
     for mark in verdict.parent.glob(f"{verdict.stem}.*"):
         if mark.suffix[1:].isdigit() and not Path("/proc", mark.suffix[1:]).exists():
             with suppress(FileNotFoundError):
-                if mark.stat().st_mtime_ns > given:
+                # A clock tick of the file system is milliseconds long, so the same moment may be after it.
+                if mark.stat().st_mtime_ns >= given:
                     found.append(mark)
                 else:
                     mark.unlink()
