@@ -15,7 +15,7 @@ from models.column_types import ColumnType, read_column
 from models.errors import PublishError
 from models.recorded import fitted_width, listed, recorded_names, select
 from models.runtimes.containers import OBJECTS_WITH_NONE
-from models.signature import Column, Signature
+from models.signature import LARGEST, Column, Signature
 
 #: What the one column of a model of texts is called when nobody named it.
 TEXT = "text"
@@ -253,6 +253,11 @@ def _finite(rows: np.ndarray) -> np.ndarray:
     numeric = rows.dtype == np.float64
     if np.isinf(rows).any() if numeric else any(isinstance(c, float) and math.isinf(c) for c in rows.flat):
         raise PublishError("the sample holds Infinity; JSON has no such number, so no client could send it")
+    most = np.nanmax(np.abs(rows)) if numeric and not np.isnan(rows).all() else 0.0
+    if most > LARGEST["float"]:
+        raise PublishError(
+            f"the sample holds {most:g}; a request takes what float32 can hold, up to {LARGEST['float']:g}; scale the column"
+        )
     return rows
 
 

@@ -29,6 +29,15 @@ MOMENTS: frozenset[str] = frozenset({"date", "datetime"})
 
 #: Integers beyond 2**53 are not exact in JSON (RFC 8259, section 6) nor in float64, so they are not taken.
 MAX_EXACT_INT = 2**53
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+
+#: The largest that a cell may be, whatever is declared. A float fits float32, in which trees and others compute: more
+#: makes them fail. An integer stays below 2**53, because 2**53 + 1 becomes 2**53 on its way into a float64.
+LARGEST: dict[str, float] = {
+    "float": FLOAT32_MAX,
+    "duration": FLOAT32_MAX,
+    "int": MAX_EXACT_INT - 1,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from models.errors import Fault
-from models.signature import MAX_EXACT_INT, MEASURED, MOMENTS, Column
+from models.signature import LARGEST, MAX_EXACT_INT, MEASURED, MOMENTS, Column
 
 _NUMBERS = frozenset({int, float})
 _TEXT = frozenset({str})
@@ -25,13 +25,6 @@ _TYPES: dict[str, frozenset[type]] = {
     "string": _TEXT,
     "date": _TEXT,
     "datetime": _TEXT,
-}
-#: The largest that a cell may be, whatever is declared. A float fits float32, in which trees and others compute: more
-#: makes them fail. An integer stays below 2**53, because 2**53 + 1 becomes 2**53 on its way into a float64.
-LARGEST: dict[str, float] = {
-    "float": float(np.finfo(np.float32).max),
-    "duration": float(np.finfo(np.float32).max),
-    "int": MAX_EXACT_INT - 1,
 }
 _WHY_NO_LARGER_INT = (
     f"JSON numbers are exact up to {MAX_EXACT_INT - 1} only, so an id that is larger has to be text: "

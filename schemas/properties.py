@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from models.moments import LOCAL_PATTERN
-from models.signature import MOMENTS, Column, Signature
-from schemas.cells import LARGEST, NUMBER_PATTERN, bounds, takes_text_for
+from models.signature import LARGEST, MOMENTS, Column, Signature
+from schemas.cells import NUMBER_PATTERN, bounds, takes_text_for
 
 Property = dict[str, Any]
 

@@ -225,6 +225,14 @@ def test_infinity_is_no_value_of_a_sample(X: Any) -> None:
         Sample.of(fitted(X), X)
 
 
+@pytest.mark.parametrize(
+    "X", [np.array([[1.0], [1e300]]), pd.DataFrame({"x": [1.0, -1e39], "y": [np.nan, 0.0]})]
+)
+def test_what_no_request_may_hold_is_no_value_of_a_sample(X: Any) -> None:
+    with pytest.raises(PublishError, match="float32 can hold"):
+        Sample.of(fitted(X), X)
+
+
 def test_a_single_row_is_an_example_and_shows_no_range() -> None:
     found = columns(fitted(frame()), frame()[:1])
     assert [c.observed for c in found.values()] == [None] * 6
