@@ -14,8 +14,8 @@ from models.column_inference import infer_columns
 from models.column_types import ColumnType, read_column
 from models.errors import PublishError
 from models.recorded import fitted_width, listed, recorded_names, select
-from models.runtimes.containers import OBJECTS_WITH_NONE
-from models.signature import LARGEST, Column, Signature
+from models.runtimes.containers import OBJECTS_WITH_NONE, as_dicts
+from models.signature import LARGEST, Column, Output, Signature
 
 #: What the one column of a model of texts is called when nobody named it.
 TEXT = "text"
@@ -73,9 +73,9 @@ class Sample:
             raise PublishError("the sample has no rows")
         return _of_frame(model, table, (container, X))
 
-    def signature(self, output: Any, *, coerce: bool = False) -> Signature:
+    def signature(self, output: Output) -> Signature:
         """The signature of a model that takes these columns."""
-        return Signature(columns=self.columns, output=output, named=self.named, coerce=coerce)
+        return Signature(columns=self.columns, output=output, named=self.named)
 
 
 def declared_rows(signature: Signature, X: Any) -> np.ndarray:
@@ -206,11 +206,8 @@ class Records:
     rows: np.ndarray
 
     def to_list(self) -> list[dict[str, Any]]:
-        """One dict a row, without the names of what is missing."""
-        return [
-            {c.name: c.natural(v) for c, v in zip(self.columns, row, strict=True) if v is not None and v == v}
-            for row in self.rows.tolist()
-        ]
+        """As the server makes them."""
+        return as_dicts(self.columns, self.rows)
 
 
 def _matrix(columns: Sequence[Column], found: Sequence[ColumnType]) -> np.ndarray:

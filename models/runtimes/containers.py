@@ -7,7 +7,7 @@ is the rows themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,16 +151,17 @@ def _series(manifest: Manifest) -> Pack:
 
 
 def _dicts(manifest: Manifest) -> Pack:
-    """A list of dicts, without the names of what is missing."""
+    """A list of dicts."""
     columns = manifest.signature.columns
+    return lambda rows: as_dicts(columns, rows)
 
-    def pack(rows: np.ndarray) -> list[dict[str, Any]]:
-        return [
-            {c.name: c.natural(cell) for c, cell in zip(columns, row, strict=True) if not _missing(cell)}
-            for row in rows.tolist()
-        ]
 
-    return pack
+def as_dicts(columns: Sequence[Column], rows: np.ndarray) -> list[dict[str, Any]]:
+    """One dict for each of the rows, of shape (n_rows, n_columns), without the names of what is missing."""
+    return [
+        {c.name: c.natural(cell) for c, cell in zip(columns, row, strict=True) if not _missing(cell)}
+        for row in rows.tolist()
+    ]
 
 
 def _sparse(manifest: Manifest) -> Pack:
