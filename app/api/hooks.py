@@ -63,16 +63,16 @@ def end(response: Response) -> Response:
     """Give the reply its headers, and note the request for the metrics and the log."""
     request = this_request()
     size: int | None
-    if type(response) is JsonReply and not response.is_opened:
+    if type(response) is JsonReply and response.is_plain:
         response.pairs += SECURITY_PAIRS
         response.pairs.append(("X-Request-Id", request.request_id))
-        size = len(response.response[0])
+        size, status = len(response.response[0]), response.code
     else:
         for name, value in SECURITY_PAIRS:
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = request.request_id
-        size = response.content_length
-    target, status, seconds = request.target, response.status_code, time.perf_counter() - request.began
+        size, status = response.content_length, response.status_code
+    target, seconds = request.target, time.perf_counter() - request.began
     request.here.metrics.request_finished(target, status, seconds, request.arm)
     request.here.access_log.add(
         Finished(

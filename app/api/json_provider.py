@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response
 from flask.json.provider import JSONProvider
-from werkzeug.datastructures import Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -36,33 +34,39 @@ class OrjsonProvider(JSONProvider):
 
 
 class JsonReply(Response):
-    """A reply of one JSON text. Its headers stay a list of ``pairs`` until somebody asks for ``headers``."""
+    """A reply of one JSON text, of which only ``response``, ``code`` and ``pairs`` exist until somebody needs more.
+
+    Any other attribute that ``Response`` sets, such as ``headers``, is made when it is asked for, by its own constructor.
+    No private name of Werkzeug is used: whatever a version of it keeps in a response is there when it looks for it.
+    """
 
     response: list[bytes]
 
     def __init__(self, body: bytes, status: int = 200, content_type: str = "application/json") -> None:
-        # Nothing of Response.__init__ is needed: what it would work out is given.
         self.response = [body]
-        self.direct_passthrough = False
-        self._on_close = []
-        self._status, self._status_code = STATUS_LINES[status], status
+        self.code = status
+        #: The headers, as long as the reply is plain.
         self.pairs = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
 
-    @cached_property
-    def headers(self) -> Headers:  # type: ignore[override]
-        """The pairs, which count no more from now on."""
-        return Headers(self.pairs)
+    def __getattr__(self, name: str) -> Any:
+        if "is_whole" in vars(self) or name.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        given = dict(vars(self), is_whole=True)
+        vars(self)["is_whole"] = True
+        super().__init__(status=STATUS_LINES[self.code], headers=self.pairs)
+        vars(self).update(given)
+        return getattr(self, name)
 
     @property
-    def is_opened(self) -> bool:
-        """Whether somebody has asked for ``headers``."""
-        return "headers" in vars(self)
+    def is_plain(self) -> bool:
+        """Whether the reply is still as it was made: ``pairs`` are its headers, and nothing else was set or asked for."""
+        return len(vars(self)) == 3
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """As a WSGI application."""
-        if self.is_opened or self._on_close or environ["REQUEST_METHOD"] == "HEAD":
+        """Answer as a WSGI application."""
+        if len(vars(self)) != 3 or environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
-        start_response(self._status, self.pairs)
+        start_response(STATUS_LINES[self.code], self.pairs)
         return self.response
 
 

@@ -11,9 +11,6 @@ from flask import Request, request
 from app.api.context import Context
 from app.serving.messages import Target
 
-#: What the constructor of Flask's own request works out although a prediction does not need it.
-_LATER = frozenset({"scheme", "server", "root_path", "query_string", "headers", "remote_addr"})
-
 #: RFC 3986, section 3.3; what is quoted already stays so.
 _SAFE_IN_PATH = "/%-._~!$&'()*+,;=:@"
 
@@ -44,12 +41,13 @@ class PlainRequest(Request):
             environ["werkzeug.request"] = self
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _LATER:
-            raise AttributeError(name)
-        full = Request(self.environ, populate_request=False)
-        for later in _LATER:
-            vars(self).setdefault(later, getattr(full, later))
-        return vars(self)[name]
+        """What the constructor of Flask's own request works out although a prediction does not need it."""
+        if "is_whole" in vars(self) or name.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        vars(self)["is_whole"] = True
+        for later, value in vars(Request(self.environ, populate_request=False)).items():
+            vars(self).setdefault(later, value)
+        return getattr(self, name)
 
     @property
     def prefix(self) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from flask import Flask, json, jsonify
+from flask import Flask, Response, json, jsonify
+from werkzeug.datastructures import Headers
+from werkzeug.test import create_environ
 
-from app.api.json_provider import OrjsonProvider
+from app.api.json_provider import OrjsonProvider, json_reply
+
+Change = Callable[[Response], None]
 
 
 @pytest.fixture
@@ -52,3 +59,112 @@ def test_what_is_no_json_is_an_error(app: Flask) -> None:
             json.dumps({"a": object()})
         with pytest.raises(ValueError, match="unexpected"):
             json.loads("{'a': 1}")
+
+
+def _status(reply: Response) -> None:
+    reply.status = "202 Taken"
+
+
+def _status_code(reply: Response) -> None:
+    reply.status_code = 201
+
+
+def _headers(reply: Response) -> None:
+    reply.headers = Headers({"X-Other": "1"})
+
+
+def _header(reply: Response) -> None:
+    reply.headers["X-Added"] = "1"
+
+
+def _cookie(reply: Response) -> None:
+    reply.set_cookie("a", "b")
+
+
+def _data(reply: Response) -> None:
+    reply.data = b"{}"
+
+
+def _body(reply: Response) -> None:
+    reply.response = [b'{"b"', b":2}"]
+
+
+def _passthrough(reply: Response) -> None:
+    reply.direct_passthrough = True
+
+
+def _stream(reply: Response) -> None:
+    reply.stream.write(b"\n")
+
+
+def _etag(reply: Response) -> None:
+    reply.add_etag()
+    reply.make_conditional({"REQUEST_METHOD": "GET", "HTTP_IF_NONE_MATCH": reply.headers["ETag"]})
+
+
+def _frozen(reply: Response) -> None:
+    reply.freeze()
+
+
+def _closed(reply: Response) -> None:
+    reply.call_on_close(lambda: reply.headers.add("X-Closed", "1"))
+
+
+def _own(reply: Response) -> None:
+    reply.note = "mine"  # type: ignore[attr-defined]
+
+
+CHANGES = [
+    _status,
+    _status_code,
+    _headers,
+    _header,
+    _cookie,
+    _data,
+    _body,
+    _passthrough,
+    _stream,
+    _etag,
+    _frozen,
+]
+CHANGES += [_closed, _own]
+
+
+def _sent(reply: Response, method: str) -> tuple[object, ...]:
+    """What a server gets of the reply, and what the reply says of itself afterwards."""
+    started: list[object] = []
+    body = reply(create_environ(method=method), lambda *given: started.extend(given))  # type: ignore[arg-type, return-value]
+    data = b"".join(body)
+    getattr(body, "close", reply.close)()
+    about = (reply.status, reply.status_code, reply.mimetype, reply.is_json, getattr(reply, "note", None))
+    return started, data, about, sorted(reply.headers.items())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("first", CHANGES)
+def test_a_reply_changes_as_any_response_does(first: Change, method: str) -> None:
+    """Whatever is done to it first and then: the constructor that it left out makes no difference."""
+    for then in CHANGES:
+        headers = {"Content-Type": "application/json", "Content-Length": "7"}
+        replies = [Response([b'{"a":1}'], "200 OK", headers), json_reply({"a": 1})]
+        for reply in replies:
+            first(reply)
+            then(reply)
+        assert _sent(replies[1], method) == _sent(replies[0], method), then.__name__
+
+
+def test_a_reply_that_nobody_changed_is_sent_as_it_was_made() -> None:
+    for method, body in (("GET", b'{"a":1}'), ("HEAD", b"")):
+        reply = json_reply({"a": 1}, 404, "application/problem+json")
+        assert reply.is_plain
+        headers = [("Content-Type", "application/problem+json"), ("Content-Length", "7")]
+        started, data, about, _ = _sent(reply, method)
+        assert (started, data) == (["404 Not Found", headers], body)
+        assert about[:2] == ("404 Not Found", 404) and not reply.is_plain
+
+
+def test_a_reply_has_no_attributes_but_those_of_a_response() -> None:
+    reply = json_reply({"a": 1})
+    with pytest.raises(AttributeError, match="'JsonReply' object has no attribute 'nothing'"):
+        _ = reply.nothing
+    assert copy.copy(reply).get_data() == b'{"a":1}'
