@@ -18,6 +18,9 @@ port_fault = $(shell fault=$$($(PYTHON) -c 'import socket, sys; host, port = sys
 engine_fault = $(shell $(DOCKER) info >/dev/null 2>&1 \
 	|| echo 'no container engine answers: start docker, or name another: `make image DOCKER=podman`')
 stop_if = $(if $(strip $1),$(error $1))
+# A part of the tests starts sooner in one process; `make test PROCESSES=1` runs all of them in one.
+PROCESSES ?= 2
+spread = $(if $(or $(findstring tests/,$(ARGS)),$(filter 1,$(PROCESSES))),,-n $(PROCESSES) --dist=loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -25,7 +28,7 @@ stop_if = $(if $(strip $1),$(error $1))
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
-	@echo 'Variables of serve and test: HOST PORT WORKERS PLUMBLINE_STORE; of all: PYTHON'
+	@echo 'Variables of serve and test: HOST PORT WORKERS PLUMBLINE_STORE; of test: ARGS PROCESSES; of all: PYTHON'
 
 venv: .venv/runtime ## build .venv (only when the requirements changed)
 
@@ -50,8 +53,8 @@ serve: port .venv/runtime ## serve on HOST:PORT, after publishing the demo model
 	@$(BIN)/flask models demo --if-empty
 	@exec env PLUMBLINE_BANNER=1 $(BIN)/gunicorn wsgi:app
 
-test: .venv/dev ## run the tests
-	$(BIN)/pytest $(ARGS)
+test: .venv/dev ## run the tests, in two processes; ARGS="tests/test_layers.py -x" runs a part
+	$(BIN)/pytest $(spread) $(ARGS)
 
 lint: .venv/dev ## ruff's rules and format, mypy's types
 	$(BIN)/ruff check .
@@ -59,7 +62,7 @@ lint: .venv/dev ## ruff's rules and format, mypy's types
 	$(BIN)/mypy
 
 check: lint ## what must pass before a commit: lint, and the tests with branch coverage
-	$(BIN)/pytest --cov
+	$(BIN)/pytest $(spread) --cov
 
 bench: .venv/dev ## compare with other servers: QUICK=1, ARMS="..", MODELS="..", MINUTES=.., FRESH=1, COMPARE=old.json
 	@command -v wrk >/dev/null || { echo 'wrk is missing: run `apt-get install wrk`' >&2; exit 1; }
