@@ -17,8 +17,8 @@ for _name, _value in _ONE_THREAD.items():
 from app import config as _config  # noqa: E402
 from app import credentials as _credentials  # noqa: E402
 from app.config.under_gunicorn import note_that_it_was_read as _note_that_it_was_read  # noqa: E402
-from app.serving import marks as _marks  # noqa: E402
-from app.serving import run_dir as _run_dirs  # noqa: E402
+from app.host import marks as _marks  # noqa: E402
+from app.host import run_dir as _run_dirs  # noqa: E402
 from models import talk as _talk  # noqa: E402
 
 try:
@@ -133,9 +133,9 @@ def _share(server):
     if not _settings.share_models:
         return
     # Heavy, and only for this: without sharing the parent knows neither NumPy nor any model.
-    from app.serving.catalog import read_catalog
-    from app.serving.loader import LoadingRule
-    from app.serving.shared import Shared
+    from app.catalog.residency import LoadingRule
+    from app.catalog.shared import Shared
+    from app.catalog.snapshot import read_catalog
     from models.store import Store
 
     # A reload runs this file anew; what is kept over it is kept by the server.
@@ -237,7 +237,7 @@ def _banner():
 def _example(base):
     import orjson
 
-    from app.serving.catalog import read_catalog
+    from app.catalog.snapshot import read_catalog
     from models.store import Store
 
     catalog = read_catalog(

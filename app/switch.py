@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from app.api.context import context
+from app.catalog.shared import Shared
+from app.catalog.snapshot import Catalog
 from app.config import load_settings
 from app.factory import create_app
-from app.serving.catalog import Catalog
-from app.serving.shared import Shared
 from app.wiring import Services, wire
 
 #: Between two versions whose routes are made requests have their turn.

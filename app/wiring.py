@@ -10,24 +10,25 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from app.catalog.budget import Budget
+from app.catalog.follower import LiveCatalog
+from app.catalog.loading import open_served
+from app.catalog.residency import Loader, LoadingRule
+from app.catalog.shared import Shared
+from app.catalog.snapshot import read_catalog
+from app.concurrency.forms import Concurrency, Lock, here
 from app.config import Settings
 from app.credentials import read_key
+from app.engine.engine import Engine
+from app.host.proof import HostProver, NullProver, Prover
+from app.host.run_dir import make_run_dir
+from app.host.slots import Slot, claim_slot
+from app.host.workers import WorkerFile
+from app.inference.calibration import BatchWish
+from app.inference.model import LoadedModel
 from app.monitoring.access_log import AccessLog, JsonLines, NullAccessLog
 from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
-from app.serving.budget import Budget
-from app.serving.catalog import read_catalog
-from app.serving.concurrency import Concurrency, Lock, here
-from app.serving.engine import Engine
-from app.serving.lanes import BatchWish
-from app.serving.live import LiveCatalog
-from app.serving.loader import Loader, LoadingRule
-from app.serving.proof import HostProver, NullProver, Prover
-from app.serving.run_dir import make_run_dir
-from app.serving.served import Batched, open_served
-from app.serving.shared import Shared
-from app.serving.slots import Slot, claim_slot
-from app.serving.verbs import Verbs
-from app.serving.workers import WorkerFile
+from app.operations.operations import Verbs
 from models.manifest import Artifact
 from models.store import Store
 
@@ -139,7 +140,7 @@ def wire(
     catalog = read_catalog(store, settings.default_model)
     rule = LoadingRule(settings.loading, settings.model_loading)
 
-    def open_version(artifact: Artifact, replay: bool, awaited: Callable[[], bool]) -> Batched:
+    def open_version(artifact: Artifact, replay: bool, awaited: Callable[[], bool]) -> LoadedModel:
         model = None if shared is None else shared.find(artifact)
         wish = batch_wish(settings, artifact.manifest.name)
         replay = replay and model is None

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models.publishing import publish
+
 # One thread, as in the server; the libraries read this when they are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -28,14 +30,15 @@ import numpy as np
 from benchmarks.environments import ROOT
 from benchmarks.workload import MODELS, artifact, rows
 from models.compiled import CHOICES
-from models.opening import open_runtime
-from models.store import Store, StoredVersion
+from models.runtimes.loading import open_runtime
+from models.store import Store
+from models.store.stored import StoredVersion
 
 CALLS = 300
 ROWS = (1, 64)
 OPEN_ALONE = """
 import sys
-from models.opening import open_runtime
+from models.runtimes.loading import open_runtime
 from models.store import Store
 runtime = open_runtime(Store(sys.argv[1]).get(sys.argv[2], int(sys.argv[3])))
 print(open("/proc/self/smaps_rollup").read())
@@ -72,7 +75,7 @@ def measure(names: Sequence[str], calls: int = CALLS) -> Iterator[Line]:
             versions, took = [], []
             for choice in CHOICES:
                 began = time.perf_counter()
-                versions.append(store.publish(name, artifact(name), sample, compile=choice))
+                versions.append(publish(store, name, artifact(name), sample, compile=choice))
                 took.append(time.perf_counter() - began)
             runtimes = [open_runtime(version) for version in versions]
             batches = [sample[:n] for n in ROWS]

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.publishing import publish
+
 # One thread, as in the server; the libraries read this when they are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -184,7 +186,7 @@ def _again(signature: Signature) -> Signature:
 def _publish(model: Any, sample: pd.DataFrame) -> None:
     model.fit(sample, np.arange(float(len(sample))))
     with tempfile.TemporaryDirectory() as directory:
-        Store(Path(directory)).publish("model", model, sample)
+        publish(Store(Path(directory)), "model", model, sample)
 
 
 def _milliseconds(call: Callable[[], object], *, once: bool) -> float:

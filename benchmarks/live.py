@@ -30,14 +30,15 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from app.concurrency.forms import Threads
+from app.host.proof import HostProver
 from app.monitoring.arms import read_counts
-from app.serving.concurrency import Threads
-from app.serving.proof import HostProver
-from app.serving.verbs import Outcome, Verbs
+from app.operations.operations import Outcome, Verbs
 from benchmarks.blocks import replace_block
 from benchmarks.live_load import RATE, serving
 from benchmarks.memory_server import MemoryServer
 from benchmarks.shadow_model import COLUMNS, KINDS, ShadowModel
+from models.publishing import publish
 from models.store import Store
 from models.traffic import Rule, Shadow
 
@@ -119,7 +120,7 @@ def shadows(workers: int) -> list[dict[str, Any]]:
         say(f"a shadow that {kind}")
         with serving(Ridge().fit(X, Y), X, workers) as (store, server, probe):
             same = store.get("model", 1).manifest.signature
-            version = store.publish("model", ShadowModel(kind, same), X[:100]).manifest.version
+            version = publish(store, "model", ShadowModel(kind, same), X[:100]).manifest.version
             control = verbs(store, server.run_dir)
             without, with_ = [], []
             for _ in range(TIMES):
@@ -176,10 +177,10 @@ def memory() -> list[dict[str, Any]]:
     forest = kinds()["forest of 60 deep trees"]()
     with tempfile.TemporaryDirectory(prefix="plumbline-live-") as directory:
         store = Store(Path(directory) / "store")
-        store.publish("model", forest, X[:100])
+        publish(store, "model", forest, X[:100])
         with MemoryServer(store.path, "model", 4, True) as server:
             found = [{"when": "at the start", "mib": round(server.pss_mib())}]
-            version = store.publish("model", forest.set_params(n_estimators=60), X[:100]).manifest.version
+            version = publish(store, "model", forest.set_params(n_estimators=60), X[:100]).manifest.version
             verbs(store, server.run_dir).promote("model", version)
             time.sleep(5)
             found.append({"when": "after a promotion", "mib": round(server.pss_mib())})

@@ -19,6 +19,7 @@ from benchmarks.loads import http_bytes
 from benchmarks.memory_server import MemoryServer
 from benchmarks.shadow_model import COLUMNS, LOAD_VALUE
 from benchmarks.wires import Request
+from models.publishing import publish
 from models.store import Store
 
 #: Of the load, in requests/s.
@@ -32,7 +33,7 @@ def serving(
     """A store whose model answers a steady load, beside copies of it under other names, and a client that is timed."""
     with tempfile.TemporaryDirectory(prefix="plumbline-live-") as directory:
         store = Store(Path(directory) / "store")
-        first = store.publish("model", model, X[:100])
+        first = publish(store, "model", model, X[:100])
         files = {path: first.read(path) for path in first.manifest.files}
         for i in range(1, models):
             for _ in range(versions):

@@ -28,6 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.blocks import replace_block
 from benchmarks.memory_server import MemoryServer
 from benchmarks.processes import MARKER, ProcessTree
+from models.publishing import publish
 from models.store import Store
 
 MIB = 2**20
@@ -95,14 +96,14 @@ def publish_forest(store: Path, mib: float) -> float:
     one = forest.estimators_[0].tree_.node_count * NODE_BYTES
     say(f"training {round(mib * MIB / one)} trees")
     forest.set_params(n_estimators=max(2, round(mib * MIB / one))).fit(X, y)
-    Store(store).publish("forest", forest, X[:100])
+    publish(Store(store), "forest", forest, X[:100])
     return sum(tree.tree_.node_count for tree in forest.estimators_) * NODE_BYTES / MIB
 
 
 def publish_small(store: Path) -> None:
     """A logistic regression."""
     X = np.random.default_rng(0).normal(size=(200, COLUMNS))
-    Store(store).publish("small", LogisticRegression().fit(X, (X[:, 0] > 0).astype(int)), X[:100])
+    publish(Store(store), "small", LogisticRegression().fit(X, (X[:, 0] > 0).astype(int)), X[:100])
 
 
 def measured(store: Path, workers: int, share: bool, predictions: int) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from app.wiring import wire
 from benchmarks import workload
 from benchmarks.blocks import replace_block
 from benchmarks.machine import commit
+from models.publishing import publish
 from models.store import Store
 
 CALLS, TURNS = 2000, 7
@@ -98,7 +99,7 @@ def main(as_json: bool, write: bool) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as directory:
         store = Store(Path(directory) / "store")
-        store.publish("bench", workload.artifact("lr"), pd.read_csv(workload.sample("lr")))
+        publish(store, "bench", workload.artifact("lr"), pd.read_csv(workload.sample("lr")))
         services = wire(Settings(store=store.path, default_model="bench", access_log=False))
         app = create_app(services=services)
         services.start()

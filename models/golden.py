@@ -12,7 +12,7 @@ import orjson
 from models.compare import ABSOLUTE_TOLERANCE, same_answers
 from models.manifest import Artifact
 from models.outputs import Outputs
-from models.runtimes.base import Runtime
+from models.runtime import Runtime
 from models.signature import Column, Signature
 
 GOLDEN = "golden.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from models.errors import InvalidName
 
@@ -18,6 +19,17 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 #: Aliases that only the store's own verbs set; ``latest`` is always computed.
 ALIASES = ("stable", "canary", "shadow")
 RESERVED_TAGS = (*ALIASES, "latest")
+
+
+class Version(NamedTuple):
+    """The key of a version: its model's name and its number. A tuple, because every request looks one up."""
+
+    name: str
+    number: int
+
+    def __str__(self) -> str:
+        """``fraud:3``, as commands, logs and messages spell it."""
+        return f"{self.name}:{self.number}"
 
 
 def check_model_name(name: str) -> str:

@@ -1,6 +1,6 @@
 """What a traffic rule is: which share of a model's requests, or which of them, another version than the stable one gets.
 
-A rule is data in the model's state; ``app/serving/router.py`` applies it.
+A rule is data in the model's state; ``app/engine/router.py`` applies it.
 """
 
 from __future__ import annotations

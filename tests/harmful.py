@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from models.publication import Description, Draft, draft_version
+from models.publishing.publication import Description, Draft, draft_version
 from models.runtimes.pickled import ARTIFACT
 from tests.toys import with_files
 

@@ -18,22 +18,29 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A unit is a package or a single file; a module belongs to the longest unit that is a prefix of its name.
 LEVELS = {
-    "wsgi": 4,
-    "gunicorn.conf": 4,
-    "app.factory": 4,
-    "app.switch": 4,
-    "app.cli": 4,
-    "app.api": 3,
-    "app.rpc": 3,
-    "app.worker": 3,
-    "app.wiring": 3,
-    "app.serving": 2,
-    "app.monitoring": 2,
-    "schemas": 1,
-    "app.config": 1,
-    "app.credentials": 1,
-    "app.database": 1,
-    "models": 0,
+    "wsgi": 12,
+    "gunicorn.conf": 12,
+    "app.factory": 12,
+    "app.switch": 12,
+    "app.cli": 12,
+    "app.wiring": 11,
+    "app.api": 11,
+    "app.worker": 11,
+    "app.monitoring": 10,
+    "app.engine": 9,
+    "app.operations": 9,
+    "app.catalog": 8,
+    "app.inference": 7,
+    "app.host": 7,
+    "app.concurrency": 6,
+    "schemas": 5,
+    "app.credentials": 5,
+    "app.config": 5,
+    "models.zoo": 4,
+    "models.publishing": 3,
+    "models.runtimes": 2,
+    "models.store": 2,
+    "models": 1,
 }
 # Units of one level ignore each other but for these.
 SIDEWAYS = {
@@ -41,12 +48,17 @@ SIDEWAYS = {
     ("wsgi", "app.switch"),
     ("app.switch", "app.factory"),
     ("app.factory", "app.cli"),
-    ("app.monitoring", "app.serving"),
     ("app.credentials", "app.config"),
 }
+#: The rooms between the front ends and the models.
+ROOMS = ("app.engine", "app.operations", "app.catalog", "app.inference", "app.host", "app.concurrency")
 FORBIDDEN = {
-    ("app.serving", "schemas"): "the engine takes arrays and plain values",
-    ("app.serving", "app.config"): "the engine is given its numbers",
+    **{(room, "schemas"): "a room takes arrays and plain values" for room in ROOMS},
+    **{(room, "app.config"): "a room is given its numbers" for room in ROOMS},
+    **{(room, "app.credentials"): "a room is given its keys" for room in ROOMS},
+    **{(room, "models.publishing"): "a server never publishes" for room in (*ROOMS, "app.api", "app.wiring")},
+    ("app.inference", "models.store"): "inference answers rows, and reads no files",
+    ("app.inference", "models.runtimes"): "inference is given a loaded model",
 }
 # These libraries only there; every other library is free.
 LIBRARIES = {
@@ -54,8 +66,7 @@ LIBRARIES = {
     "flasgger": ("app.api", "app.factory"),
     "marshmallow": ("schemas", "app.api"),
     "apispec": ("schemas", "app.api"),
-    "grpc": ("app.rpc",),
-    "gevent": ("app.serving", "app.monitoring", "app.worker", "gunicorn.conf"),
+    "gevent": ("app.concurrency", "app.monitoring", "app.worker", "gunicorn.conf"),
     "gunicorn": ("app.worker", "gunicorn.conf"),
     "prometheus_client": ("app.monitoring",),
     "environs": ("app.config",),
@@ -220,21 +231,23 @@ def test_no_file_is_longer_than_one_question() -> None:
 @pytest.mark.parametrize(
     ("file", "code", "expected"),
     [
-        ("models/store.py", "import app.config", "imports point down"),
-        ("models/store.py", "def f():\n    from schemas.predict import Body", "imports point down"),
-        ("app/serving/engine.py", "from app.monitoring import metrics", "level 2 ignore each other"),
-        ("app/serving/engine.py", "from app import monitoring", "level 2 ignore each other"),
-        ("app/serving/engine.py", "from ..config import Settings", "the engine is given its numbers"),
-        ("app/serving/engine.py", "import schemas.predict", "the engine takes arrays"),
-        ("app/serving/engine.py", "import flask", "flask is only for"),
-        ("app/api/predict.py", "from app.wiring import build", "level 3 ignore each other"),
+        ("models/store/store.py", "import app.config", "imports point down"),
+        ("models/store/store.py", "def f():\n    from schemas.predict import Body", "imports point down"),
+        ("app/engine/engine.py", "from app.monitoring import metrics", "imports point down"),
+        ("app/engine/engine.py", "from app.operations import rollout", "level 9 ignore each other"),
+        ("app/engine/engine.py", "from ..config import Settings", "a room is given its numbers"),
+        ("app/engine/engine.py", "import schemas.predict", "a room takes arrays"),
+        ("app/engine/engine.py", "import flask", "flask is only for"),
+        ("app/api/predict.py", "from app.wiring import build", "level 11 ignore each other"),
         ("app/api/predict.py", "from app.factory import create_app", "imports point down"),
-        ("app/cli.py", "from app.factory import create_app", "level 4 ignore each other"),
+        ("app/cli.py", "from app.factory import create_app", "level 12 ignore each other"),
         ("app/wiring.py", "from prometheus_client import Counter", "prometheus_client is only for"),
         ("app/utils.py", "", "in no unit of the layer table"),
         ("app/__init__.py", "from app.config import Settings", "app/__init__.py is a docstring"),
         ("schemas/a.py", "import schemas.b", "import cycle: schemas.a -> schemas.b -> schemas.a"),
-        ("gunicorn.conf.py", "import grpc", "grpc is only for app.rpc"),
+        ("app/inference/batcher.py", "import gevent", "gevent is only for"),
+        ("app/inference/batcher.py", "from models.store import Store", "reads no files"),
+        ("app/wiring.py", "from models.publishing import publish", "a server never publishes"),
     ],
 )
 def test_a_planted_violation_is_caught(tmp_path: Path, file: str, code: str, expected: str) -> None:
@@ -247,10 +260,10 @@ def test_what_the_table_allows_passes(tmp_path: Path) -> None:
     allowed = {
         "wsgi.py": "import flask\nfrom app.switch import Switch\nfrom app.factory import create_app",
         "gunicorn.conf.py": "import gevent\nfrom app.config import Settings\nimport app.worker",
-        "app/factory.py": "from app import cli\nimport app.api.predict, app.wiring, models.store",
-        "app/monitoring/drift.py": "from app.serving.messages import Prediction\nimport numpy, prometheus_client",
-        "app/serving/engine.py": "from . import batcher\nfrom models.errors import ModelError",
-        "app/serving/batcher.py": "import gevent",
+        "app/factory.py": "from app import cli\nimport app.api.predict, app.wiring, models.store.store",
+        "app/monitoring/drift.py": "from app.inference.messages import Prediction\nimport numpy, prometheus_client",
+        "app/engine/engine.py": "from app.inference import batcher\nfrom models.errors import ModelError",
+        "app/concurrency/forms.py": "import gevent",
     }
     plant(tmp_path, allowed)
     assert faults(tmp_path) == []

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from models.errors import Fault, InputError
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 from models.store import Store
 
@@ -140,13 +141,13 @@ def shop_model() -> Any:
 def publish_toys(store: Store) -> Store:
     """Publish every toy: iris 1 and 2, unnamed, shop, forecast, odd and moody."""
     for tag, model in zip(("1.0.0", "2.0.0"), iris_models(), strict=True):
-        store.publish(
-            "iris", model, iris_data()[0], tags=(tag,), metrics={"accuracy": 0.95}, description="Iris"
+        publish(
+            store, "iris", model, iris_data()[0], tags=(tag,), metrics={"accuracy": 0.95}, description="Iris"
         )
-    store.publish("unnamed", unnamed_model(), np.random.default_rng(3).normal(size=(40, 3)))
-    store.publish("shop", shop_model(), shop_data())
-    store.publish("forecast", Forecast(), [["here"], ["there"]], parameters={"days": 2, "unit": "C"})
-    store.publish("odd", OddNames(), np.arange(14.0).reshape(2, 7))
+    publish(store, "unnamed", unnamed_model(), np.random.default_rng(3).normal(size=(40, 3)))
+    publish(store, "shop", shop_model(), shop_data())
+    publish(store, "forecast", Forecast(), [["here"], ["there"]], parameters={"days": 2, "unit": "C"})
+    publish(store, "odd", OddNames(), np.arange(14.0).reshape(2, 7))
     # A sample makes golden rows with every value of a category; 32 given rows are taken as they are.
-    store.publish("moody", Moody(), [["fine"]] * 32)
+    publish(store, "moody", Moody(), [["fine"]] * 32)
     return store

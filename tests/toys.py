@@ -13,9 +13,9 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from models.draft import Draft
 from models.manifest import FileRecord
-from models.publication import Description, draft_version
+from models.publishing.draft import Draft
+from models.publishing.publication import Description, draft_version
 from models.runtimes.pickled import ARTIFACT
 from models.signature import Column, Output, Signature
 from models.store import Store

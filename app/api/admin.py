@@ -14,7 +14,7 @@ from app.api.body import read_json
 from app.api.context import context
 from app.api.json_provider import json_reply
 from app.api.request import this_request
-from app.serving.verbs import Outcome, Verbs
+from app.operations.operations import Outcome, Verbs
 from models.names import check_model_name
 from models.traffic import read_rule
 from schemas.admin import PromoteSchema, ReasonSchema, RollbackSchema, TagSchema, TrafficSchema, load

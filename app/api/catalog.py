@@ -9,8 +9,8 @@ from werkzeug.exceptions import BadRequest
 
 from app.api.context import context
 from app.api.json_provider import json_reply
-from app.serving.catalog import CatalogModel
-from app.serving.messages import Target
+from app.catalog.snapshot import CatalogModel
+from models.names import Version
 from models.traffic import Rule
 from schemas.catalog import version_metadata, version_summary
 
@@ -38,7 +38,7 @@ def version(name: str, version: str) -> Response:
     engine = context().engine
     target = engine.route(name, version)
     found = engine.catalog.model(name)
-    summary, batching = _summary(found, target.version), engine.loader.about(target)
+    summary, batching = _summary(found, target.number), engine.loader.about(target)
     return json_reply(version_metadata(summary, engine.catalog.manifest(target), batching))
 
 
@@ -97,7 +97,7 @@ def _without_secrets(rule: Rule) -> dict[str, Any]:
 
 
 def _summary(found: CatalogModel, version: int) -> dict[str, Any]:
-    state, reason = context().engine.loader.status(Target(found.name, version))
+    state, reason = context().engine.loader.status(Version(found.name, version))
     stored = found.whole.get(version)
     manifest = stored.manifest if stored else None
     return version_summary(

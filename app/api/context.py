@@ -8,14 +8,14 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from app.catalog.snapshot import Catalog
 from app.config import Settings
+from app.engine.engine import Engine
 from app.monitoring.access_log import AccessLog
 from app.monitoring.metrics import Metrics
-from app.serving.catalog import Catalog
-from app.serving.engine import Engine
-from app.serving.messages import Target
-from app.serving.verbs import Verbs
+from app.operations.operations import Verbs
 from models.comparison import Comparison
+from models.names import Version
 from schemas.predict import PredictSchemas
 
 KEY = "plumbline"
@@ -41,18 +41,18 @@ class Context:
     draining: Callable[[], bool] = lambda: False
     verbs: Verbs | None = None
     admin_tokens: Sequence[bytes] = ()
-    _schemas: dict[Target, PredictSchemas] = field(default_factory=dict)
-    _comparisons: dict[tuple[Target, str, Target, str], Comparison] = field(default_factory=dict)
+    _schemas: dict[Version, PredictSchemas] = field(default_factory=dict)
+    _comparisons: dict[tuple[Version, str, Version, str], Comparison] = field(default_factory=dict)
 
     def forget(self, catalog: Catalog) -> None:
         """Keep the schemas of versions that the catalog has as they were, and no others."""
         for target in list(self._schemas):
             model = catalog.models.get(target.name)
-            stored = model.whole.get(target.version) if model else None
+            stored = model.whole.get(target.number) if model else None
             if stored is None or stored.manifest.signature != self._schemas[target].signature:
                 del self._schemas[target]
 
-    def comparison(self, one: Target, other: Target) -> Comparison:
+    def comparison(self, one: Version, other: Version) -> Comparison:
         """Two versions on the golden rows of the second, found out once. Raises NotFound, NotReady, Conflict for versions that
         cannot be asked the same, or what a model raises."""
         stored = [self.engine.catalog.stored(target) for target in (one, other)]
@@ -63,7 +63,7 @@ class Context:
             self._comparisons[key] = self.engine.compare(one, other)
         return self._comparisons[key]
 
-    def schemas(self, target: Target) -> PredictSchemas:
+    def schemas(self, target: Version) -> PredictSchemas:
         """The schemas of a version, made at its first use; raises LoadError when its manifest cannot be trusted."""
         found = self._schemas.get(target)
         if found is None:

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.api.context import context
 from app.api.openapi import OPENAPI, build_document
-from app.serving.catalog import Catalog
+from app.catalog.snapshot import Catalog
 
 HERE = Path(__file__).parent
 

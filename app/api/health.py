@@ -8,10 +8,10 @@ from flask import Blueprint, Response, abort
 
 from app.api.context import Context, context
 from app.api.json_provider import json_reply
+from app.catalog.snapshot import UNREADABLE
 from app.config import VERSION
 from app.monitoring.metrics import CONTENT_TYPE
-from app.serving.catalog import UNREADABLE
-from app.serving.messages import Target
+from models.names import Version
 
 blueprint = Blueprint("health", __name__)
 
@@ -54,7 +54,7 @@ def _model_state(here: Context, name: str) -> dict[str, Any]:
     state, reason = here.engine.loader.model_status(name)
     versions = {}
     for number in here.engine.catalog.models[name].versions:
-        of_version, why = here.engine.loader.status(Target(name, number))
+        of_version, why = here.engine.loader.status(Version(name, number))
         versions[str(number)] = {"state": of_version, **({"reason": why} if why else {})}
     stand_in = here.engine.catalog.stand_ins.get(name)
     if stand_in is not None:

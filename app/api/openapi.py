@@ -18,8 +18,8 @@ from app.api.openapi_models import PARAMETERS, ModelOperations
 from app.api.openapi_service import CATALOG, CATALOG_TAG, METRICS, SERVICE, SERVICE_TAG, add_routes
 from app.api.openapi_text import plain
 from app.api.openapi_versions import BodyComponents
+from app.catalog.snapshot import Catalog
 from app.config import VERSION
-from app.serving.catalog import Catalog
 from schemas.errors import CONTENT_TYPE, ProblemSchema
 from schemas.fields import ColumnField
 

@@ -13,10 +13,9 @@ from app.api.context import Context
 from app.api.openapi_service import STATUSES_OF_BODIES
 from app.api.openapi_text import plain, routed_line, version_line, version_text
 from app.api.openapi_versions import BodyComponents
-from app.serving.catalog import Catalog, CatalogModel
-from app.serving.messages import Target
+from app.catalog.snapshot import Catalog, CatalogModel
 from models.errors import LoadError, NotFound
-from models.names import SELECTOR_PATTERN
+from models.names import SELECTOR_PATTERN, Version
 
 #: What a prediction can be answered with beside 200.
 PROBLEMS = (*STATUSES_OF_BODIES, "404", "500", "503", "504")
@@ -62,7 +61,7 @@ class ModelOperations:
     def add(self, name: str) -> None:
         """Add one model."""
         model = self._catalog.model(name)
-        versions = {number: self._version(Target(name, number)) for number in model.versions}
+        versions = {number: self._version(Version(name, number)) for number in model.versions}
         stable = _stable(self._catalog, model)
         routed = versions[stable] if stable in versions else self._unreadable()
         said = routed_line(model, stable)
@@ -79,7 +78,7 @@ class ModelOperations:
                 path, operation_id, f"{name}, version {number}", name, version_line(model, number), docs
             )
 
-    def _version(self, target: Target) -> VersionDocs:
+    def _version(self, target: Version) -> VersionDocs:
         try:
             manifest = self._catalog.manifest(target)
             schemas = self._here.schemas(target)
@@ -124,6 +123,6 @@ class ModelOperations:
 
 def _stable(catalog: Catalog, model: CatalogModel) -> int | None:
     try:
-        return catalog.resolve(model.name).version
+        return catalog.resolve(model.name).number
     except NotFound:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.serving.catalog import CatalogModel
+from app.catalog.snapshot import CatalogModel
 from models.manifest import Manifest
 from models.signature import Column, Output
 from schemas.cells import describe

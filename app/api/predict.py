@@ -17,12 +17,13 @@ from app.api.body import read_json
 from app.api.context import Context, context
 from app.api.json_provider import json_reply
 from app.api.request import PlainRequest, this_request
+from app.catalog.snapshot import Catalog
+from app.concurrency.client import hung_up
+from app.inference.batcher import never
+from app.inference.messages import Prediction
 from app.monitoring.access_log import SERVER_TIMING
-from app.serving.batcher import never
-from app.serving.catalog import Catalog
-from app.serving.deadline import hung_up
-from app.serving.messages import Prediction, Target
 from models.errors import InputError, NoDefaultModel, NotFound
+from models.names import Version
 from models.traffic import Rule
 from schemas.predict import PredictSchemas, reply_body
 
@@ -52,11 +53,11 @@ def version_blueprints(catalog: Catalog) -> list[Blueprint]:
     """One blueprint for each version, with the default model's short paths beside its full ones."""
     made = []
     for target in catalog.targets():
-        blueprint = Blueprint(f"{target.name}-{target.version}", __name__)
-        fixed = {"name": target.name, "version": str(target.version)}
-        _add(blueprint, f"/models/{target.name}/versions/{target.version}", fixed)
+        blueprint = Blueprint(f"{target.name}-{target.number}", __name__)
+        fixed = {"name": target.name, "version": str(target.number)}
+        _add(blueprint, f"/models/{target.name}/versions/{target.number}", fixed)
         if target.name == catalog.default:
-            _add(blueprint, f"/v{target.version}", fixed)
+            _add(blueprint, f"/v{target.number}", fixed)
         made.append(blueprint)
     return made
 
@@ -103,7 +104,7 @@ def _answer(*, single: bool, name: str | None = None, version: str | None = None
 
 def _choose(
     here: Context, request: PlainRequest, name: str | None, version: str | None
-) -> tuple[Target, Target | None]:
+) -> tuple[Version, Version | None]:
     """The version that path and header ask for, or that the model's traffic rule picks, and the one to be asked beside it.
 
     Raises NotFound, or BadRequest when path and header contradict each other.
@@ -131,7 +132,7 @@ def _choose(
     return target, None
 
 
-def _divide(here: Context, request: PlainRequest, name: str, rule: Rule) -> tuple[Target, Target | None]:
+def _divide(here: Context, request: PlainRequest, name: str, rule: Rule) -> tuple[Version, Version | None]:
     environ = request.environ
 
     def key() -> str:
@@ -154,7 +155,7 @@ def _divide(here: Context, request: PlainRequest, name: str, rule: Rule) -> tupl
     return route.target, route.shadow
 
 
-def _routed_or_none(name: str, selector: str) -> Target | None:
+def _routed_or_none(name: str, selector: str) -> Version | None:
     try:
         return context().engine.route(name, selector)
     except NotFound:
@@ -176,7 +177,7 @@ def _reply(
         schemas.signature,
         answer.outputs,
         target.name,
-        target.version,
+        target.number,
         single=single,
         prediction_id=prediction.prediction_id,
     )
@@ -189,7 +190,7 @@ def _reply(
         encode_seconds * 1e3,
     )
     reply.pairs += [
-        (VERSION_HEADER, str(target.version)),
+        (VERSION_HEADER, str(target.number)),
         ("X-Prediction-Id", prediction.prediction_id),
         ("Server-Timing", request.timing),
     ]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from flask import Request, request
 
 from app.api.context import Context
-from app.serving.messages import Target
+from models.names import Version
 
 #: RFC 3986, section 3.3; what is quoted already stays so.
 _SAFE_IN_PATH = "/%-._~!$&'()*+,;=:@"
@@ -25,7 +25,7 @@ class PlainRequest(Request):
     request_id: str = ""
     began: float = 0.0
     counted: bool = False
-    target: Target | None = None
+    target: Version | None = None
     arm: str = ""
     parsed: tuple[Any, bool] | None = None
     timing: str = ""

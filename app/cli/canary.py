@@ -14,7 +14,7 @@ from app.cli.command import Command, as_json_option
 from app.cli.lifecycle import open_control, wait_option
 from app.cli.output import console, print_json
 from app.monitoring.arms import read_counts
-from app.serving.rollout import Counts, Guards, Rollout
+from app.operations.rollout import Counts, Guards, Rollout
 from models.errors import Conflict
 from models.names import check_model_name
 

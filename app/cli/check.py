@@ -21,9 +21,9 @@ from app.cli.output import (
     print_json,
     progress,
 )
-from models.checking import Concern, concerns
-from models.draft import Draft
 from models.errors import PlumblineError
+from models.publishing.checking import Concern, concerns
+from models.publishing.draft import Draft
 
 #: What a draft is called as long as nobody has given it a name.
 NAME = "checked"
@@ -37,8 +37,8 @@ def check(file: str, as_json: bool, **options: Any) -> None:
 
     Nothing is written. Exit code 1 when it cannot be published, or when requests that it takes would fail.
     """
-    from models.publication import Description
-    from models.publishing import proved_draft
+    from models.publishing.publication import Description
+    from models.publishing.publisher import proved_draft
 
     try:
         with (

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import orjson
 
+from app.catalog.snapshot import read_catalog
 from app.cli.canary import canary
 from app.cli.check import check
 from app.cli.command import (
@@ -42,12 +43,11 @@ from app.cli.output import (
     version_document,
 )
 from app.cli.publish import publish
-from app.serving.catalog import read_catalog
-from models.archive import export_version, import_version
 from models.conformity import misfit
 from models.errors import Conflict, PredictError
 from models.names import check_model_name
-from models.opening import open_runtime
+from models.runtimes.loading import open_runtime
+from models.store.archive import export_version, import_version
 from models.zoo import DEMO_MODELS, publish_all
 from schemas.predict import PredictSchemas, reply_body
 

@@ -17,9 +17,9 @@ from models import comparison
 from models.comparison import comparable
 from models.errors import Conflict
 from models.golden import GoldenRows
-from models.opening import open_runtime
 from models.outputs import Outputs
-from models.runtimes.base import Runtime
+from models.runtime import Runtime
+from models.runtimes.loading import open_runtime
 from models.signature import Output
 
 #: So many rows are asked at a time, so that the progress bar moves.

@@ -11,7 +11,7 @@ import click
 import orjson
 
 from app.cli.input import GivenSample, read_sample
-from models.given import GivenModel, read_model
+from models.publishing.given import GivenModel, read_model
 from models.runtimes.methods import METHODS, SCORES
 
 Function = Callable[..., Any]

@@ -99,8 +99,8 @@ def _text_targets(model: Any, targets: Sequence[str]) -> list[str]:
 
 def _text_columns(model: Any, but: Collection[str]) -> list[str]:
     """The columns that the model knows as text: a postcode of digits must not be read as a number."""
-    from models.column_inference import text_columns
-    from models.recorded import recorded_names
+    from models.publishing.column_inference import text_columns
+    from models.publishing.recorded import recorded_names
 
     return [name for name in text_columns(model, recorded_names(model) or ()) if name not in but]
 
@@ -184,8 +184,8 @@ def _declared_sample(
 
 def _inferred_sample(model: Any, body: Any, table: pd.DataFrame | None, file: str) -> Any:
     """A DataFrame if anybody named the columns: the model, the table's header or the example; else rows of values."""
-    from models.recorded import recorded_names
-    from models.sample import target_hint  # pandas: other commands do without
+    from models.publishing.recorded import recorded_names
+    from models.publishing.sample import target_hint  # pandas: other commands do without
 
     recorded = recorded_names(model)
     names = list(recorded or (table.columns if table is not None else _named_in(body)))

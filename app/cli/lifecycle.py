@@ -11,10 +11,10 @@ import click
 
 from app.cli.command import Command, as_json_option, one_version, open_store
 from app.cli.output import print_facts, print_json, print_table, progress
-from app.serving.concurrency import here
-from app.serving.proof import HostProver
-from app.serving.run_dir import RunDirError, make_run_dir, servers_of
-from app.serving.verbs import Outcome, Verbs
+from app.concurrency.forms import here
+from app.host.proof import HostProver
+from app.host.run_dir import RunDirError, make_run_dir, servers_of
+from app.operations.operations import Outcome, Verbs
 from models.names import check_model_name
 from models.store import Store
 from models.traffic import Arm, Match, Rule, Shadow, read_rule

@@ -17,16 +17,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.catalog.snapshot import CatalogModel
 from app.cli.answers import answer_columns, describe_output
 from app.cli.compiled import describe_compiled
 from app.config import Settings
-from app.serving.catalog import CatalogModel
 from models.errors import ArtifactDamaged
 from models.outputs import Outputs
-from models.reference import REFERENCE
+from models.publishing.reference import REFERENCE
 from models.signature import Column, Signature
 from models.store import Store
-from models.stored import StoredVersion
+from models.store.stored import StoredVersion
 from models.talk import aside
 from schemas.cells import describe
 

@@ -9,6 +9,7 @@ import click
 from app.cli.command import Command, as_json_option, open_store, tags_option, warnings_as_lines
 from app.cli.given import model_options, read_given
 from app.cli.output import print_added, progress
+from models import publishing
 from models.compiled import CHOICES
 from models.names import check_model_name
 
@@ -41,7 +42,7 @@ def publish(
     **options: Any,
 ) -> None:
     """Publish the joblib or pickle FILE as a new version of NAME."""
-    from models.proving import INTERPRETER  # heavy: other commands do without
+    from models.publishing.proving import INTERPRETER  # heavy: other commands do without
 
     settings, store = open_store()
     check_model_name(name)
@@ -49,7 +50,8 @@ def publish(
     measured = dict(map(_metric, metrics))
     with warnings_as_lines(), progress("reading the model") as step:
         model, sample, said = read_given(file, **options)
-        stored = store.publish(
+        stored = publishing.publish(
+            store,
             name,
             model,
             sample.X,

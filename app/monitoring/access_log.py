@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TextIO
 import orjson
 from gevent import monkey
 
-from app.serving.messages import Target
+from models.names import Version
 
 #: So many lines may wait for an output that takes none; what comes then is counted instead.
 MAX_WAITING = 100_000
@@ -45,7 +45,7 @@ class Finished(NamedTuple):
     method: str
     path: str
     status: int
-    target: Target | None
+    target: Version | None
     timing: str
     size_bytes: int | None
     arm: str = ""
@@ -215,14 +215,14 @@ def _second(moment: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _what(method: str, path: str, status: int, target: Target | None, arm: str) -> str:
+def _what(method: str, path: str, status: int, target: Version | None, arm: str) -> str:
     """What most requests of a while have in common."""
     said = {
         "method": method,
         "path": path,
         "status": status,
         "model": target.name if target else None,
-        "version": str(target.version) if target else None,
+        "version": str(target.number) if target else None,
         **({"arm": arm} if arm else {}),
     }
     return _json(said)[1:-1]

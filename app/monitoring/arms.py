@@ -7,9 +7,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.host.slots import held_slots
 from app.monitoring.exposition import exposition
-from app.serving.rollout import Counts, Tally
-from app.serving.slots import held_slots
+from app.operations.rollout import Counts, Tally
 
 ARM, SHADOW = "plumbline_arm_duration_seconds", "plumbline_shadow_requests"
 

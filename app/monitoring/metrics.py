@@ -12,9 +12,10 @@ from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
+from app.host.slots import Slot, held_slots
+from app.inference.messages import Prediction, Shadowed
 from app.monitoring.exposition import CONTENT_TYPE, exposition
-from app.serving.messages import Prediction, Shadowed, Target
-from app.serving.slots import Slot, held_slots
+from models.names import Version
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Metrics(Protocol):
     def request_started(self) -> None:
         """A request has arrived."""
 
-    def request_finished(self, target: Target | None, status: int, seconds: float, arm: str = "") -> None:
+    def request_finished(self, target: Version | None, status: int, seconds: float, arm: str = "") -> None:
         """It was answered; ``arm`` : why a traffic rule chose the version, if one did."""
 
     def request_left(self) -> None:
@@ -56,7 +57,7 @@ class Metrics(Protocol):
     def predicted(self, prediction: Prediction) -> None:
         """The engine answered."""
 
-    def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+    def loaded(self, target: Version, seconds: float, ready: bool) -> None:
         """A version was loaded, or could not be."""
 
     def shadowed(self, shadowed: Shadowed) -> None:
@@ -75,7 +76,7 @@ class NullMetrics:
     def request_started(self) -> None:
         """Nothing."""
 
-    def request_finished(self, target: Target | None, status: int, seconds: float, arm: str = "") -> None:
+    def request_finished(self, target: Version | None, status: int, seconds: float, arm: str = "") -> None:
         """Nothing."""
 
     def request_left(self) -> None:
@@ -87,7 +88,7 @@ class NullMetrics:
     def predicted(self, prediction: Prediction) -> None:
         """Nothing."""
 
-    def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+    def loaded(self, target: Version, seconds: float, ready: bool) -> None:
         """Nothing."""
 
     def shadowed(self, shadowed: Shadowed) -> None:
@@ -106,8 +107,8 @@ class PrometheusMetrics:
 
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
-        self._finished: deque[tuple[Target | None, int, float, str]] = deque(maxlen=MAX_WAITING)
-        self._answered: deque[tuple[Target, int, float]] = deque(maxlen=MAX_WAITING)
+        self._finished: deque[tuple[Version | None, int, float, str]] = deque(maxlen=MAX_WAITING)
+        self._answered: deque[tuple[Version, int, float]] = deque(maxlen=MAX_WAITING)
         self._present: list[None] = []
         self._slot: Slot | None = None
         self._started = False
@@ -195,7 +196,7 @@ class PrometheusMetrics:
         """Count it as in flight."""
         self._present.append(None)
 
-    def request_finished(self, target: Target | None, status: int, seconds: float, arm: str = "") -> None:
+    def request_finished(self, target: Version | None, status: int, seconds: float, arm: str = "") -> None:
         """Note it, to be counted by model, version and status."""
         self._finished.append((target, status, seconds, arm))
 
@@ -210,7 +211,7 @@ class PrometheusMetrics:
 
     def shadowed(self, shadowed: Shadowed) -> None:
         """Count it; it is beside the requests anyway."""
-        labels = (shadowed.target.name, str(shadowed.target.version), str(shadowed.shadow.version))
+        labels = (shadowed.target.name, str(shadowed.target.number), str(shadowed.shadow.number))
         self._shadowed.labels(*labels, shadowed.outcome).inc()
         if shadowed.shadow_seconds is not None:
             self._shadow_seconds.labels(*labels).observe(shadowed.shadow_seconds)
@@ -219,29 +220,29 @@ class PrometheusMetrics:
         """Count what was noted, a slice at a time; many threads may call it."""
         self._in_flight.set(len(self._present))
         while self._finished or self._answered:
-            times: dict[tuple[Target | None, int, str], list[float]] = defaultdict(list)
+            times: dict[tuple[Version | None, int, str], list[float]] = defaultdict(list)
             for asked, status, seconds, arm in _taken(self._finished):
                 times[asked, status, arm].append(seconds)
             for (asked, status, arm), seconds_each in times.items():
-                version = (asked.name, str(asked.version)) if asked else NO_TARGET
+                version = (asked.name, str(asked.number)) if asked else NO_TARGET
                 self._requests.labels(*version, str(status)).inc(len(seconds_each))
                 _observe(self._seconds.labels(*version, str(status)), seconds_each)
                 if arm:
                     _observe(self._arm_seconds.labels(*version, arm, str(status)), seconds_each)
-            batches: dict[Target, list[tuple[int, float]]] = defaultdict(list)
+            batches: dict[Version, list[tuple[int, float]]] = defaultdict(list)
             for target, rows, seconds in _taken(self._answered):
                 batches[target].append((rows, seconds))
             for target, calls in batches.items():
-                version = (target.name, str(target.version))
+                version = (target.name, str(target.number))
                 rows_each, waits_each = zip(*calls, strict=True)
                 _observe(self._batch_rows.labels(*version), rows_each)
                 _observe(self._queue_seconds.labels(*version), waits_each)
             if self._finished or self._answered:
                 self._pause(PAUSE_SECONDS)
 
-    def loaded(self, target: Target, seconds: float, ready: bool) -> None:
+    def loaded(self, target: Version, seconds: float, ready: bool) -> None:
         """Record how long loading took and whether the version can answer."""
-        labels = (target.name, str(target.version))
+        labels = (target.name, str(target.number))
         self._load_seconds.labels(*labels).set(seconds)
         self._ready.labels(*labels).set(1 if ready else 0)
 

@@ -16,7 +16,7 @@ from typing import IO, Any, TypeVar
 
 from gevent import get_hub, getcurrent
 
-from app.serving.deadline import TimedOut, has_bytes
+from app.concurrency.client import TimedOut, has_bytes
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Connection:
     reply, or what is left of it, that was put off (``outbox.py``): it is sent while the next request is waited for.
     """
 
-    #: It ends waits itself, so nobody else has to (``app/serving/deadline.py``).
+    #: It ends waits itself, so nobody else has to (``app/concurrency/client.py``).
     timed = True
 
     def __init__(self, sock: Any, send_seconds: float) -> None:

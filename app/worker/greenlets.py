@@ -1,7 +1,7 @@
 """gunicorn's gevent worker over Python's own standard library.
 
 gunicorn's worker lets gevent patch the standard library, for applications that wait in it. This one waits through gevent
-itself (``app/serving/concurrency.py``), and models are other people's code, which must find the Python that it was tried
+itself (``app/concurrency/forms.py``), and models are other people's code, which must find the Python that it was tried
 in: patched, ``subprocess`` fails on native threads, ``multiprocessing`` and ``concurrent.futures`` hang for ever, and exit
 statuses of processes are lost to the event loop.
 """
@@ -15,7 +15,7 @@ import gevent.socket
 from gevent import monkey
 from gunicorn.workers.ggevent import GeventWorker
 
-from app.serving.concurrency import serve_with_greenlets
+from app.concurrency.forms import serve_with_greenlets
 from app.worker.forks import Forks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
-from app.serving.deadline import TimedOut
+from app.concurrency.client import TimedOut
 from app.worker.connection import Connection
 
 

@@ -33,9 +33,9 @@ from gunicorn.http.wsgi import FileWrapper, _make_early_hints_callback
 from gunicorn.sock import is_http2_negotiated
 from gunicorn.util import write_error
 
+from app.concurrency.client import TimedOut
+from app.concurrency.forms import put_off
 from app.config import load_settings
-from app.serving.concurrency import put_off
-from app.serving.deadline import TimedOut
 from app.worker.connection import Connection, TlsConnection
 from app.worker.greenlets import GreenletWorker
 from app.worker.handover import Handover

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.errors import LoadError
 from models.manifest import Artifact
-from models.runtimes.base import Runtime
+from models.runtime import Runtime
 from models.runtimes.methods import method_of
 from models.signature import Signature
 

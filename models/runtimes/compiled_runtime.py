@@ -22,7 +22,7 @@ from models.compiled import CompiledRecord
 from models.errors import LoadError, PredictError
 from models.manifest import Artifact
 from models.outputs import Outputs
-from models.runtimes.base import Runtime
+from models.runtime import Runtime
 from models.runtimes.calls import model_call
 
 #: Rows of shape (n_rows, n_columns) to probabilities, numbers or vectors of shape (n_rows, width).

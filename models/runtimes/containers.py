@@ -1,6 +1,6 @@
 """How rows become what an estimator takes: the container that it was fitted on, with the recorded dtypes.
 
-The container of a version is found when it is published, by trying (``models.fitting``), and recorded in its manifest.
+The container of a version is found when it is published, by trying (``models.publishing.fitting``), and recorded in its manifest.
 Whatever is built here belongs to the call alone, so a model may write into it; only ``array`` of float64 without copy
 is the rows themselves.
 """

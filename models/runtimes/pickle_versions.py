@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from models.runtimes.pickled import Unpickler, opened
-from models.user_code import UserCode
+from models.runtimes.user_code import UserCode
 
 
 def versions_in(data: bytes, code_files: Mapping[str, bytes]) -> set[str]:

@@ -17,8 +17,8 @@ from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
 from models.errors import CodeMissing, LoadError, PlumblineError
 from models.libraries import versions_of
 from models.manifest import Artifact
+from models.runtimes.user_code import UserCode
 from models.talk import RUNNING_VERSION
-from models.user_code import UserCode
 
 ARTIFACT = "model.joblib"
 

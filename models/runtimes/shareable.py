@@ -15,7 +15,7 @@ from models.compiled import ORIGINAL
 from models.errors import LoadError
 from models.manifest import Artifact, Manifest
 from models.runtimes import runtime_class
-from models.user_code import PREFIX
+from models.runtimes.user_code import PREFIX
 
 #: framework -> the packages that its pickles may name. A framework that starts threads when it loads has no row.
 PACKAGES: Mapping[str, frozenset[str]] = {

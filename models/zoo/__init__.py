@@ -33,4 +33,4 @@ def publish_all(store: Store, on_progress: Callable[[str], None] = _silent) -> N
     """Train and publish every demo model; ``on_progress`` gets the name of each before it starts."""
     for name, path in DEMO_MODELS.items():
         on_progress(name)
-        import_module(path).publish(store)
+        import_module(path).publish_into(store)

@@ -17,6 +17,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from models.publishing import publish
+
 if TYPE_CHECKING:
     from models.store import Store
 
@@ -143,11 +145,12 @@ def measure(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> dict[str, float]
     }
 
 
-def publish(store: Store) -> None:
+def publish_into(store: Store) -> None:
     """Publish the model as fitted on the training part: the metrics are those of the very artifact."""
     X_train, X_test, y_train, y_test = split(*data())
     model = train(X_train, y_train)
-    store.publish(
+    publish(
+        store,
         NAME,
         model,
         X_train[:SAMPLE_ROWS],

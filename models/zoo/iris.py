@@ -18,6 +18,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from models.publishing import publish
+
 if TYPE_CHECKING:
     from models.store import Store
 
@@ -57,7 +59,7 @@ def measure(model: ClassifierMixin, X: pd.DataFrame, y: np.ndarray) -> dict[str,
     }
 
 
-def publish(store: Store) -> None:
+def publish_into(store: Store) -> None:
     """Publish both versions as fitted on the training part: the metrics are those of the very artifact."""
     X_train, X_test, y_train, y_test = split(*data())
     # In the order of the data set, so that its well-known first row becomes the example.
@@ -68,7 +70,8 @@ def publish(store: Store) -> None:
     )
     for tag, train, how in versions:
         model = train(X_train, y_train)
-        store.publish(
+        publish(
+            store,
             NAME,
             model,
             sample,

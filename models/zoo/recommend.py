@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 
 if TYPE_CHECKING:
@@ -158,12 +159,13 @@ def hit_rate(ranking: Ranking, held_out: np.ndarray, k: int = 10) -> float:
     return float(np.mean((shown & _bought(held_out)).any(axis=1)))
 
 
-def publish(store: Store) -> None:
+def publish_into(store: Store) -> None:
     """Measure on each user's last three purchases, then publish a ranking learned from all of them."""
     purchases = data()
     train_part, held_out = split(purchases)
     users = np.random.default_rng(SEED).choice(np.arange(1.0, USERS + 1), SAMPLE_ROWS, replace=False)
-    store.publish(
+    publish(
+        store,
         NAME,
         train(purchases),
         users.reshape(-1, 1),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 
 if TYPE_CHECKING:
@@ -236,13 +237,14 @@ def backtest(law: Law, days: np.ndarray, prices: np.ndarray, confidence: float =
     return {"coverage": float(np.mean(inside)), "absolute_error": float(np.mean(distance))}
 
 
-def publish(store: Store) -> None:
+def publish_into(store: Store) -> None:
     """Measure on the last two years with a law learned before them, then publish one that knows them."""
     days, prices = data()
     early, _ = split(prices)
     measured = backtest(train(early), days, prices)
     tickers = np.resize(np.array(list(TICKERS), dtype=object), SAMPLE_ROWS)
-    store.publish(
+    publish(
+        store,
         NAME,
         forecast(train(prices), prices, LAST_DAY),
         tickers.reshape(-1, 1),

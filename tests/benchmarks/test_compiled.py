@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import compiled
-from models.compiling import choice
+from models.publishing.compiling import choice
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from models.archive import export_version
+from models.publishing import publish
 from models.store import Store
+from models.store.archive import export_version
 from tests.conftest import LONG_SECONDS, missing
 from tests.deploy.dockerfile_runner import Instruction, Stage, build, is_ignored, parse
 
@@ -84,7 +85,7 @@ def store() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="plumbline-store-") as folder:
         path = Path(folder) / "store"
         rows = np.arange(40.0).reshape(20, 2)
-        Store(path).publish("total", LinearRegression().fit(rows, rows.sum(axis=1)), rows)
+        publish(Store(path), "total", LinearRegression().fit(rows, rows.sum(axis=1)), rows)
         yield path
 
 

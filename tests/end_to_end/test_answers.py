@@ -21,7 +21,8 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.svm import SVC
 
 from app.cli.commands import predict_command
-from models.publication import Description, draft_version
+from models.publishing import publish
+from models.publishing.publication import Description, draft_version
 from models.signature import Output
 from models.store import Store
 from tests.app.api.document_parts import body_of, check, predictions, reply_of
@@ -54,14 +55,14 @@ FAULTY: dict[str, tuple[Faulty, Any]] = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One worker over all models."""
     store = Store(tmp_path_factory.mktemp("store"))
-    store.publish("several", MODELS["several"], X, LABELS.astype(str))
+    publish(store, "several", MODELS["several"], X, LABELS.astype(str))
     for name, said in (
         ("vector", {}),
         ("scored", {"scores": ["decision_function"]}),
         ("cat", {}),
         ("booster", {}),
     ):
-        store.publish(name, MODELS[name], X, **said)
+        publish(store, name, MODELS[name], X, **said)
     for name, (model, _) in FAULTY.items():
         draft = draft_version(name, model, [[1.0], [2.0], [3.0]], None, Description())
         store.add(draft.manifest, draft.files)

@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from models.errors import PublishWarning
+from models.publishing import publish
 from models.store import Store
 from tests.conftest import LONG_SECONDS, wait_until
 from tests.end_to_end.server import Server
@@ -45,10 +46,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One worker over two models."""
     store = Store(tmp_path_factory.mktemp("store"))
     for name, model in MODELS.items():
-        store.publish(name, model, X)
-    store.publish("strict", MODELS["linear"], X, exact=True)
+        publish(store, name, model, X)
+    publish(store, "strict", MODELS["linear"], X, exact=True)
     with pytest.warns(PublishWarning, match="otherwise when others stand beside it; .* and no two requests"):
-        store.publish("largest", LARGEST_SO_FAR, RISING)
+        publish(store, "largest", LARGEST_SO_FAR, RISING)
     with Server(store.path, PLUMBLINE_MODEL_BATCHING="forest=rows:16") as started:
         yield started
 
@@ -173,7 +174,7 @@ def test_clients_that_leave_do_not_disturb_the_others(server: Server) -> None:
 
 def test_gunicorns_own_worker_batches_too(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.publish("linear", MODELS["linear"], X)
+    publish(store, "linear", MODELS["linear"], X)
     with Server(store.path, PLUMBLINE_WORKER_CLASS="gevent") as stock:
         with ThreadPoolExecutor(8) as pool:
             for done in [pool.submit(check_one, stock, "linear", seed) for seed in range(8)]:

@@ -19,6 +19,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from models.publishing import publish
 from models.store import Store
 from tests.end_to_end.server import ROOT, Server
 from tests.models.pickles import OLD, older
@@ -75,7 +76,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     store = Store(work / "store")
     for name, (write, make) in FILES.items():
         write(make(), work / name)
-        store.publish(name, work / name, X, accept_version_mismatch=name == "old")
+        publish(store, name, work / name, X, accept_version_mismatch=name == "old")
     (work / "train.py").write_text(TRAIN)
     subprocess.run([sys.executable, "train.py"], cwd=work, check=True)
     flask = [sys.executable, "-m", "flask", "--app", "wsgi", "models", "publish", "script"]

@@ -22,6 +22,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
+from models.publishing import publish
 from models.store import Store
 from tests.end_to_end.server import ROOT, Server
 
@@ -159,7 +160,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     work = tmp_path_factory.mktemp("inputs")
     store = Store(work / "store")
     for name, kind in KINDS.items():
-        store.publish(name, kind.make(), kind.sample, **kind.options)
+        publish(store, name, kind.make(), kind.sample, **kind.options)
     by_command(work, store, "texts", "--data", table(work, KINDS["texts"].sample))
     example = work / "row.json"
     example.write_text('{"width": 1, "age": 5}')

@@ -22,17 +22,17 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving.concurrency import Threads
-from app.serving.proof import HostProver
-from app.serving.verbs import Verbs
-from models.draft import Draft
+from app.concurrency.forms import Threads
+from app.host.proof import HostProver
+from app.operations.operations import Verbs
 from models.errors import Conflict, PlumblineError
 from models.golden import GOLDEN
-from models.lifecycle import promote, rollback
 from models.manifest import Manifest
-from models.publication import Description, draft_version
+from models.publishing.draft import Draft
+from models.publishing.publication import Description, draft_version
 from models.runtimes.pickled import ARTIFACT
 from models.store import Store
+from models.store.lifecycle import promote, rollback
 from models.traffic import Arm, Rule, Shadow
 from tests.conftest import LONG_SECONDS, wait_until
 from tests.end_to_end.load import Load

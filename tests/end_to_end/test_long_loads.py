@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models.draft import Draft
+from models.publishing.draft import Draft
 from models.store import Store
 from tests.conftest import wait_until
 from tests.end_to_end.server import Server

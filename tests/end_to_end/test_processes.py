@@ -154,11 +154,12 @@ KINDS = (
 PUBLISH = """
 import sys
 import starts
+from models.publishing import publish
 from models.store import Store
 
 for kind in sys.argv[1:]:
     sample = [[float(i), float(i % 7)] for i in range(32)]
-    Store("store").publish(kind.lower(), getattr(starts, kind)(), sample, code="starts.py")
+    publish(Store("store"), kind.lower(), getattr(starts, kind)(), sample, code="starts.py")
 """
 
 

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from models.publishing import publish
 from models.store import Store
 from tests.conftest import wait_until
 from tests.end_to_end.server import Server
@@ -50,7 +51,7 @@ def trained() -> dict[str, tuple[Any, np.ndarray]]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store")
     for name, (model, rows) in trained().items():
-        Store(path).publish(name, model, rows)
+        publish(Store(path), name, model, rows)
     return path
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 from models.store import Store
 from tests.conftest import wait_until
@@ -45,7 +46,7 @@ class Talker:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(tmp_path_factory.mktemp("talk") / "store")
-    store.publish("talker", Talker(), [[1.0], [2.0]])
+    publish(store, "talker", Talker(), [[1.0], [2.0]])
     return store
 
 

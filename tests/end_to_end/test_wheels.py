@@ -27,10 +27,11 @@ TABLE = "def times(x): return x * {factor}"
 
 PUBLISH = """
 import sys
+from models.publishing import publish
 from models.store import Store
 from tripler import Triple
 
-print(Store(sys.argv[1]).publish("triple", Triple(), [[1.0], [2.0], [3.0]]).manifest.libraries)
+print(publish(Store(sys.argv[1]), "triple", Triple(), [[1.0], [2.0], [3.0]]).manifest.libraries)
 """
 
 

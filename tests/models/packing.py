@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from models.archive import MAX_UNPACKED_BYTES, export_version, import_version
 from models.errors import ArchiveRefused
 from models.store import Store
+from models.store.archive import MAX_UNPACKED_BYTES, export_version, import_version
 from tests.toys import summing_draft
 
 #: Name -> contents, or the header of something else than a file.

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import VersionNotFound
-from models.files import Files
-from models.lifecycle import promote, rollback, set_traffic
+from models.publishing import publish
 from models.store import Store
+from models.store.files import Files
+from models.store.lifecycle import promote, rollback, set_traffic
 from models.traffic import Arm, Rule
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +110,7 @@ def run(store: Store, template: Store, step: str) -> None:
     elif verb == "measure":
         from tests.toys import Summing  # needs NumPy, which the others do without
 
-        store.publish("toy", Summing(), [[1.0, 2.0]])
+        publish(store, "toy", Summing(), [[1.0, 2.0]])
     elif verb == "tag":
         store.tag("toy", store.resolve("toy"), tag)
     elif verb == "delete":

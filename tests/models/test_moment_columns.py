@@ -13,9 +13,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from models.errors import InputError
 from models.moment_columns import moment_column, moment_range
-from models.opening import open_runtime
+from models.publishing import publish
+from models.runtimes.loading import open_runtime
 from models.store import Store
-from models.stored import StoredVersion
+from models.store.stored import StoredVersion
 from schemas.predict import PredictSchemas
 
 
@@ -49,8 +50,8 @@ def answers(version: StoredVersion, cells: list[Any]) -> list[float]:
     return together
 
 
-def publish(store: Store, model: Any, cells: Any) -> StoredVersion:
-    return store.publish("toy", model, pd.DataFrame({"at": cells, "k": np.arange(float(len(cells)))}))
+def published(store: Store, model: Any, cells: Any) -> StoredVersion:
+    return publish(store, "toy", model, pd.DataFrame({"at": cells, "k": np.arange(float(len(cells)))}))
 
 
 TIMES = pd.date_range("2024-01-01T05:00:00", periods=40, freq="7h")
@@ -59,13 +60,13 @@ TIMES = pd.date_range("2024-01-01T05:00:00", periods=40, freq="7h")
 @pytest.mark.parametrize("unit", ["s", "us"])
 def test_moments_of_many_digits_and_of_far_years_share_a_batch(store: Store, unit: str) -> None:
     """pandas' reading of text takes nanoseconds for both as soon as one has nine digits, and the other does not fit."""
-    version = publish(store, Year(), TIMES.as_unit(unit))
+    version = published(store, Year(), TIMES.as_unit(unit))
     far, fine = "9999-12-31T23:59:59.999999999", "2026-01-31 10:00:00.123456789"
     assert answers(version, [far, fine, "0001-01-01T00:00:00"]) == [9999.23, 2026.10, 1.0]
 
 
 def test_what_nanoseconds_cannot_hold_is_refused_beside_what_they_can(store: Store) -> None:
-    version = publish(store, Year(), TIMES.as_unit("ns"))
+    version = published(store, Year(), TIMES.as_unit("ns"))
     assert answers(version, ["2262-04-11T23:47:16", "1677-09-21T00:12:44"]) == [2262.23, 1677.0]
     schemas = PredictSchemas(version.manifest.signature, max_rows=100)
     for wrong in ("9999-12-31T00:00:00", "2262-04-12T00:00:00", "1677-09-21T00:12:43"):
@@ -86,7 +87,7 @@ def test_what_nanoseconds_cannot_hold_is_refused_beside_what_they_can(store: Sto
     ids=["pandas", "arrow", "objects"],
 )
 def test_every_offset_is_brought_to_the_zone_that_the_model_was_trained_in(store: Store, cells: Any) -> None:
-    version = publish(store, Year(), cells)
+    version = published(store, Year(), cells)
     assert version.manifest.signature.columns[0].timezone == "Europe/Zurich"
     same = ["2026-01-31T10:00:00+01:00", "2026-01-31T09:00:00Z", "2026-01-31T18:00:00.5+09:00"]
     assert answers(version, same) == [2026.10] * 3
@@ -104,7 +105,7 @@ def test_the_first_and_last_moments_have_a_local_time(zone: str, unit: str) -> N
 
 
 def test_the_last_day_there_is_can_stand_for_no_end_and_later_is_refused(store: Store) -> None:
-    version = publish(store, Year(), TIMES.tz_localize("Asia/Tokyo").as_unit("us"))
+    version = published(store, Year(), TIMES.tz_localize("Asia/Tokyo").as_unit("us"))
     assert answers(version, ["9999-12-31T23:59:59+09:00", "9999-12-31T00:00:00Z"]) == [9999.23, 9999.09]
     schemas = PredictSchemas(version.manifest.signature, max_rows=9)
     for text in ("9999-12-31T23:59:59-23:59", "9999-12-31T15:00:00Z", "0001-01-01T00:00:00+23:59"):
@@ -117,7 +118,7 @@ def test_local_times_of_long_ago_can_be_sent_again(store: Store) -> None:
     moments = pd.DatetimeIndex(
         ["1880-01-01T12:00:00"] * 20 + ["2024-01-01T12:00:00"] * 20, tz="Europe/Berlin"
     )
-    version = publish(store, Year(), moments)
+    version = published(store, Year(), moments)
     row, _ = PredictSchemas(version.manifest.signature, max_rows=9).read_single(
         version.manifest.example["request"]
     )
@@ -131,12 +132,12 @@ def test_the_range_of_dates_date_times_and_durations_is_recorded(store: Store) -
         (Year(), days, ("2024-01-01", "2024-02-09")),
         (Seconds(), pd.to_timedelta(np.arange(40), "h"), (0.0, 39 * 3600.0)),
     ):
-        assert publish(store, model, cells).manifest.signature.columns[0].observed == expected
+        assert published(store, model, cells).manifest.signature.columns[0].observed == expected
 
 
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
 def test_a_duration_is_as_long_as_was_said_and_refused_if_too_long(store: Store, unit: str) -> None:
-    version = publish(store, Seconds(), pd.to_timedelta(np.arange(40), "h").as_unit(unit))
+    version = published(store, Seconds(), pd.to_timedelta(np.arange(40), "h").as_unit(unit))
     found = answers(version, [5400, 0, -60, 86_400 * 365 * 100])
     assert found == [5400.0, 0.0, -60.0, 86_400.0 * 365 * 100]
     if unit != "s":

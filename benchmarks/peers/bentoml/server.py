@@ -34,7 +34,7 @@ class Plain:
 
 
 @bentoml.service(workers=WORKERS, logging=QUIET, metrics={"enabled": False})
-class Batched:
+class LoadedModel:
     """One call for all requests that BentoML collected, in the event loop: a thread costs more than it frees."""
 
     def __init__(self) -> None:

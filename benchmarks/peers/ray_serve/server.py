@@ -42,7 +42,7 @@ class Plain:
 
 
 @serve.deployment(num_replicas=WORKERS, max_ongoing_requests=MAX_ONGOING)
-class Batched:
+class LoadedModel:
     """Ray collects concurrent requests; a batch goes as soon as the event loop has nothing else to do."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Batched:
         return await self.answer((await request.json())["inputs"])
 
 
-DEPLOYMENTS = {"plain": Plain, "batched": Batched}
+DEPLOYMENTS = {"plain": Plain, "batched": LoadedModel}
 
 
 def main() -> None:

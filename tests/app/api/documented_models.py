@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.manifest import MANIFEST
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 from models.store import Store
 
@@ -84,10 +85,10 @@ def publish_documented(toys: Path, path: Path) -> Store:
     shutil.copytree(toys, path)
     store = Store(path)
     sample = np.arange(WIDTH * 3.0).reshape(3, WIDTH)
-    store.publish("doubled", Doubled(), sample)
+    publish(store, "doubled", Doubled(), sample)
     row = [40, 1000.0, "2026-02-28", "b", "many", True]
-    store.publish("optional", Optional(), [row, [20, None, "2026-03-01", "a", None, False]])
-    store.publish("ranked", Ranked(), [["x"], ["y"]], description="Sorted\n# by | **nothing** <script>")
+    publish(store, "optional", Optional(), [row, [20, None, "2026-03-01", "a", None, False]])
+    publish(store, "ranked", Ranked(), [["x"], ["y"]], description="Sorted\n# by | **nothing** <script>")
     stored = store.get("doubled", 1)
     files = {name: stored.read(name) for name in stored.manifest.files}
     for name in (*COLLIDING, DAMAGED):

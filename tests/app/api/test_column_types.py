@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 from models.store import Store
 from tests.app.api.asking import answer, fault_places, problem
@@ -66,9 +67,9 @@ class Forms:
 @pytest.fixture(scope="module")
 def client(make_app: MakeApp, tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
     store = Store(tmp_path_factory.mktemp("columns"))
-    store.publish("visits", Visits(), SAMPLE)
-    store.publish("texts", Texts(), [["good film"], ["bad"]])
-    store.publish("forms", Forms(), [[1.5, 2.0], [0.5, 3.0]])
+    publish(store, "visits", Visits(), SAMPLE)
+    publish(store, "texts", Texts(), [["good film"], ["bad"]])
+    publish(store, "forms", Forms(), [[1.5, 2.0], [0.5, 3.0]])
     return make_app(store).test_client()
 
 

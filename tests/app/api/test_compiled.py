@@ -9,7 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from models.compiling import choice
+from models.publishing import publish
+from models.publishing.compiling import choice
 from models.store import Store
 from tests.conftest import MakeApp, app_maker
 
@@ -24,7 +25,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     store = Store(tmp_path_factory.mktemp("compiled"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "WORTHWHILE", 0.0)  # speed on a busy machine is not what is tested
-        store.publish("toy", MODEL, X, compile="treelite")
+        publish(store, "toy", MODEL, X, compile="treelite")
     make: MakeApp
     with app_maker() as make:
         yield make(store).test_client()

@@ -14,6 +14,7 @@ from flask import Flask
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 from models.store import Store
 from tests.app.api.document_parts import operations
@@ -81,11 +82,11 @@ def app(toy_store: Store, make_app: MakeApp, tmp_path_factory: pytest.TempPathFa
     store = Store(path)
     store.delete("iris", 2)
     row = [40, 1000.0, "2026-02-28", "b", "many", True]
-    store.publish("optional", Optional(), [row, [20, None, "2026-03-01", "a", None, False]])
-    store.publish("ranked", Ranked(), [["x"], ["y"]])
+    publish(store, "optional", Optional(), [row, [20, None, "2026-03-01", "a", None, False]])
+    publish(store, "ranked", Ranked(), [["x"], ["y"]])
     visit = ["2026-01-31", "2026-01-31T10:00:00+02:00", "2026-01-31T08:00:00", 1.5, None]
-    store.publish("visits", Visits(), [visit, [*visit[:2], None, 0, "x"]])
-    store.publish("texts", Texts(), [["good film"], ["bad"]])
+    publish(store, "visits", Visits(), [visit, [*visit[:2], None, 0, "x"]])
+    publish(store, "texts", Texts(), [["good film"], ["bad"]])
     return make_app(store, admin_token=TOKEN)
 
 

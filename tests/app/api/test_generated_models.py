@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from models.compare import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE
 from models.errors import PublishError
+from models.publishing import publish
 from models.store import Store
 from tests.conftest import app_maker
 from tests.generated_models import Case, make_case
@@ -46,7 +47,7 @@ def check(directory: Path, seed: int) -> None:
         case = make_case(seed)
         store = Store(directory / "store")
         try:
-            store.publish("toy", case.model, case.sample)
+            publish(store, "toy", case.model, case.sample)
         except PublishError as refusal:
             assert len(str(refusal)) > 20
             assert not store.path.exists()

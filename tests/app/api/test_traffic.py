@@ -12,9 +12,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models.lifecycle import set_traffic
-from models.publication import Description, draft_version
+from models.publishing.publication import Description, draft_version
 from models.store import Store
+from models.store.lifecycle import set_traffic
 from models.traffic import Arm, Match, Rule, Shadow
 from tests.app.api.asking import answer
 from tests.conftest import MakeApp, wait_until

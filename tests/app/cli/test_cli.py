@@ -19,6 +19,7 @@ from flask import Flask
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from app.cli.commands import COMMANDS
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 from models.store import Store
 from tests.toys import Summing
@@ -51,10 +52,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Store(tmp_path_factory.mktemp("published"))
     for tag in ("1.0.0", "2.0.0"):
         model = LogisticRegression().fit(X, y)
-        store.publish("toy", model, X, metrics={"auc": 0.9}, description="a [toy]", tags=(tag,))
-    store.publish("sum", Summing(), [[1.0, 2.0]])
-    store.publish("listing", Listing(), [[5]])
-    store.publish("vector", LinearRegression().fit(np.eye(9), np.eye(9)), np.eye(9))
+        publish(store, "toy", model, X, metrics={"auc": 0.9}, description="a [toy]", tags=(tag,))
+    publish(store, "sum", Summing(), [[1.0, 2.0]])
+    publish(store, "listing", Listing(), [[5]])
+    publish(store, "vector", LinearRegression().fit(np.eye(9), np.eye(9)), np.eye(9))
     return store.path
 
 

@@ -15,6 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from app.cli.commands import models_group
 from app.cli.comparison_page import Members
+from models.publishing import publish
 from models.store import Store
 from tests.app.api.asking import answer, problem
 from tests.conftest import MakeApp
@@ -31,12 +32,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version 1 looks at one column, version 2 at both; 3 is another kind of model."""
     store = Store(tmp_path_factory.mktemp("compare") / "store")
     blind = np.column_stack([X[:, 0], np.zeros(200)])
-    store.publish("toy", LogisticRegression().fit(blind, Y), X, metrics={"auc": 0.8})
-    store.publish("toy", LogisticRegression().fit(X, Y), X, metrics={"auc": 0.99})
-    store.publish("toy", LinearRegression().fit(X, X[:, 0]), X)
+    publish(store, "toy", LogisticRegression().fit(blind, Y), X, metrics={"auc": 0.8})
+    publish(store, "toy", LogisticRegression().fit(X, Y), X, metrics={"auc": 0.99})
+    publish(store, "toy", LinearRegression().fit(X, X[:, 0]), X)
     for depth in (1, None):
         tree = DecisionTreeClassifier(max_depth=depth, random_state=0).fit(X, SIDES)
-        store.publish("sides", tree, X, SIDES)
+        publish(store, "sides", tree, X, SIDES)
     return store.path
 
 

@@ -16,8 +16,8 @@ from flask import Flask
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from app.cli.commands import COMMANDS
-from models.compiling import choice
 from models.manifest import MANIFEST, sealed
+from models.publishing.compiling import choice
 from models.store import Store
 
 pytestmark = pytest.mark.usefixtures("compiler")

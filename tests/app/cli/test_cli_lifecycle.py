@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.commands import models_group
-from app.serving.slots import Slot, claim_slot
-from app.serving.workers import WorkerFile
+from app.host.slots import Slot, claim_slot
+from app.host.workers import WorkerFile
 from models.store import Store
 from tests.harmful import exiting
 from tests.toys import summing_draft

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from models.publishing import publish
 from models.store import Store
 from tests.conftest import LONG_SECONDS
 
@@ -29,7 +30,7 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "store")
     X = np.arange(8.0).reshape(4, 2)
     for _ in range(2):
-        store.publish("toy", LinearRegression().fit(X, X.sum(axis=1)), X)
+        publish(store, "toy", LinearRegression().fit(X, X.sum(axis=1)), X)
     return store
 
 
@@ -180,7 +181,7 @@ def test_the_demo_models_are_trained_with_a_progress_bar_and_answer(
     env: dict[str, str], store: Store
 ) -> None:
     X = np.arange(8.0).reshape(4, 2)
-    store.publish("iris", LinearRegression().fit(X, X.sum(axis=1)), X)
+    publish(store, "iris", LinearRegression().fit(X, X.sum(axis=1)), X)
     code, shown = on_a_terminal(env, "models", "demo")
     assert code == 0
     assert "training and publishing iris" in shown

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.host.slots import held_slots
 from app.monitoring.exposition import exposition
-from app.serving.slots import held_slots
 from tests.conftest import LONG_SECONDS
 
 COUNT = """
@@ -18,16 +18,16 @@ import os, sys
 sys.path.insert(0, os.getcwd())
 from pathlib import Path
 from app.monitoring.metrics import PrometheusMetrics
-from app.serving.messages import Target
-from app.serving.slots import claim_slot
+from models.names import Version
+from app.host.slots import claim_slot
 metrics = PrometheusMetrics()
 metrics.start(claim_slot(Path(sys.argv[1])))
 for i in range({requests}):
     metrics.request_started()
-    metrics.request_finished(Target("m\\"o\\\\del", i % {versions}), 200 + i % 2, 0.0007 * (i % 40))
+    metrics.request_finished(Version("m\\"o\\\\del", i % {versions}), 200 + i % 2, 0.0007 * (i % 40))
     metrics.request_left()
 metrics.request_started()
-metrics.loaded(Target("m", 1), {load_seconds}, True)
+metrics.loaded(Version("m", 1), {load_seconds}, True)
 metrics.flush()
 print(metrics._slot.number, flush=True)
 if {wait}:

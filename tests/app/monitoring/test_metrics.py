@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
-from app.serving.messages import Target
+from models.names import Version
 
 
 def test_requests_are_counted_by_model_version_and_status() -> None:
@@ -11,7 +11,7 @@ def test_requests_are_counted_by_model_version_and_status() -> None:
     metrics.start(None)
     for status in (200, 200, 422):
         metrics.request_started()
-        metrics.request_finished(Target("toy", 3), status, 0.002)
+        metrics.request_finished(Version("toy", 3), status, 0.002)
         metrics.request_left()
     page = metrics.page()
     assert 'plumbline_requests_total{model="toy",status="200",version="3"} 2.0' in page
@@ -50,5 +50,5 @@ def test_the_null_twin_takes_every_call() -> None:
     metrics.start(None)
     metrics.request_started()
     metrics.request_finished(None, 200, 0.1)
-    metrics.loaded(Target("toy", 1), 0.1, True)
+    metrics.loaded(Version("toy", 1), 0.1, True)
     assert metrics.page() == ""

@@ -104,7 +104,7 @@ def test_a_client_that_left_before_its_reply_harms_nobody(server: Serving) -> No
 IN_PLACE = """
 from gevent import monkey; monkey.patch_all()
 import gevent, socket, time
-from app.serving.concurrency import Greenlets, put_off
+from app.concurrency.forms import Greenlets, put_off
 from app.worker.connection import Connection
 from app.worker.outbox import MOST_REPLIES, Outbox
 

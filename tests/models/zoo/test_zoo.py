@@ -12,7 +12,7 @@ import pytest
 import models
 from models.compare import same_answers
 from models.golden import GoldenRows
-from models.opening import open_runtime
+from models.runtimes.loading import open_runtime
 from models.store import Store
 from models.zoo import DEMO_MODELS, publish_all
 

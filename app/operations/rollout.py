@@ -1,0 +1,231 @@
+"""A canary that walks through its steps by itself: a little more traffic each time, and all of it back when a guard trips.
+
+Nothing is kept but the traffic rule itself, so a process that died is resumed by beginning again: it finds the step that the
+store is at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from app.operations.operations import Verbs
+from models.errors import Conflict, StoreUnavailable
+from models.traffic import Arm, Rule, Shadow
+
+POLL_SECONDS = 1.0
+#: A step that its requests do not reach in so many times its length is given up.
+PATIENCE = 10
+#: Whoever did that knows better: nothing is changed back.
+CHANGED = "somebody else changed the traffic rule or the stable version meanwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Requests that were answered, those of them with a status of 500 or more, and the seconds of all of them together."""
+
+    requests: float = 0.0
+    errors: float = 0.0
+    seconds: float = 0.0
+
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(self.requests - other.requests, self.errors - other.errors, self.seconds - other.seconds)
+
+    @property
+    def mean_ms(self) -> float:
+        """Mean time of a request."""
+        return self.seconds / self.requests * 1000 if self.requests else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the new version did, what the others did, and on how many requests both agreed or not."""
+
+    canary: Tally = field(default_factory=Tally)
+    stable: Tally = field(default_factory=Tally)
+    agrees: float = 0.0
+    differs: float = 0.0
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(
+            self.canary - other.canary,
+            self.stable - other.stable,
+            self.agrees - other.agrees,
+            self.differs - other.differs,
+        )
+
+    @property
+    def went_back(self) -> bool:
+        """As a difference: whether the server was restarted in between, which counts from 0."""
+        return min(self.canary.requests, self.stable.requests, self.agrees, self.differs) < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What ends a canary; None for what does not matter. ``min_requests`` of the new version are needed for a verdict."""
+
+    max_error_rate: float | None = 0.01
+    max_latency_ratio: float | None = None
+    min_agreement: float | None = None
+    min_requests: int = 20
+
+    def missing(self, seen: Counts, percent: float) -> str:
+        """What too little was seen of for the step to be passed, or nothing."""
+        needed = [(seen.canary.requests, "requests reached it")]
+        if self.max_latency_ratio is not None:
+            needed.append(
+                (seen.stable.requests, "requests of the stable version are there to compare its time with")
+            )
+        if (
+            self.min_agreement is not None and percent < 100
+        ):  # then nothing is left to be compared with a shadow
+            needed.append((seen.agrees + seen.differs, "answers were compared with the stable version's"))
+        least, what = min(needed)
+        return (
+            f"only {least:.0f} {what}, and {self.min_requests} are needed"
+            if least < self.min_requests
+            else ""
+        )
+
+    def tripped(self, seen: Counts) -> str:
+        """Why the canary must end, or nothing."""
+        canary, stable = seen.canary, seen.stable
+        if canary.requests >= max(1, self.min_requests):
+            rate = canary.errors / canary.requests
+            if self.max_error_rate is not None and rate > self.max_error_rate:
+                return f"{rate:.2%} of {canary.requests:.0f} requests failed, more than {self.max_error_rate:.2%}"
+            if self.max_latency_ratio is not None and stable.requests >= max(1, self.min_requests):
+                ratio = canary.mean_ms / max(stable.mean_ms, 1e-6)
+                if ratio > self.max_latency_ratio:
+                    return (
+                        f"its mean time is {canary.mean_ms:.2f} ms, {ratio:.2f} times the {stable.mean_ms:.2f} ms of the "
+                        f"stable version, more than {self.max_latency_ratio:g} times"
+                    )
+        compared = seen.agrees + seen.differs
+        if self.min_agreement is not None and compared >= max(1, self.min_requests):
+            agreement = seen.agrees / compared
+            if agreement < self.min_agreement:
+                return f"{agreement:.2%} of {compared:.0f} answers agree, less than {self.min_agreement:.2%}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it ended. ``percent`` : what the new version has now; ``why`` : what stopped it, or nothing."""
+
+    promoted: bool
+    percent: float
+    why: str = ""
+
+
+class Rollout:
+    """``read`` gives what was counted since the server started; ``tell`` is told each step and what is seen during it."""
+
+    def __init__(
+        self,
+        verbs: Verbs,
+        name: str,
+        version: int,
+        steps: Sequence[float],
+        every_seconds: float,
+        guards: Guards,
+        read: Callable[[], Counts],
+        sleep: Callable[[float], None],
+        now: Callable[[], float],
+        tell: Callable[[float, Counts], None] = lambda percent, seen: None,
+        key: str = "",
+    ) -> None:
+        self._verbs = verbs
+        self._name = name
+        self._version = version
+        self._steps = tuple(steps)
+        self._every_seconds = every_seconds
+        self._guards = guards
+        self._read = read
+        self._sleep = sleep
+        self._now = now
+        self._tell = tell
+        self._key = key
+        self._stable = Tally()
+        self._before = 0
+
+    def run(self) -> Result:
+        """Walk the steps from where the store is; raises Conflict where another rule is in force.
+
+        After a step of 100 percent the version is promoted. When a guard trips the stable version has all requests again.
+        """
+        self._before = self._verbs.resolve(self._name, "stable")
+        if self._before == self._version:
+            if self._verbs.rule(self._name) in [self._rule(percent) for percent in self._steps]:
+                self._verbs.traffic(self._name, None, why="the canary is stable")
+            return Result(True, 100.0)
+        for percent in self._left():
+            rule = self._rule(percent)
+            outcome = self._verbs.traffic(self._name, rule, why=f"canary at {percent:g} %")
+            why = "" if outcome.complete else "not every worker serves it"
+            why = why or self._watch(percent, rule)
+            if why:
+                return self._stop(percent, why)
+        if self._steps[-1] < 100:
+            return Result(False, self._steps[-1])
+        why = "the canary passed its steps"
+        promoted = self._verbs.promote(self._name, self._version, expected=self._before, why=why)
+        self._verbs.traffic(self._name, None, why="the canary is stable")
+        return Result(True, 100.0, "" if promoted.complete else "not every worker has switched yet")
+
+    def _left(self) -> Sequence[float]:
+        """The steps that are still to be walked, the one that the store is at among them."""
+        rule = self._verbs.rule(self._name)
+        if rule is None:
+            return self._steps
+        for i, percent in enumerate(self._steps):
+            if rule == self._rule(percent):
+                return self._steps[i:]
+        raise Conflict(
+            f"{self._name} has another traffic rule; take it away first: flask models traffic {self._name} --clear"
+        )
+
+    def _rule(self, percent: float) -> Rule:
+        shadow = None if self._guards.min_agreement is None else Shadow(self._version)
+        return Rule((Arm(self._version, percent),), (), shadow, self._key)
+
+    def _watch(self, percent: float, rule: Rule) -> str:
+        """Why the step failed, or nothing when its time is over and enough was seen."""
+        began, before = self._now(), self._read()
+        while True:
+            self._sleep(min(POLL_SECONDS, self._every_seconds))
+            try:
+                if self._changed(rule):
+                    return CHANGED
+            except (
+                StoreUnavailable
+            ):  # it may be back at the next look; whoever is asked meanwhile keeps its arm
+                continue
+            seen = self._read() - before
+            if seen.went_back:
+                before = self._read()
+                continue
+            # Where all requests are the canary's, what the stable version did in the steps before is the measure.
+            if seen.stable.requests < self._guards.min_requests and self._stable.requests:
+                seen = Counts(seen.canary, self._stable, seen.agrees, seen.differs)
+            self._tell(percent, seen)
+            if why := self._guards.tripped(seen):
+                return why
+            passed, missing = self._now() - began, self._guards.missing(seen, percent)
+            if passed >= self._every_seconds and not missing:
+                self._stable = seen.stable
+                return ""
+            if passed >= PATIENCE * self._every_seconds:
+                return f"{missing}, after {passed:.0f} s"
+
+    def _changed(self, rule: Rule) -> bool:
+        """Whether somebody else decided about the model meanwhile."""
+        return self._verbs.rule(self._name) != rule or self._before != self._verbs.resolve(
+            self._name, "stable"
+        )
+
+    def _stop(self, percent: float, why: str) -> Result:
+        if why == CHANGED:
+            return Result(False, percent, why)
+        self._verbs.traffic(self._name, None, why=f"canary stopped: {why}")
+        return Result(False, 0.0, why)

@@ -1,0 +1,214 @@
+"""Which compiled form of a model is kept beside it: one that gives the original's answers, faster, or none.
+
+A form is loaded and called just as a server will do it. It is compared with the original on the golden rows (together
+and one by one), on the publisher's sample, and on rows at the thresholds of the model's trees. ``auto`` takes only
+forms whose answers are *the same answers* (models/compare.py); one that computes in float32, with its wider
+tolerance, must be asked for by name and is taken only where no exact one passes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from models.compare import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE, largest_difference, same_answers
+from models.compiled import CHOICES, ORIGINAL, CompiledRecord, platform_here
+from models.errors import CompileError, LoadError, PlumblineError, PublishError
+from models.golden import GoldenRows
+from models.libraries import installed_versions
+from models.manifest import Manifest
+from models.publishing.draft import Draft, file_records
+from models.publishing.timing import measured_ms
+from models.runtime import Runtime
+from models.runtimes.compiled_runtime import CompiledRuntime
+
+MAX_SAMPLE_ROWS = 2000
+MAX_REASON = 200
+#: A form that is less than this much faster for 1 row, or for 64, is not worth a second way to the same answer.
+WORTHWHILE = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to build a form. ``builder`` is module and function, imported when it is tried."""
+
+    form: str
+    file: str
+    title: str
+    builder: tuple[str, str]
+    dtype: str = "float64"
+    tolerance: float = ABSOLUTE_TOLERANCE
+    libraries: tuple[str, ...] = ()
+
+
+TREES = Form(
+    "treelite", "compiled/model.so", "compiled trees", ("models.publishing.compiling.trees", "tree_library")
+)
+GRAPH = Form(
+    "onnx",
+    "compiled/model.onnx",
+    "ONNX Runtime",
+    ("models.publishing.compiling.graphs", "graph64"),
+    libraries=("onnxruntime",),
+)
+GRAPH32 = replace(
+    GRAPH,
+    title="ONNX Runtime in float32",
+    builder=("models.publishing.compiling.graphs", "graph32"),
+    dtype="float32",
+    tolerance=FLOAT32_TOLERANCE,
+)
+#: Choice -> what is tried; a later group only where no form of an earlier one passed.
+GROUPS: Mapping[str, tuple[tuple[Form, ...], ...]] = {
+    "none": (),
+    "auto": ((TREES, GRAPH),),
+    "treelite": ((TREES,),),
+    "onnx": ((GRAPH,), (GRAPH32,)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A form that passed: its draft, and how fast it is."""
+
+    draft: Draft
+    speed: float
+
+
+def with_compiled_form(
+    draft: Draft,
+    original: Runtime,
+    model: Any,
+    rows: np.ndarray,
+    choice: str,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Draft:
+    """The draft with the best compiled form that ``choice`` allows, or with the reason why the original serves.
+
+    original : the loaded runtime of the draft; model : its estimator; rows : the sample, of shape (n_rows, n_columns).
+    """
+    if choice not in CHOICES:
+        raise PublishError(f"--compile {choice!r}: use one of {', '.join(CHOICES)}")
+    manifest, reasons = draft.manifest, dict[str, str]()
+    unsupported = _unsupported(manifest)
+    golden = GoldenRows.of(draft)
+    for group in () if unsupported else GROUPS[choice]:
+        passed = []
+        for form in group:
+            on_step(f"compiling it: {form.title}")
+            try:
+                passed.append(_judged(form, draft, golden, original, model, rows))
+            except LoadError as error:
+                reasons.setdefault(error.in_full[:MAX_REASON], form.title)
+            except PlumblineError as error:
+                reasons.setdefault(str(error), form.title)
+            except Exception as error:  # a model, three converters, a compiler: none stops the publishing
+                said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                reasons.setdefault(said[:MAX_REASON], form.title)
+        if passed:
+            return max(passed, key=lambda judged: judged.speed).draft
+    why = (
+        unsupported
+        or "; ".join(f"{title}: {said}" for said, title in reasons.items())
+        or "no compiled form was asked for"
+    )
+    record = CompiledRecord(ORIGINAL, f"cannot be compiled: {why}; the original serves")
+    return replace(draft, manifest=replace(manifest, compiled=record.to_dict()))
+
+
+def _unsupported(manifest: Manifest) -> str:
+    """Why no form is tried for a model of this kind; empty when some are."""
+    output = manifest.signature.output
+    if manifest.framework != "scikit-learn":
+        return "only scikit-learn estimators can be; this is an object with a predict() of its own"
+    if manifest.frame or not manifest.signature.numeric:
+        return "it takes a table with named or mixed columns, and compiled forms take numbers only"
+    if output.kind == "several" or output.scores or output.method != "predict" or output.arguments:
+        return "it answers more than one predict() does, and compiled forms give one number, vector or class"
+    if output.kind == "class" and not output.probability:
+        return "it has no probabilities to take its labels from"
+    return ""
+
+
+def _judged(
+    form: Form, draft: Draft, golden: GoldenRows, original: Runtime, model: Any, rows: np.ndarray
+) -> Judged:
+    """Build a form, hold it against the original, measure both; raises CompileError, or what the parts raise."""
+    module, function = form.builder
+    data: bytes = getattr(importlib.import_module(module), function)(model, draft.manifest)
+    files = {**draft.files, form.file: data}
+    record = CompiledRecord(
+        form=form.form,
+        why="",
+        file=form.file,
+        dtype=form.dtype,
+        tolerance=form.tolerance,
+        platform=platform_here(),
+        libraries=installed_versions(form.libraries),
+    )
+    trial = _recorded(draft, files, record)
+    runtime = CompiledRuntime(trial, lambda: original)
+    runtime.load()
+    compared, largest = _parity(form, golden, original, runtime, model, rows)
+    record = replace(
+        record,
+        rows_compared=compared,
+        max_abs_difference=largest,
+        bit_exact=largest == 0.0 and form is TREES and _bit_exact(model),
+    )
+    final = CompiledRuntime(_recorded(draft, files, record), lambda: original)
+    final.load()
+    before, times = measured_ms(original, golden), measured_ms(final, golden)
+    gain = {n: round(before[n] / max(times[n], 1e-4), 1) for n in times}
+    if min(gain["1"], gain["64"]) < WORTHWHILE:
+        raise CompileError(
+            f"it is not faster than the original ({gain['1']}x for 1 row, {gain['64']}x for 64)"
+        )
+    same = (
+        "answers the same" if form.tolerance == ABSOLUTE_TOLERANCE else f"answers within {form.tolerance:g}"
+    )
+    why = f"{gain['1']:g}x as fast as the original for 1 row and {gain['64']:g}x for 64, {same}"
+    kept = _recorded(draft, files, replace(record, speed_up=gain, why=why))
+    kept = replace(kept, manifest=replace(kept.manifest, measured_ms=times))
+    return Judged(kept, speed=gain["1"] * gain["64"])
+
+
+def _recorded(draft: Draft, files: Mapping[str, bytes], record: CompiledRecord) -> Draft:
+    manifest = replace(draft.manifest, files=file_records(files), compiled=record.to_dict())
+    return Draft(manifest, files)
+
+
+def _bit_exact(model: Any) -> bool:
+    from models.publishing.compiling.trees import is_bit_exact
+
+    return is_bit_exact(model)
+
+
+def _parity(
+    form: Form, golden: GoldenRows, original: Runtime, runtime: Runtime, model: Any, rows: np.ndarray
+) -> tuple[int, float]:
+    """How many rows were compared, and the largest difference; raises CompileError when one is too large."""
+    from models.publishing.compiling.boundaries import boundary_rows
+
+    if len(rows) > MAX_SAMPLE_ROWS:
+        rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:MAX_SAMPLE_ROWS])]
+    calls = {
+        "a golden row": [golden.rows, *(golden.rows[i : i + 1] for i in range(len(golden.rows)))],
+        "a row of the sample": [rows],
+        "a row at a threshold of its trees": [boundary_rows(model, golden.rows)],
+    }
+    compared, largest = 0, 0.0
+    for what, batches in calls.items():
+        for batch in batches:
+            if not len(batch):
+                continue
+            expected, found = (r.predict(batch, golden.parameters) for r in (original, runtime))
+            difference = largest_difference(expected, found)
+            if not same_answers(expected, found, form.tolerance):
+                raise CompileError(f"it gives another answer for {what} (difference {difference:.3g})")
+            compared, largest = compared + len(batch), max(largest, difference)
+    return compared, largest

@@ -1,0 +1,43 @@
+"""From a model and a sample to a version that a store can take: described, and verified in a fresh interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from models.errors import PublishError
+from models.publishing.draft import Draft
+from models.publishing.given import read_model
+from models.publishing.proving import INTERPRETER, prove
+from models.publishing.publication import Description, draft_version
+from models.runtimes.user_code import RUNNING
+
+
+def proved_draft(
+    name: str,
+    model: Any,
+    X_sample: Any,
+    y_sample: Any,
+    said: Description,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Draft:
+    """As ``draft_version``, and then loaded where only what a server has is found.
+
+    Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.
+    """
+    if file := RUNNING.get():
+        raise PublishError(
+            f'{file} publishes when it is imported as the code of a version; put that below if __name__ == "__main__":'
+        )
+    INTERPRETER.start()  # it imports its libraries meanwhile
+    on_step("reading the model")
+    given = read_model(model, said.code, said.accept_version_mismatch)
+    try:
+        draft = draft_version(name, given, X_sample, y_sample, said, on_step)
+    except PublishError as error:
+        if given.pickled_with:
+            others = ", ".join(f"{library} {version}" for library, version in given.pickled_with.items())
+            raise PublishError(f"{error}; it was pickled with {others}: train it again") from error
+        raise
+    on_step("proving that a server can load it")
+    return prove(draft, given.visited, said.code)

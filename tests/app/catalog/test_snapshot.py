@@ -1,0 +1,84 @@
+"""One snapshot of the store: what is wrong with one model stays with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.catalog.snapshot import read_catalog
+from models.errors import LoadError, ModelNotFound, StoreUnavailable, VersionNotFound
+from models.names import Version
+from models.store import Store
+from tests.toys import summing_draft
+
+
+class Deleting(Store):
+    """A store in which somebody deletes a version, or a model, between two steps of a reader."""
+
+    def versions(self, name: str) -> list[int]:
+        if name == "gone":
+            raise ModelNotFound(name)
+        return [*super().versions(name), 3]
+
+    def names(self) -> list[str]:
+        return [*super().names(), "gone"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Models "one" and "two", with two versions each."""
+    store = Store(tmp_path / "store")
+    for name in ("one", "two"):
+        draft = summing_draft(name)
+        for _ in range(2):
+            store.add(draft.manifest, draft.files)
+    return store
+
+
+def test_a_version_deleted_while_it_is_read_is_left_out(store: Store) -> None:
+    catalog = read_catalog(Deleting(store.path), "one")
+    assert not catalog.fault
+    assert {name: model.versions for name, model in catalog.models.items()} == {"one": [1, 2], "two": [1, 2]}
+
+
+@pytest.mark.parametrize("ruin", ["loop", "state"])
+def test_a_model_that_cannot_be_read_takes_nothing_else_down(store: Store, ruin: str) -> None:
+    if ruin == "loop":
+        os.symlink("loop", store.path / "loop")
+    else:
+        (store.path / "two" / "state.json").unlink()
+        (store.path / "two" / "state.json").mkdir()
+    catalog = read_catalog(store, "one")
+    assert catalog.manifest(catalog.resolve("one")).version == 1
+    name = {"loop": "loop", "state": "two"}[ruin]
+    with pytest.raises(LoadError, match=name):
+        catalog.manifest(catalog.resolve(name, "latest"))
+
+
+def test_a_store_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
+    """Nothing is "not found" in it, and the error names no path of the server."""
+    (tmp_path / "file").touch()
+    catalog = read_catalog(Store(tmp_path / "file"), "one")
+    with pytest.raises(StoreUnavailable) as raised:
+        catalog.resolve("one")
+    assert str(tmp_path) not in str(raised.value)
+    assert str(tmp_path) in catalog.fault
+
+
+def test_the_only_model_is_the_default_one(store: Store) -> None:
+    assert read_catalog(store, "two").default == "two"
+    assert read_catalog(store, "three").default is None
+    store.delete_model("one")
+    assert read_catalog(store, "three").default == "two"
+
+
+def test_a_version_is_found_by_number_tag_and_alias(store: Store) -> None:
+    store.tag("one", 2, "blue")
+    catalog = read_catalog(store, "one")
+    for selector, version in ((None, 1), ("2", 2), ("blue", 2), ("latest", 2), ("stable", 1)):
+        assert catalog.resolve("one", selector) == Version("one", version)
+    for selector in ("3", "red", "02"):
+        with pytest.raises(VersionNotFound, match="it has: 1, 2, blue, stable, latest"):
+            catalog.resolve("one", selector)

@@ -1,0 +1,133 @@
+"""A worker's process without its server, in which models are loaded late: prints as JSON what that costs: the milliseconds of
+a load and of a first request, and how often other requests had to wait for something meanwhile.
+
+Times are those that passed less those in which a thread of the process was ready to run and waited for a processor
+(proc_pid_schedstat), so that other work on the machine is not taken for ours.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json  # noqa: E402
+import resource  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+from collections import defaultdict  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent  # noqa: E402
+import numpy as np  # noqa: E402
+
+from app.concurrency.forms import Threads  # noqa: E402
+from app.config import Settings  # noqa: E402
+from app.factory import create_app  # noqa: E402
+from app.inference.calibration import BatchWish  # noqa: E402
+from app.inference.messages import Version  # noqa: E402
+from app.inference.model import open_served  # noqa: E402
+from app.wiring import wire  # noqa: E402
+from models.runtimes import runtime_class  # noqa: E402
+from models.store import Store  # noqa: E402
+
+ROW = {"features": [0.5, 0.5]}
+TASKS = Path("/proc/self/task")
+HUB = str(threading.get_native_id())
+
+
+def every() -> list[str]:
+    """The threads of this process."""
+    return [task.name for task in TASKS.iterdir()]
+
+
+def ready_seconds(thread: str) -> float:
+    """How long the thread was ready and did not run."""
+    try:
+        return int((TASKS / thread / "schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+def waits() -> float:
+    """How often this thread has waited for something, such as for another thread to let go of the interpreter."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+
+def timed(
+    call: Callable[[], Any], tasks: Sequence[str], cpu: Callable[[], float] = time.process_time
+) -> float:
+    """Milliseconds of the call without those in which one of the threads was ready to run and waited for a processor. Two may
+    be ready at the same time; but it took the ``cpu`` time at least."""
+    before = {task: ready_seconds(task) for task in tasks}
+    began, computed = time.perf_counter(), cpu()
+    call()
+    computed, took = cpu() - computed, time.perf_counter() - began
+    return 1000 * max(computed, took - sum(ready_seconds(task) - ready for task, ready in before.items()))
+
+
+def main() -> None:
+    """The first argument is a store with a model "busy" and copies of another one, "m0" and so on."""
+    store = Store(Path(sys.argv[1]))
+    copies = [name for name in store.names() if name != "busy"]
+    runtime_class("scikit-learn")
+    services = wire(
+        Settings(
+            store=store.path, access_log=False, loading="lazy", loaded_max_mib=1, pinned_models=("busy",)
+        )
+    )
+    app = create_app(services=services)
+    services.start()
+
+    def ask(name: str) -> None:
+        assert app.test_client().post(f"/models/{name}/predict", json=ROW).status_code == 200
+
+    ask("busy")
+    ask(copies.pop())
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    late = [copies.pop() for _ in range(7)]
+    for name in late:
+        stored = store.get(name, 1)
+        found["plain"].append(timed(lambda: open_served(stored, Threads(), BatchWish()), every()))  # noqa: B023
+        found["first"].append(timed(lambda: ask(name), every()))  # noqa: B023
+        gevent.sleep(0.3)
+
+    for name in [name for name in late if services.engine.loader.model_status(name)[0] == "lazy"]:
+        found["returning"].append(timed(lambda: ask(name), every()))  # noqa: B023
+        gevent.sleep(0.3)
+
+    window = "quiet"
+
+    def others() -> None:
+        while window:
+            kind, waited = window, waits()
+            found[kind].append(timed(lambda: ask("busy"), [HUB], time.thread_time))
+            found[f"{kind} waits"].append(waits() - waited)
+            gevent.sleep(0.002)
+
+    asking = gevent.spawn(others)
+    for name in [copies.pop() for _ in range(4)]:
+        window = "quiet"
+        gevent.sleep(0.7)
+        window = "awaited"
+        ask(name)
+        window = "unawaited"
+        unawaited = Version(copies.pop(), 1)
+        services.engine.loader.bring_in(unawaited)
+        assert services.engine.loader.status(unawaited)[0] == "ready"
+    window = ""
+    asking.join()
+    services.close()
+    print(
+        json.dumps(
+            {
+                kind: {"n": len(ms), "p50": np.median(ms), "p99": np.percentile(ms, 99)}
+                for kind, ms in found.items()
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

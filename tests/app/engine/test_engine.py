@@ -1,0 +1,120 @@
+"""What the engine answers, and what it refuses to pass on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.catalog.loading import open_served
+from app.catalog.residency import Loader, LoadingRule
+from app.catalog.snapshot import read_catalog
+from app.concurrency.forms import Threads
+from app.engine.engine import Engine
+from app.inference.calibration import BatchWish
+from app.inference.messages import NullObserver, Prediction
+from app.inference.model import LoadedModel
+from models.errors import ModelNotFound, PredictError, VersionNotFound
+from models.manifest import Artifact
+from models.names import Version
+from models.outputs import Outputs
+from models.runtime import Runtime, ToyRuntime
+from models.store import Store
+from tests.toys import summing_draft
+
+
+class Answers(ToyRuntime):
+    """Answers whatever it was told to."""
+
+    def __init__(self, values: list[Any], probabilities: list[list[float]] | None = None) -> None:
+        super().__init__()
+        self.outputs = Outputs(np.array(values), None if probabilities is None else np.array(probabilities))
+
+    def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
+        return self.outputs
+
+
+class Keeper(NullObserver):
+    """Keeps the predictions that it is told of."""
+
+    def __init__(self) -> None:
+        self.predictions: list[Prediction] = []
+
+    def predicted(self, prediction: Prediction) -> None:
+        self.predictions.append(prediction)
+
+
+def engine(path: Path, runtime: Runtime | None = None, observer: NullObserver | None = None) -> Engine:
+    """An engine over two versions of the summing toy, or of another runtime in its place."""
+    store = Store(path)
+    draft = summing_draft("toy")
+    for _ in range(2):
+        store.add(draft.manifest, draft.files)
+    threads = Threads()
+
+    def opened(artifact: Artifact, *_: object) -> LoadedModel:
+        if runtime is None:
+            return open_served(artifact, threads, BatchWish())
+        return LoadedModel(runtime, artifact.manifest, threads)
+
+    loader = Loader(read_catalog(store, "toy"), LoadingRule("lazy"), threads, opened)
+    return Engine(loader, [observer or NullObserver()])
+
+
+def test_a_request_is_answered_by_the_version_it_was_routed_to(tmp_path: Path) -> None:
+    keeper = Keeper()
+    serving = engine(tmp_path, observer=keeper)
+    target = serving.route("toy", "2")
+    prediction = serving.predict(target, np.array([[1.0, 2.0], [3.0, 4.0]]), {"factor": 2.0})
+    assert prediction.target == Version("toy", 2)
+    assert prediction.answer.outputs.values.tolist() == [6.0, 14.0]
+    assert prediction.answer.predict_seconds >= 0
+    assert prediction.answer.queue_seconds >= 0
+    assert keeper.predictions == [prediction]
+
+
+def test_ids_of_predictions_differ(tmp_path: Path) -> None:
+    serving = engine(tmp_path)
+    rows = np.array([[1.0, 2.0]])
+    ids = {serving.predict(Version("toy", 1), rows, {"factor": 1.0}).prediction_id for _ in range(100)}
+    assert len(ids) == 100
+
+
+@pytest.mark.parametrize(("selector", "version"), [(None, 1), ("stable", 1), ("latest", 2), ("2", 2)])
+def test_a_selector_names_a_version(tmp_path: Path, selector: str | None, version: int) -> None:
+    assert engine(tmp_path).route("toy", selector) == Version("toy", version)
+
+
+def test_what_does_not_exist_is_named_with_what_does(tmp_path: Path) -> None:
+    serving = engine(tmp_path)
+    with pytest.raises(ModelNotFound, match="the store has: toy"):
+        serving.route("tea")
+    for selector in ("3", "blue", "0", "01"):
+        with pytest.raises(VersionNotFound, match="it has: 1, 2, stable, latest"):
+            serving.route("toy", selector)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "why"),
+    [
+        (Answers([1.0]), "answers 1 rows where 2 were asked"),
+        (Answers([1.0, float("nan")]), "NaN or Infinity"),
+        (Answers([1.0, float("inf")]), "NaN or Infinity"),
+        (
+            Answers([0, 1], [[0.5, 0.5], [0.5, 0.5]]),
+            r"probabilities of shape \(2, 2\) where none is declared",
+        ),
+    ],
+)
+def test_answers_that_no_reply_can_hold_are_a_fault_of_the_model(
+    tmp_path: Path, runtime: Runtime, why: str
+) -> None:
+    """null instead of a number would look like an answer."""
+    keeper = Keeper()
+    serving = engine(tmp_path, runtime, keeper)
+    with pytest.raises(PredictError, match=why):
+        serving.predict(Version("toy", 1), np.array([[1.0, 2.0], [3.0, 4.0]]), {})
+    assert keeper.predictions == []

@@ -1,0 +1,139 @@
+"""What a process of its own finds out about versions: which may be shared, which may not, and which do harm."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+from sklearn.preprocessing import FunctionTransformer
+
+from app.host.trial import Verdict, try_out, why_not
+from models.golden import GOLDEN
+from models.names import Version
+from models.publishing import publish
+from models.publishing.publication import Draft
+from models.store import Store
+from models.threads import ONE_THREAD
+from tests.conftest import LONG_SECONDS, wait_until
+from tests.harmful import exiting, hanging, linear_draft, telling, threaded
+from tests.toys import remember, with_files
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As gunicorn.conf.py sets them."""
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+
+
+def filled(path: Path, *drafts: Draft) -> tuple[Store, list[Version]]:
+    store = Store(path)
+    added = [store.add(draft.manifest, draft.files) for draft in drafts]
+    return store, [Version(v.manifest.name, v.manifest.version) for v in added]
+
+
+def with_other_answers(draft: Draft) -> Draft:
+    golden = orjson.loads(draft.files[GOLDEN])
+    golden["probabilities"][-1][0] += 1e-3
+    return with_files(draft, {GOLDEN: orjson.dumps(golden)})
+
+
+def test_what_crashes_or_hangs_is_named_and_the_others_are_tried(tmp_path: Path) -> None:
+    """Whatever a version does, those behind it get their verdict."""
+    store, targets = filled(
+        tmp_path, linear_draft("good"), exiting("exits"), hanging("hangs"), linear_draft("also-good")
+    )
+    good, exits, hangs, also = targets
+    assert list(try_out(store, targets, 5.0)) == [
+        Verdict(good),
+        Verdict(exits, "loading it ended its process (exit status 7)", fatal=True),
+        Verdict(hangs, "loading it took longer than 5 seconds", fatal=True),
+        Verdict(also),
+    ]
+
+
+def test_what_must_not_be_shared_says_why(tmp_path: Path) -> None:
+    """In this process: what the other one says."""
+    store, _ = filled(
+        tmp_path,
+        linear_draft("good"),
+        telling("foreign", tmp_path / "told"),
+        threaded("threads"),
+        with_other_answers(linear_draft("changed")),
+    )
+    draft = linear_draft("damaged")
+    damaged = store.add(draft.manifest, draft.files)
+    file = damaged.path / "model.joblib"
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    said = {name: why_not(store, name, 1) for name in store.names()}
+    assert said["good"] == ""
+    assert said["foreign"] == "it uses tests"
+    assert said["threads"] == "loading it starts native threads"
+    assert said["changed"] == "its golden rows do not give the recorded answers"
+    assert "digest" in said["damaged"]
+    assert "no version or tag" in why_not(store, "good", 2), "deleted since the catalog was read"
+
+
+def test_functions_of_other_packages_inside_a_pipeline_are_found(tmp_path: Path) -> None:
+    """Not only the estimator's own class counts."""
+    from sklearn.pipeline import make_pipeline
+
+    from tests.harmful import linear_model
+
+    store = Store(tmp_path)
+    X = [[0.0, 1.0]] * 32
+    pipeline = make_pipeline(FunctionTransformer(remember).fit(X), linear_model())
+    publish(store, "piped", pipeline, X)
+    assert why_not(store, "piped", 1) == "it uses tests"
+
+
+def test_libraries_that_start_threads_share_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here Python itself does, as it starts."""
+    (tmp_path / "path").mkdir()
+    threads = "import threading, time; threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()"
+    (tmp_path / "path" / "sitecustomize.py").write_text(threads)
+    monkeypatch.syspath_prepend(tmp_path / "path")
+    store, targets = filled(tmp_path / "store", linear_draft("good"))
+    assert list(try_out(store, targets, LONG_SECONDS)) == []
+    assert "leave OMP_NUM_THREADS" in caplog.text
+
+
+def test_a_server_that_ends_does_not_wait_for_a_trial(tmp_path: Path) -> None:
+    store, targets = filled(tmp_path, hanging("hangs"))
+    began = time.monotonic()
+    assert list(try_out(store, targets, 3600.0, lambda: time.monotonic() - began > 1)) == []
+    assert time.monotonic() - began < LONG_SECONDS
+
+
+def test_a_signed_store_is_tried_with_its_key(tmp_path: Path) -> None:
+    signed = Store(tmp_path, key=b"k" * 32)
+    draft = linear_draft("good")
+    signed.add(draft.manifest, draft.files)
+    target = Version("good", 1)
+    assert list(try_out(signed, [target], LONG_SECONDS)) == [Verdict(target)]
+    (verdict,) = try_out(Store(tmp_path, key=b"x" * 32), [target], LONG_SECONDS)
+    assert "no valid signature" in verdict.why
+
+
+def test_a_trial_ends_with_the_server_that_asked_for_it(tmp_path: Path) -> None:
+    """Also when that is killed and cannot say so."""
+    store, _ = filled(tmp_path / "store", telling("tells", tmp_path / "told"), hanging("hangs"))
+    code = (
+        "from models.names import Version; from app.host.trial import try_out; from models.store import Store; "
+        f"list(try_out(Store({str(store.path)!r}), [Version('tells', 1), Version('hangs', 1)], 3600.0))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        wait_until((tmp_path / "told").exists)
+        (trial,) = map(int, children.read_text().split())
+        parent.kill()
+    wait_until(lambda: not Path(f"/proc/{trial}").exists())

@@ -1,0 +1,126 @@
+"""A stored version answers as it did when it was published, or it does not answer at all."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
+
+from models.errors import LibraryMismatch, LoadError
+from models.golden import GOLDEN
+from models.libraries import installed_versions
+from models.publishing.draft import Draft
+from models.publishing.publication import Description, draft_version
+from models.runtimes.loading import open_runtime
+from models.store import Store
+from models.store.stored import StoredVersion
+from tests.models.pickles import renamed
+from tests.toys import summing_draft, with_files
+
+
+def stored(store: Store, draft: Draft, **recorded: Any) -> StoredVersion:
+    return store.add(replace(draft.manifest, **recorded), draft.files)
+
+
+def other_answers(draft: Draft) -> Draft:
+    golden = orjson.loads(draft.files[GOLDEN])
+    golden["values"][-1] += 1e-3
+    return with_files(draft, {GOLDEN: orjson.dumps(golden)})
+
+
+def test_what_was_recorded_here_opens_without_a_word(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    runtime = open_runtime(stored(store, summing_draft()))
+    assert runtime.predict(np.array([[1.0, 2.0]]), {"factor": 2.0}).values.tolist() == [6.0]
+    assert caplog.records == []
+
+
+def test_other_libraries_with_the_same_answers_are_served_with_a_warning(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = stored(store, summing_draft(), libraries={"numpy": "1.0", "joblib": "0.1"})
+    here = installed_versions(["numpy", "joblib"])
+    with caplog.at_level(logging.WARNING, "plumbline"):
+        assert open_runtime(version)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"toy:1 was published with numpy 1.0 (here {here['numpy']}), joblib 0.1 (here {here['joblib']}); "
+        "its golden rows still give the recorded answers"
+    )
+
+
+def test_other_libraries_with_other_answers_are_a_mismatch_that_names_both(store: Store) -> None:
+    version = stored(store, other_answers(summing_draft()), libraries={"numpy": "1.0"})
+    with pytest.raises(LibraryMismatch) as mismatch:
+        open_runtime(version)
+    assert str(mismatch.value) == (
+        f"toy:1 was published with numpy 1.0 (here {installed_versions(['numpy'])['numpy']}) and its golden rows no "
+        "longer give the recorded answers; install the recorded versions, or train and publish it again"
+    )
+
+
+def test_a_library_that_is_missing_is_named_so(store: Store) -> None:
+    version = stored(store, other_answers(summing_draft()), libraries={"no-such-library": "2.0"})
+    with pytest.raises(LibraryMismatch, match=r"with no-such-library 2\.0 \(here missing\)"):
+        open_runtime(version)
+
+
+def test_other_libraries_that_cannot_load_it_are_a_mismatch_too(store: Store) -> None:
+    draft = with_files(summing_draft(), {"model.joblib": b"\x80\x04from the future"})
+    with pytest.raises(
+        LibraryMismatch, match=r"numpy 99 .* and does not work with them \(the artifact cannot be"
+    ):
+        open_runtime(stored(store, draft, libraries={"numpy": "99"}))
+
+
+def test_scikit_learn_s_own_warning_is_replaced_by_the_check(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An estimator made by another release unpickles in silence: the golden rows judge it."""
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    draft = draft_version("toy", model, [[0.0], [1.0]], None, Description())
+    here = sklearn.__version__.encode()
+    artifact = draft.files["model.joblib"].replace(here, re.sub(rb"\d", b"0", here))
+    assert artifact != draft.files["model.joblib"]
+    libraries = {**draft.manifest.libraries, "scikit-learn": "0.0.0"}
+    assert open_runtime(stored(store, with_files(draft, {"model.joblib": artifact}), libraries=libraries))
+    assert "scikit-learn 0.0.0" in caplog.text
+
+
+def test_what_this_release_of_a_library_calls_otherwise_is_a_matter_of_versions(store: Store) -> None:
+    """Not of missing code, which its publisher could give."""
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    draft = draft_version("toy", model, [[0.0], [1.0]], None, Description())
+    place = ("sklearn.linear_model._logistic", "LogisticRegression")
+    moved = renamed(pickle.dumps(model, protocol=2), *place, old_module=place[0], old_name="_Moved")
+    version = stored(
+        store,
+        with_files(draft, {"model.joblib": moved}),
+        libraries={**draft.manifest.libraries, "scikit-learn": "1.5.2"},
+    )
+    with pytest.raises(LibraryMismatch) as mismatch:
+        open_runtime(version)
+    assert f"with scikit-learn 1.5.2 (here {sklearn.__version__}) and does not work" in str(mismatch.value)
+    assert f"which scikit-learn {sklearn.__version__} does not have" in str(mismatch.value)
+
+
+def test_a_framework_of_another_release_is_named_with_those_that_are_served(store: Store) -> None:
+    with pytest.raises(
+        LoadError, match="unknown framework 'abacus'; this release serves: scikit-learn, python"
+    ):
+        open_runtime(stored(store, summing_draft(), framework="abacus"))
+    with pytest.raises(LoadError, match="unknown framework 'abacus'"):
+        open_runtime(stored(store, summing_draft(), framework="abacus", libraries={"numpy": "1.0"}))
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    found = installed_versions(["python", "numpy", "no-such-library"])
+    assert found.keys() == {"python", "numpy"}
+    assert found["python"].count(".") == 1
