@@ -13,9 +13,10 @@ from app.api.context import KEY, Context, context
 from app.api.cors import init_cors
 from app.api.docs import init_docs
 from app.api.errors import init_errors
+from app.api.flask_class import FlaskClass, choose_class, new_application
 from app.api.hooks import init_hooks
-from app.api.lean_flask import LeanFlask
 from app.api.predict import NumberConverter, routed_blueprint, version_blueprints
+from app.api.request import ExactMap
 from app.cli.commands import COMMANDS
 from app.config import ConfigError, Settings, load_settings
 from app.credentials import read_admin_tokens
@@ -29,18 +30,21 @@ def create_app(
     services: Services | None = None,
     here: Context | None = None,
     pause: Callable[[], None] = lambda: None,
+    flask_class: FlaskClass | None = None,
 ) -> Flask:
     """An ordinary Flask application over the store that the settings name; raises ConfigError.
 
     Models are loaded from the first request on, or when ``services.start`` is called, whichever comes first.
-    ``here`` : the context of an application that this one replaces; ``pause`` : called now and then while it is built.
+    ``here`` : the context of an application that this one replaces; ``pause`` : called now and then while it is built;
+    ``flask_class`` : the class of the application, by default the one for the installed version of Flask.
     """
     services = services or wire(settings or load_settings())
     settings = services.settings
-    app = LeanFlask("app", static_folder=None, template_folder="api/templates")
-    app.url_map.redirect_defaults = False
-    app.url_map.merge_slashes = False
-    app.url_map.converters["number"] = NumberConverter
+    flask_class = flask_class or choose_class()
+    app = new_application(flask_class, "app", static_folder=None, template_folder="api/templates")
+    app.url_map = ExactMap(
+        redirect_defaults=False, merge_slashes=False, converters={"number": NumberConverter}
+    )
     app.config.update(
         # Werkzeug cuts a chunked body at its limit without a word; one byte more tells a whole body from a cut one.
         MAX_CONTENT_LENGTH=settings.max_body_bytes + 1,

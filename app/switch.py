@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from app.api.context import context
+from app.api.flask_class import FlaskClass, choose_class, class_of
 from app.catalog.shared import Shared
 from app.catalog.snapshot import Catalog
 from app.config import load_settings
 from app.factory import create_app
 from app.wiring import Services, wire
+
+log = logging.getLogger("plumbline")
 
 #: Between two versions whose routes are made requests have their turn.
 PAUSE_SECONDS = 0.001
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 class Switch:
     """Builds nothing until it is started or called, so that importing ``wsgi`` costs no more than its imports."""
 
-    def __init__(self) -> None:
+    def __init__(self, choose: Callable[[], FlaskClass] = choose_class) -> None:
+        self._choose = choose
         self.services: Services | None = None
         self._app: Flask | None = None
 
@@ -39,7 +44,10 @@ class Switch:
     ) -> None:
         """Make the application and begin to load models; raises ConfigError."""
         services = wire(load_settings(), shared, run_dir, output)
-        app = create_app(services=services)
+        flask_class = self._choose()
+        if flask_class.reason:
+            log.warning("requests take Flask's ordinary path, which is slower: %s", flask_class.reason)
+        app = create_app(services=services, flask_class=flask_class)
         context(app).draining = draining
         self.services, self._app = services, app
         services.live.on_routes = self._rebuild
@@ -58,7 +66,8 @@ class Switch:
         here = context(self._app)
         here.forget(catalog)
         pause = partial(self.services.concurrency.pause, PAUSE_SECONDS)
-        self._app = create_app(services=self.services, here=here, pause=pause)
+        flask_class = class_of(self._app)
+        self._app = create_app(services=self.services, here=here, pause=pause, flask_class=flask_class)
 
     def close(self) -> None:
         """Let go of everything that ``start`` began."""

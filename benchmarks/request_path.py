@@ -23,7 +23,7 @@ from flask import Flask
 from rich.console import Console
 from rich.table import Table
 
-from app.api.lean_flask import LeanFlask
+from app.api.flask_class import choose_class, new_application
 from app.config import Settings
 from app.factory import create_app
 from app.wiring import wire
@@ -72,9 +72,8 @@ def asking(app: Any, body: bytes) -> Call:
     return ask
 
 
-def constant(kind: type[Flask]) -> Flask:
-    """A view without any model."""
-    app = kind("constant")
+def constant(app: Flask) -> Flask:
+    """The application with a view without any model."""
     app.add_url_rule("/predict", "predict", lambda: CONSTANT, methods=["POST"])
     return app
 
@@ -120,8 +119,10 @@ def main(as_json: bool, write: bool) -> None:
 
         found = microseconds(
             {
-                "Flask, constant view": asking(constant(Flask), body),
-                "LeanFlask, constant view": asking(constant(LeanFlask), body),
+                "Flask, constant view": asking(constant(Flask("constant")), body),
+                "LeanFlask, constant view": asking(
+                    constant(new_application(choose_class(), "constant")), body
+                ),
                 "prediction, the model's answer given": given,
                 "prediction, one row of the logistic regression": predict,
                 "the model's call alone": lambda: real(rows, {}),

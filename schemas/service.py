@@ -75,11 +75,21 @@ class ReadySchema(Reply):
     )
 
 
+class FlaskSchema(Reply):
+    """The Flask that the server runs on."""
+
+    version = _text("The version of Flask")
+    werkzeug = _text("The version of Werkzeug")
+    fast_path = fields.Boolean(required=True, metadata={"description": "Only with tested versions"})
+    reason = _text("Why Flask's ordinary path is used; absent on the fast path", required=False)
+
+
 class ReleaseSchema(Reply):
-    """The release that answers, and the generation of the store that it serves."""
+    """The release that answers, the generation of the store that it serves, and the Flask that it runs on."""
 
     version = _text("The release of the server")
     generation = _text("Changes with every change of the store")
+    flask = fields.Nested(FlaskSchema, required=True)
 
 
 class IndexSchema(Reply):
@@ -187,9 +197,7 @@ class ColumnSchema(Reply):
     description = _text("What it is", required=False)
     default = fields.Raw()
     nullable = fields.Boolean()
-    optional = fields.Boolean(
-        metadata={"description": "May be left out of an object, which is the same as null"}
-    )
+    optional = fields.Boolean(metadata={"description": "May be left out of an object, which means null"})
     timezone = _text("The zone that the model computes in: date-times must have an offset", required=False)
     minimum = _bound("Declared: an input outside is refused. Text for dates")
     maximum = _bound("Declared: an input outside is refused. Text for dates")

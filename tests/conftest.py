@@ -15,6 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.api.flask_class import FlaskClass, choose_class
 from app.config import Settings
 from app.factory import create_app
 from app.wiring import wire
@@ -32,6 +33,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("plumbline")
 
 MakeApp = Callable[..., Flask]
+
+#: Versions with which Flask's own class is used.
+UNTESTED = {"flask": "4.0.0", "werkzeug": "4.0.0"}
+
+#: ``TEST_FLASK=ordinary`` runs the tests of the API on Flask's own class.
+FLASK_CLASS = choose_class(versions=UNTESTED if os.environ.get("TEST_FLASK") == "ordinary" else None)
 
 #: The limit of a wait for what will happen: reached only where it never does, on however slow or busy a machine.
 LONG_SECONDS = 240.0
@@ -100,11 +107,13 @@ def app_maker() -> Iterator[MakeApp]:
     """Closes at its end what it made."""
     with ExitStack() as made:
 
-        def make(store: Store | Path, *, start: bool = True, **settings: Any) -> Flask:
+        def make(
+            store: Store | Path, *, start: bool = True, flask_class: FlaskClass = FLASK_CLASS, **settings: Any
+        ) -> Flask:
             path = store.path if isinstance(store, Store) else store
             services = wire(Settings(store=path, **{"access_log": False, **settings}))
             made.callback(services.close)
-            app = create_app(services=services)
+            app = create_app(services=services, flask_class=flask_class)
             if start:
                 services.start()
                 wait_until(lambda: services.engine.loader.tried)

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, abort
 
 from app.api.context import Context, context
+from app.api.flask_class import class_of
 from app.api.json_provider import json_reply
 from app.catalog.snapshot import UNREADABLE
 from app.config import VERSION
@@ -37,8 +38,9 @@ def ready() -> Response:
 
 @blueprint.get("/version")
 def version() -> Response:
-    """The release that answers, and the generation of the store that it serves."""
-    return json_reply({"version": VERSION, "generation": context().engine.catalog.generation})
+    """The release that answers, the generation of the store that it serves, and the Flask that it runs on."""
+    generation = context().engine.catalog.generation
+    return json_reply({"version": VERSION, "generation": generation, "flask": class_of().to_json()})
 
 
 @blueprint.get("/metrics")

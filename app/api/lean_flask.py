@@ -1,9 +1,12 @@
-"""Flask with the detours of a request that nothing uses left out.
+"""A fast path through Flask: what a request passes on its way to the view, without the steps that nothing uses.
 
-Everything is an override that Flask documents: its request and session classes, its contexts, ``create_url_adapter``,
-``full_dispatch_request`` and ``do_teardown_*``. Hooks of the application, error handlers and view functions work as
-ever; a blueprint with hooks of its own, or a receiver of a signal, gets Flask's own way with all of its steps.
-docs/performance.md has what each detour costs.
+``LeanFlask`` overrides methods that Flask documents, but not only with what it documents: it knows in which order Flask
+calls them, and it uses private names (``_cv_app``, ``_cv_tokens``, ``_after_request_functions``), which design-notes.md
+lists with the tests that fail when one moves. It is therefore used only with the versions in ``flask_class.TESTED``.
+
+Hooks of the application, error handlers, view functions and signals work as they do in Flask. A blueprint with hooks of
+its own, an asynchronous hook, a receiver of a signal and the first request of an endpoint take Flask's own way.
+docs/performance.md has the cost of what is left out.
 """
 
 from __future__ import annotations
@@ -13,9 +16,8 @@ from functools import cached_property
 from typing import Any, cast
 
 from flask import Flask, Request, Response
-from flask.ctx import AppContext, RequestContext, _sentinel
+from flask.ctx import AppContext, RequestContext
 from flask.globals import _cv_app, request_ctx
-from flask.sessions import NullSession, SessionInterface
 from flask.signals import (
     appcontext_popped,
     appcontext_pushed,
@@ -24,68 +26,56 @@ from flask.signals import (
     request_started,
     request_tearing_down,
 )
-from werkzeug.exceptions import NotFound
 from werkzeug.routing import MapAdapter
 
-from app.api.json_provider import OrjsonProvider
-from app.api.request import PlainRequest
+from app.api.request import NoSession
 
-#: So many paths are looked up in the URL map once only.
+#: How many results of the URL map are kept, by method and path.
 KEPT_MATCHES = 1024
 RULE_OF_THE_REQUEST = {"return_rule": True}
+NOT_GIVEN = object()
 
-#: The context of the request that is answered: looked for once, where Flask's proxy does so at every use.
+#: The context of the current request. One call, where Flask's proxy resolves the context at every use.
 _this_context = cast(Callable[[], RequestContext], request_ctx._get_current_object)  # type: ignore[attr-defined]
 
 
-class NoSession(SessionInterface):
-    """There are no sessions: nothing is read from a cookie, nothing is written to one."""
-
-    none = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:
-        """The same empty one for everybody."""
-        return self.none
-
-
 class Matches:
-    """The URL adapter of a request: it remembers what the map found for a method and path, and is made only if need be."""
+    """The URL adapter of a request. It keeps what the URL map gave for a method and path, and builds Flask's adapter when
+    something else is asked of it."""
 
     def __init__(self, app: LeanFlask, request: Request) -> None:
         self._app = app
         self._request = request
 
     def match(self, *args: Any, **kwargs: Any) -> Any:
-        """As ``MapAdapter.match``; what Flask asks for is remembered, unless it raises."""
+        """Match as ``MapAdapter.match`` does; the result of Flask's own call is kept, unless it raises."""
         if args or kwargs != RULE_OF_THE_REQUEST:
             return self.adapter.match(*args, **kwargs)
         known = self._app.known_matches
         key = (self._request.method, self._request.path)
-        found = known.get(key)
-        if found is None:
-            if self._request.path.startswith("//"):
-                raise NotFound  # the map would look for the path behind the slashes
-            found = self.adapter.match(**kwargs)
+        matched = known.get(key)
+        if matched is None:
+            matched = self.adapter.match(**kwargs)
             if len(known) >= KEPT_MATCHES:
                 known.clear()
-            known[key] = found
-        rule, values = found
+            known[key] = matched
+        rule, values = matched
         return rule, dict(values)
 
     @cached_property
     def adapter(self) -> MapAdapter:
-        """Flask's own."""
-        made = Flask.create_url_adapter(self._app, self._request)
-        assert made is not None
-        return made
+        """Flask's own adapter."""
+        adapter = Flask.create_url_adapter(self._app, self._request)
+        assert adapter is not None
+        return adapter
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.adapter, name)
 
 
 class LeanAppContext(AppContext):
-    """The application's context of a request: it sends signals to those who receive them, and its URL adapter is made for
-    those who ask."""
+    """The application context of a request. It sends signals only when they have receivers, and builds its URL adapter
+    when it is first read."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
@@ -99,16 +89,19 @@ class LeanAppContext(AppContext):
         return self.url_adapter
 
     def push(self) -> None:
-        """As Flask's."""
+        """Make this the current application context."""
         if appcontext_pushed.receivers:
             super().push()
         else:
             self._cv_tokens.append(_cv_app.set(self))
 
-    def pop(self, exc: Any = _sentinel) -> None:
-        """As Flask's."""
-        usual = exc is not _sentinel and len(self._cv_tokens) == 1 and _cv_app.get() is self
-        if not usual or appcontext_popped.receivers:
+    def pop(self, exc: Any = NOT_GIVEN) -> None:
+        """Run the teardown functions and restore the context before this one."""
+        if exc is NOT_GIVEN:
+            super().pop()
+            return
+        usual = (exc is None or isinstance(exc, BaseException)) and len(self._cv_tokens) == 1
+        if not usual or _cv_app.get() is not self or appcontext_popped.receivers:
             super().pop(exc)
             return
         try:
@@ -118,43 +111,40 @@ class LeanAppContext(AppContext):
 
 
 class LeanFlask(Flask):
-    """An ordinary Flask application, with orjson and without sessions."""
-
-    request_class = PlainRequest
-    session_interface = NoSession()
-    json_provider_class = OrjsonProvider
+    """A Flask application whose requests take the fast path."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.known_matches: dict[tuple[str, str], Any] = {}
-        self._short: dict[str, Callable[..., Any] | None] = {}
+        self._fast_views: dict[str, Callable[..., Any] | None] = {}
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        """As Flask's; with TRUSTED_HOSTS the host is looked at in every request, so nothing is remembered."""
+        """An adapter that keeps matches; Flask's own with TRUSTED_HOSTS, which are compared with each request."""
         if request is None or self.config["TRUSTED_HOSTS"] is not None:
             return super().create_url_adapter(request)
         return Matches(self, request)
 
     def app_context(self) -> AppContext:
-        """As Flask's."""
+        """An application context without unused steps."""
         return LeanAppContext(self)
 
     def request_context(self, environ: dict[str, Any]) -> RequestContext:
-        """As Flask's; without sessions there is none to be opened."""
-        none = NoSession.none if type(self.session_interface) is NoSession else None
-        return RequestContext(self, environ, session=none)
+        """Flask's own request context; where there are no sessions, none has to be opened."""
+        session = NoSession.none if type(self.session_interface) is NoSession else None
+        return RequestContext(self, environ, session=session)
 
     def full_dispatch_request(self) -> Response:
-        """Flask's steps: the hooks, the view, the error handlers, the hooks again."""
+        """Call the hooks, the view, the error handlers where it raises, and the hooks again."""
         context = _this_context()
         request = context.request
         view = None
         if request.url_rule is not None and request.method != "OPTIONS":
             endpoint = request.url_rule.endpoint
-            view = self._short[endpoint] if endpoint in self._short else self._shorten(endpoint)
+            view = self._fast_views.get(endpoint)
+            if view is None and endpoint not in self._fast_views:
+                self._fast_views[endpoint] = self._fast_view(endpoint)
         if view is None or request_started.receivers or request_finished.receivers:
             return super().full_dispatch_request()
-        self._got_first_request = True
         try:
             for hook in self.before_request_funcs.get(None, ()):
                 answer: Any = hook()
@@ -172,7 +162,7 @@ class LeanFlask(Flask):
         return response
 
     def do_teardown_request(self, exc: Any = None) -> None:
-        """As Flask's."""
+        """Call the application's teardown functions; blueprints with some of their own take Flask's way."""
         hooks = self.teardown_request_funcs
         if request_tearing_down.receivers or len(hooks) > (None in hooks):
             super().do_teardown_request(exc)
@@ -181,21 +171,24 @@ class LeanFlask(Flask):
                 hook(exc)
 
     def do_teardown_appcontext(self, exc: Any = None) -> None:
-        """As Flask's."""
+        """Call the teardown functions of the application context, if there are any."""
         if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
             super().do_teardown_appcontext(exc)
 
-    def _shorten(self, endpoint: str) -> Callable[..., Any] | None:
-        """The view of an endpoint that takes the short way, looked up once: hooks cannot be added after a request."""
+    def _fast_view(self, endpoint: str) -> Callable[..., Any] | None:
+        """The view of an endpoint that may take the fast path, else None.
+
+        It is looked up at the endpoint's first request. That request takes Flask's own way, which forbids any further
+        hooks from then on, so the answer stays right.
+        """
         hooked = {*self.before_request_funcs, *self.after_request_funcs, *self.url_value_preprocessors}
         parts = endpoint.split(".")[:-1]
         blueprints = {".".join(parts[: i + 1]) for i in range(len(parts))}
-        usual = not blueprints & hooked and not self.url_value_preprocessors.get(None)
+        if blueprints & hooked or self.url_value_preprocessors.get(None):
+            return None
         asynchronous = any(
             self.ensure_sync(hook) is not hook
             for hooks in (self.before_request_funcs, self.after_request_funcs, self.teardown_request_funcs)
             for hook in hooks.get(None, ())
         )
-        view = self.ensure_sync(self.view_functions[endpoint]) if usual and not asynchronous else None
-        self._short[endpoint] = view
-        return view
+        return None if asynchronous else self.ensure_sync(self.view_functions[endpoint])

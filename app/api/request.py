@@ -6,13 +6,36 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
-from flask import Request, request
+from flask import Flask, Request, request
+from flask.sessions import NullSession, SessionInterface
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import Map, MapAdapter
 
 from app.api.context import Context
 from models.names import Version
 
 #: RFC 3986, section 3.3; what is quoted already stays so.
 _SAFE_IN_PATH = "/%-._~!$&'()*+,;=:@"
+
+
+class NoSession(SessionInterface):
+    """Requests have no session: nothing is read from a cookie, and nothing is written to one."""
+
+    none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        """The same empty session for every request."""
+        return self.none
+
+
+class ExactMap(Map):
+    """A URL map in which "//admin" is not "/admin": a rule of a proxy for "/admin" does not apply to it."""
+
+    def bind_to_environ(self, environ: Any, *args: Any, **kwargs: Any) -> MapAdapter:
+        """Bind to a request as Flask does; raises NotFound for a path that begins with two slashes."""
+        if getattr(environ, "environ", environ).get("PATH_INFO", "").startswith("//"):
+            raise NotFound
+        return super().bind_to_environ(environ, *args, **kwargs)
 
 
 class PlainRequest(Request):
@@ -35,7 +58,7 @@ class PlainRequest(Request):
         self.shallow = shallow
         self.method = environ.get("REQUEST_METHOD", "GET").upper()
         path = _path(environ)
-        # As it came: werkzeug would make "/admin" of "//admin", which a rule of a proxy for "/admin" does not see.
+        # As it came: Werkzeug would make "/admin" of "//admin" (see ExactMap).
         self.path = path if path[:1] == "/" else f"/{path}"
         if populate_request and not shallow:
             environ["werkzeug.request"] = self

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import request
 
-from app.api.lean_flask import LeanFlask
+from app.api.flask_class import choose_class, new_application
 
 REPLY = {"prediction": 0, "probability": [0.9815, 0.0185, 0.0]}
 
-app = LeanFlask(__name__)
+app = new_application(choose_class(), __name__)
 
 
 @app.post("/predict")

@@ -15,7 +15,7 @@ from app.api.context import context
 from app.config import VERSION
 from models.store import Store
 from tests.app.api.asking import answer, check_reply, problem
-from tests.conftest import MakeApp
+from tests.conftest import FLASK_CLASS, MakeApp
 
 MODELS = ["forecast", "iris", "moody", "odd", "shop", "unnamed"]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -99,7 +99,9 @@ def test_required_models_must_be_able_to_answer(
 
 
 def test_the_release_and_the_generation_of_the_store_are_told(client: FlaskClient, toy_store: Store) -> None:
-    assert answer(client.get("/version")) == {"version": VERSION, "generation": toy_store.generation()}
+    body = answer(client.get("/version"))
+    assert body.pop("flask")["version"] == FLASK_CLASS.versions["flask"]
+    assert body == {"version": VERSION, "generation": toy_store.generation()}
 
 
 def test_metrics_have_the_media_type_of_the_text_format(client: FlaskClient) -> None:

@@ -29,7 +29,9 @@ from flask.signals import (
 )
 from werkzeug.exceptions import BadRequest
 
+from app.api.flask_class import choose_class, new_application
 from app.api.lean_flask import LeanFlask
+from tests.conftest import UNTESTED
 
 
 class Teapot(Exception):
@@ -37,8 +39,9 @@ class Teapot(Exception):
 
 
 def build(kind: type[Flask], said: list[str]) -> Flask:
-    """An application that notes what it does."""
-    app = kind("app")
+    """An application that notes what it does: Flask as it comes, or this project's."""
+    app = Flask("app") if kind is Flask else new_application(choose_class(), "app")
+    assert type(app) is kind
     hooked = Blueprint("hooked", __name__)
     plain = Blueprint("plain", __name__)
 
@@ -255,8 +258,9 @@ def test_outside_of_a_request_there_is_the_application(kind: type[Flask]) -> Non
     assert not has_app_context()
 
 
-def test_there_is_no_session() -> None:
-    app = LeanFlask("app")
+@pytest.mark.parametrize("versions", [None, UNTESTED])
+def test_there_is_no_session(versions: dict[str, str] | None) -> None:
+    app = new_application(choose_class(versions=versions), "app")
 
     @app.get("/")
     def write() -> str:
