@@ -40,7 +40,7 @@ venv: .venv/runtime ## build .venv (only when the requirements changed)
 	@$(PIP_INSTALL) -r requirements.txt
 	@touch $@
 
-.venv/dev: .venv/runtime requirements/dev.txt requirements/compiled.txt requirements/libraries.txt
+.venv/dev: .venv/runtime requirements/dev.txt requirements/benchmarks.txt requirements/compiled.txt requirements/libraries.txt
 	@echo 'installing requirements/dev.txt into .venv'
 	@$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@

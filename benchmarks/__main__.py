@@ -16,8 +16,8 @@ from benchmarks.arms import ARMS
 from benchmarks.compare import compare as compared
 from benchmarks.environments import ROOT, is_installed
 from benchmarks.machine import commit, digest_of_peer, machine, rfc3339
-from benchmarks.outputs import write_all
 from benchmarks.plan import MODELS, Plan, full_plan, quick_plan
+from benchmarks.report.pages import write_all
 from benchmarks.results import Results
 from benchmarks.run import Run
 from benchmarks.workload import REQUESTS

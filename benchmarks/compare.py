@@ -1,83 +1,56 @@
-"""Did this project fall back against its peers since an older run? Ratios are compared, not rates: machines differ."""
+"""The regression check: ratios of an older run against this one's, as machines differ in rates."""
 
 from __future__ import annotations
 
-from typing import Any
+import pandas as pd
 
-from benchmarks import summary
-from benchmarks.results import Figure, Results
-from benchmarks.summary import OWN
-from benchmarks.wording import interval, percent, times
-
-Key = tuple[Any, ...]
+from benchmarks.report.figures import OWN, Figures
+from benchmarks.report.text import percent, spread
+from benchmarks.results import Results
 
 
 def compare(old: Results, new: Results, threshold: float = 0.10) -> list[str]:
-    """A line for each ratio (arm / plumbline, in one closed-loop cell) that grew by more than ``threshold`` and whose
-    interval no longer touches the old one; the worst first. A cell of this project that has no figure any more is a
-    line too. Raises ValueError when the files have no ratio in common.
+    """Lines about what became worse than in the older run; none where nothing did.
 
-    With a single repeat there is no interval, so the threshold alone decides.
+    A line for each closed-loop ratio (arm / plumbline) that grew by more than ``threshold`` and whose interval
+    no longer touches the old one, the worst first; and for each cell that plumbline no longer answers. A single
+    repeat has no interval, so the threshold alone decides. Raises ValueError for files without a common ratio.
     """
-    before, after = _ratios(old), _ratios(new)
-    common = [key for key in before if key in after]
-    lost = _lost(old, new)
-    if not common and not lost:
+    before, after = Figures(old), Figures(new)
+    then, now = _ratios(before), _ratios(after)
+    common = then.index.intersection(now.index)
+    lost = _lost(before, after)
+    if common.empty and not lost:
         raise ValueError(f"{old.path.name} and {new.path.name} have no ratio in common")
-    found = []
-    for key in common:
-        growth = after[key].median / before[key].median - 1
-        if growth > threshold and after[key].low > before[key].high:
-            found.append((growth, _line(key, before[key], after[key], growth, old, new)))
-    return [*lost, *(line for _, line in sorted(found, key=lambda one: -one[0]))]
+    then, now = then.loc[common], now.loc[common]
+    growth = (now.ratio / then.ratio - 1).sort_values(ascending=False)
+    worse = growth[(growth > threshold) & (now["ratio low"] > then["ratio high"])[growth.index]]
+    return [
+        *lost,
+        *(_line(then.loc[key], now.loc[key], share, before, after) for key, share in worse.items()),
+    ]
 
 
-def _ratios(results: Results) -> dict[Key, Figure]:
-    """(arm, then the load) -> ratio, for every closed loop that both the arm and this project answered."""
-    found: dict[Key, Figure] = {}
-    for cell in results.cells.values():
-        if cell["arm"] != OWN or cell["kind"] == "open":
-            continue
-        load = {name: cell[name] for name in ("model", "connections", "kind", "rows", "workers")}
-        for line in summary.lines(results, **load):
-            if line.arm != OWN and line.ratio:
-                found[line.arm, *load.values()] = line.ratio
-    return found
+def _ratios(figures: Figures) -> pd.DataFrame:
+    """The closed-loop cells of other arms that have a ratio, by their key."""
+    cells = figures.cells[(figures.cells.arm != OWN) & (figures.cells.kind != "open")]
+    return cells.dropna(subset=["ratio"]).set_index("key", drop=False)
 
 
-def _lost(old: Results, new: Results) -> list[str]:
+def _lost(before: Figures, after: Figures) -> list[str]:
     """What this project answered then, and was asked and did not answer now."""
-    if summary.standing(old, OWN) == "ranked" and OWN in new.arms and summary.standing(new, OWN) != "ranked":
-        return [f"{OWN} is {summary.standing(new, OWN)} now: {summary.reason(new, OWN)}"]
-    found = []
-    for key, cell in old.cells.items():
-        asked = new.cells.get(key, {}).get("repeats")
-        if cell["arm"] == OWN and asked and _answered(cell["repeats"]) and not _answered(asked):
-            found.append(f"{key}: no answer any more")
-    return found
+    standing = after.arms.standing[OWN]
+    if before.arms.standing[OWN] == "ranked" and OWN in after.results.arms and standing != "ranked":
+        return [f"{OWN} is {standing} now: {after.arms.why[OWN]}"]
+    answered = before.cells[before.cells.arm == OWN].key
+    asked = {key for key, cell in after.results.cells.items() if cell["repeats"]} - set(after.cells.key)
+    return [f"{key}: no answer any more" for key in answered if key in asked]
 
 
-def _answered(repeats: list[dict[str, Any]]) -> bool:
-    return any(repeat.get("answered") for repeat in repeats)
-
-
-def _line(key: Key, before: Figure, after: Figure, growth: float, old: Results, new: Results) -> str:
-    arm, model, connections, kind, rows, workers = key
-    text = (
-        f"{arm} for one request of {OWN}, {model}, {rows} rows, {connections} connections, {kind}, {workers} workers: "
-        f"{_shown(before)} then, {_shown(after)} now ({percent(growth)} worse)"
-    )
-    changed = old.arms.get(arm, {}).get("digest") != new.arms.get(arm, {}).get("digest")
-    remarks = [remark for line in _cells(new, key) for remark in line.remarks]
-    notes = [*(["its own files changed"] if changed else []), *dict.fromkeys(remarks)]
-    return text + (f"; but {', '.join(notes)}" if notes else "")
-
-
-def _cells(results: Results, key: Key) -> list[summary.Line]:
-    arm, model, connections, kind, rows, workers = key
-    found = summary.lines(results, model, connections, kind, rows=rows, workers=workers)
-    return [line for line in found if line.arm in (arm, OWN)]
-
-
-def _shown(figure: Figure) -> str:
-    return times(figure) + (f" [{interval(figure)}]" if interval(figure) else "")
+def _line(then: pd.Series, now: pd.Series, growth: float, before: Figures, after: Figures) -> str:
+    own = after.cells.set_index("key").loc[now.own]
+    notes = dict.fromkeys(remark for remark in (now.remarks, own.remarks) if remark)
+    if before.arms.digest[now.arm] != after.arms.digest[now.arm]:
+        notes = {"its own files changed": None, **notes}
+    ratios = f"{spread(then, 'ratio')} then, {spread(now, 'ratio')} now ({percent(growth)} worse)"
+    return f"{now.key} for one request of {OWN}: {ratios}{'; but ' if notes else ''}{', '.join(notes)}"

@@ -1,14 +1,13 @@
-"""The comparison in two tables for people who will not read all of it: what each arm answers, and which goals are reached.
+"""Two tables for people who will not read all of the comparison: what each arm answers, and goals reached.
 
-``python -m benchmarks.headline`` computes both from ``results/full.json``: one for README.md, one for docs/performance.md.
+``python -m benchmarks.headline`` computes both from ``results/full.json`` and writes the first into README.md, the
+second into docs/performance.md.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterator
 
 import click
 
@@ -16,10 +15,12 @@ from benchmarks.arms import ARMS
 from benchmarks.blocks import replace_block
 from benchmarks.environments import ROOT
 from benchmarks.plan import MODELS
+from benchmarks.report.figures import Figures
+from benchmarks.results import Results
 
 FILE = ROOT / "benchmarks" / "results" / "full.json"
 TITLES = {"lr": "logistic regression", "hgb": "gradient boosting", "rf": "random forest"}
-SHOWN = (
+SHOWN = [
     "plumbline",
     "plumbline-compiled",
     "fastapi-expert",
@@ -34,134 +35,106 @@ SHOWN = (
     "kserve",
     "grpc",
     "mlflow",
-)
-#: (peer, at least so many times its requests/s at 64 connections with logistic regression, boosting and forest)
+]
+#: (arm, peer, rows, at least this many times the peer's requests/s at 64 connections with each model)
 RATIOS = (
-    ("fastapi-tutorial", (7, 11, 45)),
-    ("fastapi-batched", (1.5, 1.6, 1.8)),
-    ("bentoml-batched", (10, 10, 8)),
-    ("ray-serve-batched", (20, 20, 20)),
-    ("grpc", (3, 4, 18)),
+    ("plumbline", "fastapi-tutorial", 1, (7, 11, 45)),
+    ("plumbline", "fastapi-batched", 1, (1.5, 1.6, 1.8)),
+    ("plumbline", "bentoml-batched", 1, (10, 10, 8)),
+    ("plumbline", "ray-serve-batched", 1, (20, 20, 20)),
+    ("plumbline", "grpc", 1, (3, 4, 18)),
+    ("plumbline-compiled", "fastapi-batched", 1, (1.6, 1.8, 3)),
+    ("plumbline", "fastapi-batched", 256, (2, 1.4, 1.05)),
 )
-COMPILED = ("fastapi-batched", (1.6, 1.8, 3))
-ROWS_256 = ("fastapi-batched", (2, 1.4, 1.05))
-
-Cells = Mapping[str, Any]
-
-
-def of(cells: Cells, key: str, *path: str) -> float | None:
-    """The median over the repeats of a cell, or None without one."""
-    found = []
-    for repeat in cells.get(key, {}).get("repeats", ()):
-        value = repeat
-        for name in path:
-            value = value[name]
-        found.append(float(value))
-    return statistics.median(found) if found else None
+#: (arm, peer, model, at most this many times the peer's p50 at one connection)
+ALONE = (
+    ("plumbline", "fastapi-async", "lr", 0.9),
+    ("plumbline", "fastapi-async", "hgb", 0.9),
+    ("plumbline-compiled", "fastapi-tutorial", "rf", 0.05),
+)
+#: (cell, what it is, at most this p99 in ms)
+OPEN = (
+    ("plumbline lr 1r 1000c open 1000/s 1w", "open loop, 1,000/s over 1,000 connections", 25),
+    ("plumbline lr 1r 256c open 5000/s 1w", "open loop, 5,000/s over 256 connections", 100),
+)
+#: What is asked, its sign (≥, ≤, or reported), the limit, what was measured (NaN: nothing), the unit.
+Goal = tuple[str, str, float, float, str]
 
 
-def rate(cells: Cells, arm: str, model: str, rows: int = 1) -> float | None:
-    """Requests a second at 64 connections."""
-    return of(cells, f"{arm} {model} {rows}r 64c {'main' if rows == 1 else 'side'} 1w", "rate")
+def median(figures: Figures, key: str, measure: str = "rate") -> float:
+    """The median of a cell, NaN without one."""
+    cells = figures.cells[figures.cells.key == key]
+    return float(cells[measure].iloc[0]) if len(cells) else math.nan
 
 
-def rates(cells: Cells) -> str:
+def rate(figures: Figures, arm: str, model: str, rows: int = 1) -> float:
+    """Requests a second at 64 connections, NaN without a figure."""
+    return median(figures, f"{arm} {model} {rows}r 64c {'main' if rows == 1 else 'side'} 1w")
+
+
+def rates(figures: Figures) -> str:
     """Requests a second of each arm and model, and how they compare with plumbline's."""
-    lines = [
-        f"| one row, 64 connections, one core: requests/s | {' | '.join(TITLES.values())} |",
-        "|---|---:|---:|---:|",
-    ]
+    heads = f"| one row, 64 connections, one core: requests/s | {' | '.join(TITLES.values())} |"
+    lines = [heads, "|---|---:|---:|---:|"]
     for arm in SHOWN:
         label = f"**{arm}**" if arm.startswith("plumbline") else arm
-        cells_of = []
-        for model in MODELS:
-            own, base = rate(cells, arm, model), rate(cells, "plumbline", model)
-            cells_of.append("–" if own is None or not base else f"{own:,.0f} (×{own / base:.2f})")
-        lines.append(f"| {label}{' (label only)' if ARMS[arm].label_only else ''} | {' | '.join(cells_of)} |")
+        reached = [(rate(figures, arm, m), rate(figures, "plumbline", m)) for m in MODELS]
+        cells = [f"{own:,.0f} (×{own / base:.2f})" if own / base > 0 else "–" for own, base in reached]
+        lines.append(f"| {label}{' (label only)' if ARMS[arm].label_only else ''} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def goals(cells: Cells) -> list[tuple[str, str, str, bool | None]]:
-    """(goal, what is asked, what was reached, whether that is enough or None without a figure)."""
-    found: list[tuple[str, str, str, bool | None]] = []
-
-    def at_least(name: str, asked: float, reached: float | None, unit: str = "×") -> None:
-        shown = "not measured" if reached is None else f"{reached:.2f}{unit}"
-        found.append((name, f"≥ {asked:g}{unit}", shown, None if reached is None else reached >= asked))
-
-    def below(name: str, asked: float, reached: float | None, unit: str = " ms") -> None:
-        shown = "not measured" if reached is None else f"{reached:.2f}{unit}"
-        found.append((name, f"≤ {asked:g}{unit}", shown, None if reached is None else reached <= asked))
-
-    def ratio(one: float | None, other: float | None) -> float | None:
-        return None if one is None or not other else one / other
-
-    for arm, peer, asked, rows in (
-        *(("plumbline", peer, asked, 1) for peer, asked in RATIOS),
-        ("plumbline-compiled", *COMPILED, 1),
-        ("plumbline", *ROWS_256, 256),
-    ):
-        for model, times in zip(MODELS, asked, strict=True):
+def goals(figures: Figures) -> Iterator[Goal]:
+    """Every goal with what the figures say of it."""
+    for arm, peer, rows, limits in RATIOS:
+        for model, limit in zip(MODELS, limits, strict=True):
             what = f"{rows} row{'s' * (rows > 1)}, 64 connections, {TITLES[model]}: {arm} to {peer}"
-            at_least(what, times, ratio(rate(cells, arm, model, rows), rate(cells, peer, model, rows)))
+            yield what, "≥", limit, rate(figures, arm, model, rows) / rate(figures, peer, model, rows), "×"
     for model in MODELS:
-        reached = ratio(rate(cells, "plumbline", model), rate(cells, "fastapi-expert", model))
-        shown = "not measured" if reached is None else f"{reached:.2f}×"
-        found.append((f"the same to fastapi-expert, {TITLES[model]}", "reported", shown, None))
-
-    def alone(arm: str, model: str) -> float | None:
-        return of(cells, f"{arm} {model} 1r 1c side 1w", "latency_ms", "p50")
-
-    for model in MODELS[:2]:
-        name = f"one connection, p50, {TITLES[model]}: plumbline to fastapi-async"
-        below(name, 0.9, ratio(alone("plumbline", model), alone("fastapi-async", model)), "×")
-    name = "one connection, p50, random forest: plumbline-compiled to fastapi-tutorial"
-    below(name, 0.05, ratio(alone("plumbline-compiled", "rf"), alone("fastapi-tutorial", "rf")), "×")
-    for one, other, asked_times in (
+        reached = rate(figures, "plumbline", model) / rate(figures, "fastapi-expert", model)
+        yield f"the same to fastapi-expert, {TITLES[model]}", "reported", 0, reached, "×"
+    for arm, peer, model, limit in ALONE:
+        own, other = (median(figures, f"{name} {model} 1r 1c side 1w", "p50") for name in (arm, peer))
+        yield f"one connection, p50, {TITLES[model]}: {arm} to {peer}", "≤", limit, own / other, "×"
+    for one, other_floor, limit in (
         ("floor-fast-lane", "floor-asgi", 1.4),
         ("floor-flask", "floor-fastapi", 1.1),
     ):
-        at_least(f"{one} to {other}", asked_times, ratio(rate(cells, one, "lr"), rate(cells, other, "lr")))
-    for key, name, limit in (
-        ("plumbline lr 1r 1000c open 1000/s 1w", "open loop, 1,000/s over 1,000 connections, p99", 25.0),
-        ("plumbline lr 1r 256c open 5000/s 1w", "open loop, 5,000/s over 256 connections, p99", 100.0),
-    ):
-        below(name, limit, of(cells, key, "latency_ms", "p99"))
-        errors = sum(r["errors"] + r["timeouts"] for r in cells.get(key, {}).get("repeats", ()))
-        below(f"{name.rpartition(',')[0]}, errors", 0, float(errors), "")
+        reached = rate(figures, one, "lr") / rate(figures, other_floor, "lr")
+        yield f"{one} to {other_floor}", "≥", limit, reached, "×"
+    for key, what, limit in OPEN:
+        yield f"{what}, p99", "≤", limit, median(figures, key, "p99"), " ms"
+        repeats = figures.results.cells.get(key, {}).get("repeats", ())
+        errors = sum(r.get("errors", 0) + r.get("timeouts", 0) for r in repeats)
+        yield f"{what}, errors", "≤", 0, float(errors) if repeats else math.nan, ""
     for model in MODELS:
-        key = f"plumbline {model} 1r 64c main 1w"
-        below(
-            f"p99 to p50 at 64 connections, {TITLES[model]}",
-            4,
-            ratio(of(cells, key, "latency_ms", "p99"), of(cells, key, "latency_ms", "p50")),
-            "×",
-        )
-    two = next((key for key in cells if key.startswith("plumbline lr") and key.endswith("2w")), "")
-    at_least(
-        "two workers on two cores to one", 1.6, ratio(of(cells, two, "rate"), rate(cells, "plumbline", "lr"))
-    )
-    return found
+        p99, p50 = (median(figures, f"plumbline {model} 1r 64c main 1w", q) for q in ("p99", "p50"))
+        yield f"p99 to p50 at 64 connections, {TITLES[model]}", "≤", 4, p99 / p50, "×"
+    two = median(figures, "plumbline lr 1r 64c two-workers 2w")
+    yield "two workers on two cores to one", "≥", 1.6, two / rate(figures, "plumbline", "lr"), "×"
 
 
-def goal_table(cells: Cells) -> str:
-    """As markdown."""
-    marks = {True: "reached", False: "**missed**", None: ""}
+def goal_table(figures: Figures) -> str:
+    """The goals as Markdown."""
     lines = ["| goal | asked | measured | |", "|---|---:|---:|---|"]
-    lines += [
-        f"| {name} | {asked} | {reached} | {marks[enough]} |" for name, asked, reached, enough in goals(cells)
-    ]
+    for what, sign, limit, reached, unit in goals(figures):
+        asked = sign if sign == "reported" else f"{sign} {limit:g}{unit}"
+        shown = "not measured" if math.isnan(reached) else f"{reached:.2f}{unit}"
+        enough = reached >= limit if sign == "≥" else reached <= limit
+        mark = "" if sign == "reported" or math.isnan(reached) else "reached" if enough else "**missed**"
+        lines.append(f"| {what} | {asked} | {shown} | {mark} |")
     return "\n".join(lines)
 
 
 @click.command(help=__doc__)
 def main() -> None:
     """Compute and write."""
-    results = json.loads(FILE.read_text())
-    cells, commit = results["cells"], results["parts"][-1]["commit"]
-    about = f"From `benchmarks/results/full.json`, commit `{commit}`: `make bench`, then `python -m benchmarks.headline`."
-    replace_block("comparison", f"{rates(cells)}\n\n{about}", ROOT / "README.md")
-    replace_block("goals", f"{goal_table(cells)}\n\n{about}")
+    results = Results.load(FILE)
+    figures, commit = Figures(results), results.parts[-1]["commit"]
+    about = f"From `benchmarks/results/full.json`, commit `{commit}`: `make bench`, then "
+    about += "`python -m benchmarks.headline`."
+    replace_block("comparison", f"{rates(figures)}\n\n{about}", ROOT / "README.md")
+    replace_block("goals", f"{goal_table(figures)}\n\n{about}")
 
 
 if __name__ == "__main__":

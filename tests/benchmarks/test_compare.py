@@ -38,7 +38,8 @@ def test_a_slower_plumbline_is_worse_against_every_arm_of_that_cell(old: Results
     found = compare(old, slowed(made_up(arms=ARMS), 0.7))
     assert {line.split()[0] for line in found} == set(ARMS) - {"plumbline"}
     assert all(
-        re.search(r"lr, 1 rows, 64 connections, main, 1 workers: ×.* then, ×.* now", line) for line in found
+        re.search(r" lr 1r 64c main 1w for one request of plumbline: ×.* then, ×.* now", line)
+        for line in found
     )
 
 
@@ -74,9 +75,7 @@ def test_open_loops_are_not_compared(old: Results) -> None:
 
 def test_two_workers_are_compared(old: Results) -> None:
     cell = Cell("plumbline", "lr", 1, 64, "two-workers", workers=2)
-    assert all(
-        "two-workers, 2 workers" in line for line in compare(old, slowed(made_up(arms=ARMS), 0.5, cell))
-    )
+    assert all(" two-workers 2w for" in line for line in compare(old, slowed(made_up(arms=ARMS), 0.5, cell)))
 
 
 def test_a_changed_peer_and_a_busy_generator_are_mentioned(old: Results) -> None:

@@ -1,4 +1,4 @@
-"""The result file, and what its raw repeats come to."""
+"""The result file, and the medians and intervals of its repeats."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import summary
-from benchmarks.plan import Cell, full_plan
+from benchmarks.plan import Cell
+from benchmarks.report.figures import Figures
 from benchmarks.results import Results, bootstrap, cpu_seconds_per_1000, figure, rate
-from tests.benchmarks.made_up_results import made_up, partial, with_missing_arms
+from tests.benchmarks.made_up_results import made_up
 
 ARMS = ("plumbline", "fastapi-batched", "grpc", "floor-wsgi")
 MAIN = Cell("plumbline", "lr", 1, 64, "main")
@@ -47,8 +47,8 @@ def test_the_median_ignores_repeats_without_answers_but_the_remark_does_not() ->
     rates = [r["rate"] for r in cell["repeats"][1:]]
     found = rate(cell)
     assert found is not None and found.median == statistics.median(rates) and found.repeats == 2
-    line = next(ln for ln in summary.lines(results, "lr") if ln.arm == "plumbline")
-    assert line.remarks == ("1 repeats brought no answer",)
+    (own,) = Figures(results).load("lr").query("arm == 'plumbline'").to_dict("records")
+    assert own["rate"] == found.median and own["remarks"] == "1 repeats brought no answer"
 
 
 def test_nothing_answered_is_no_figure() -> None:
@@ -79,67 +79,3 @@ def test_the_interval_covers_the_median_about_as_often_as_it_says() -> None:
 def test_the_interval_of_one_repeat_is_a_point() -> None:
     found = figure({"repeats": [{"answered": 1, "generator_busy": 0.0}]}, lambda _: 7.0)
     assert found is not None and (found.low, found.median, found.high) == (7.0, 7.0, 7.0)
-
-
-def test_ratios_come_with_an_interval_that_contains_them() -> None:
-    lines = {line.arm: line for line in summary.lines(made_up(arms=ARMS), "lr")}
-    ratio = lines["fastapi-batched"].ratio
-    assert ratio is not None and ratio.low < ratio.median < ratio.high
-    own = lines["plumbline"].ratio
-    assert own is not None and own.median == 1.0
-
-
-def test_floors_come_last_and_wrong_arms_not_at_all() -> None:
-    results = with_missing_arms()
-    found = summary.lines(results, "lr")
-    assert [line.standing for line in found] == sorted((line.standing for line in found), reverse=True)
-    assert not {"mlserver", "kserve", "ray-serve"} & {line.arm for line in found}
-    told = {arm: (place, why) for arm, place, why in summary.unranked(results)}
-    assert told["mlserver"] == ("wrong", "rf: row by row: row 7: label 1, not 0")
-    assert "no matching distribution" in told["kserve"][1]
-
-
-def test_an_arm_that_answers_one_model_wrongly_is_ranked_for_none() -> None:
-    results = made_up(arms=ARMS)
-    results.arms["grpc"]["status"] = "wrong"
-    assert all("grpc" not in {line.arm for line in summary.lines(results, m)} for m in ("lr", "hgb", "rf"))
-
-
-def test_arms_that_the_run_left_out_are_listed_and_not_dropped() -> None:
-    told = {arm: why for arm, _, why in summary.unranked(made_up(arms=ARMS))}
-    assert told["mlflow"] == "not part of this run"
-    assert not set(ARMS) & set(told)
-
-
-def test_missing_cells_are_those_planned_and_not_answered_often_enough() -> None:
-    assert summary.missing(made_up(arms=ARMS)) == {}
-    results = partial(ARMS)
-    gaps = summary.missing(results)
-    done = sum(len(c["repeats"]) >= 3 for c in results.cells.values())
-    assert sum(map(len, gaps.values())) == len(full_plan(ARMS).cells) - done
-    assert any(load.endswith("(1 of 3 repeats)") for load in gaps["plumbline"])
-
-
-def test_the_curve_ends_where_no_request_was_slower() -> None:
-    results = made_up(arms=ARMS)
-    line = next(ln for ln in summary.lines(results, "lr") if ln.arm == "plumbline")
-    for repeat in line.cell["repeats"]:
-        repeat["answered"] = 150
-    assert max(percent for percent, _ in line.curve()) == 99.0
-
-
-def test_the_knee_is_the_last_load_before_latency_or_losses_grow() -> None:
-    results = made_up(arms=ARMS)
-    found = [
-        line
-        for share in (0.25, 0.50, 0.75, 0.90)
-        for line in summary.lines(results, "lr", 64, "open", share=share)
-        if line.arm == "plumbline"
-    ]
-    for line, p99 in zip(found, (10.0, 20.0, 29.0, 31.0), strict=True):
-        for repeat in line.cell["repeats"]:
-            repeat["latency_ms"]["p99"] = p99
-    assert summary.knee(found) is found[2]
-    for repeat in found[1].cell["repeats"]:
-        repeat["timeouts"] = repeat["answered"]
-    assert summary.knee(found) is found[0]

@@ -1,0 +1,1 @@
+"""The pages made from one result file: RESULTS.md, the HTML report, the decision record."""
