@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -12,14 +13,35 @@ from werkzeug.exceptions import Unauthorized
 
 from app.api.body import read_json
 from app.api.context import context
+from app.api.documented import ADMINISTRATION, documented
 from app.api.json_provider import json_reply
 from app.api.request import this_request
 from app.operations.operations import Outcome, Verbs
 from models.names import check_model_name
 from models.traffic import read_rule
-from schemas.admin import PromoteSchema, ReasonSchema, RollbackSchema, TagSchema, TrafficSchema, load
+from schemas.admin import (
+    HistorySchema,
+    OutcomeSchema,
+    PromoteSchema,
+    ReasonSchema,
+    RollbackSchema,
+    TagSchema,
+    TrafficSchema,
+    WorkersSchema,
+    load,
+)
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+
+#: What every change is answered with.
+_change = partial(
+    documented,
+    group=ADMINISTRATION,
+    reply=OutcomeSchema,
+    success="Every worker of this host serves the change",
+    also={"202": "The change is made, and not every worker serves it yet"},
+    problems=("409", "503"),
+)
 
 
 @blueprint.before_request
@@ -36,6 +58,7 @@ def check_token() -> None:
 
 
 @blueprint.post("/models/<name>/promote")
+@_change("admin.promote", "Let a version be stable", body=PromoteSchema)
 def promote(name: str) -> Response:
     """Let a version be stable."""
     said = load(PromoteSchema, _body())
@@ -52,6 +75,12 @@ def promote(name: str) -> Response:
 
 
 @blueprint.post("/models/<name>/rollback")
+@_change(
+    "admin.rollback",
+    "Let the version be stable that was before",
+    body=RollbackSchema,
+    body_required=False,
+)
 def rollback(name: str) -> Response:
     """Let the version be stable that was before."""
     said = load(RollbackSchema, _body())
@@ -60,6 +89,7 @@ def rollback(name: str) -> Response:
 
 
 @blueprint.post("/models/<name>/tag")
+@_change("admin.tag", "Let a tag name a version", body=TagSchema)
 def tag(name: str) -> Response:
     """Let a tag name a version."""
     said = load(TagSchema, _body())
@@ -68,6 +98,7 @@ def tag(name: str) -> Response:
 
 
 @blueprint.put("/models/<name>/traffic")
+@_change("admin.traffic", "Let a rule decide which version a request gets", body=TrafficSchema)
 def set_traffic(name: str) -> Response:
     """Let a rule decide which version a request gets."""
     said = load(TrafficSchema, _body())
@@ -76,6 +107,12 @@ def set_traffic(name: str) -> Response:
 
 
 @blueprint.delete("/models/<name>/traffic")
+@_change(
+    "admin.traffic_off",
+    "Let the stable version have every request",
+    body=ReasonSchema,
+    body_required=False,
+)
 def clear_traffic(name: str) -> Response:
     """Let the stable version have every request."""
     said = load(ReasonSchema, _body())
@@ -84,12 +121,16 @@ def clear_traffic(name: str) -> Response:
 
 
 @blueprint.get("/models/<name>/history")
+@documented("admin.history", "What was changed, by whom and why?", ADMINISTRATION, HistorySchema)
 def history(name: str) -> Response:
     """Every change of the model, oldest first."""
     return json_reply({"name": name, "history": _verbs().history(name)})
 
 
 @blueprint.get("/workers")
+@documented(
+    "admin.workers", "Which workers are there, and what does each serve?", ADMINISTRATION, WorkersSchema
+)
 def workers() -> Response:
     """The workers of this host, and what each of them serves."""
     now = time.time()
@@ -108,6 +149,7 @@ def workers() -> Response:
 
 
 @blueprint.post("/reload")
+@_change("admin.reload", "Let every worker read the store anew", problems=("503",))
 def reload() -> Response:
     """Let every worker read the store anew."""
     return _reply(_verbs().reload())

@@ -8,16 +8,25 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from app.api.context import context
+from app.api.documented import CATALOG, documented
 from app.api.json_provider import json_reply
 from app.catalog.snapshot import CatalogModel
 from models.names import Version
 from models.traffic import Rule
 from schemas.catalog import version_metadata, version_summary
+from schemas.service import (
+    ComparisonSchema,
+    ModelDetailSchema,
+    ModelReadySchema,
+    ModelsSchema,
+    VersionDetailSchema,
+)
 
 blueprint = Blueprint("catalog", __name__)
 
 
 @blueprint.get("/models")
+@documented("models", "Which models are there?", CATALOG, ModelsSchema)
 def models() -> Response:
     """Every model, with its versions and names."""
     catalog = context().engine.catalog
@@ -26,6 +35,7 @@ def models() -> Response:
 
 
 @blueprint.get("/models/<name>")
+@documented("models.get", "Which versions does a model have?", CATALOG, ModelDetailSchema)
 def model(name: str) -> Response:
     """One model, with what is known about each of its versions."""
     found = context().engine.catalog.model(name)
@@ -33,6 +43,13 @@ def model(name: str) -> Response:
 
 
 @blueprint.get("/models/<name>/versions/<version>")
+@documented(
+    "models.version",
+    "What is known about a version: features, ranges, example, metrics, speed, libraries?",
+    CATALOG,
+    VersionDetailSchema,
+    problems=("503",),
+)
 def version(name: str, version: str) -> Response:
     """Everything recorded about one version, chosen by number, tag or alias."""
     engine = context().engine
@@ -43,6 +60,14 @@ def version(name: str, version: str) -> Response:
 
 
 @blueprint.get("/models/<name>/compare")
+@documented(
+    "models.compare",
+    "How do two versions differ, in what they recorded and in their answers to golden rows?",
+    CATALOG,
+    ComparisonSchema,
+    query={"a": "One version: a number, tag or alias", "b": "The other"},
+    problems=("400", "409", "500", "503"),
+)
 def compare_versions(name: str) -> Response:
     """Two versions side by side, on the golden rows of the second."""
     engine = context().engine
@@ -54,6 +79,14 @@ def compare_versions(name: str) -> Response:
 
 
 @blueprint.get("/models/<name>/ready")
+@documented(
+    "models.ready",
+    "Can routed requests of a model be answered?",
+    CATALOG,
+    ModelReadySchema,
+    success="They can",
+    also={"503": "They cannot"},
+)
 def ready(name: str) -> tuple[Response, int]:
     """Whether routed requests of the model can be answered."""
     state, reason = context().engine.loader.model_status(name)

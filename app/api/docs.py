@@ -15,6 +15,7 @@ from flask import Blueprint, Flask, Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.api.context import context
+from app.api.documented import SERVICE, documented
 from app.api.openapi import OPENAPI, build_document
 from app.catalog.snapshot import Catalog
 
@@ -41,9 +42,9 @@ class Docs(Swagger):
 
     def init_app(self, app: Flask, decorators: Any = None) -> None:
         """Register the routes."""
-        here = context(app)
-        self._here = here
-        self._lock = here.engine.concurrency.lock()
+        self._app = app
+        self._engine = context(app).engine
+        self._lock = self._engine.concurrency.lock()
         self._document: orjson.Fragment | None = None
         self._catalog: Catalog | None = None
         super().init_app(app, decorators)
@@ -51,9 +52,7 @@ class Docs(Swagger):
 
     def get_apispecs(self, endpoint: str = "openapi") -> dict[str, Any]:
         """A new document."""
-        self.template = build_document(
-            self._here, self._here.engine.catalog, self._here.engine.concurrency.pause
-        )
+        self.template = build_document(self._app, self._engine.catalog, self._engine.concurrency.pause)
         document: dict[str, Any] = super().get_apispecs(endpoint)
         self.template = None
         self.apispecs.clear()
@@ -61,7 +60,7 @@ class Docs(Swagger):
 
     def document(self) -> orjson.Fragment:
         """The document as JSON, made once for a catalog, whoever asks first: that is a tenth of its size in objects."""
-        catalog = self._here.engine.catalog
+        catalog = self._engine.catalog
         if self._document is None or self._catalog is not catalog:
             with self._lock:
                 if self._document is None or self._catalog is not catalog:
@@ -83,11 +82,14 @@ class Docs(Swagger):
             template_folder=config["template_folder"],
         )
         page = config["specs_route"]
-        blueprint.add_url_rule(page, "apidocs", APIDocsView.as_view("apidocs", view_args={"config": config}))
+        html = documented("docs", "This page", SERVICE, media_types=("text/html",), success="The page")
+        view = APIDocsView.as_view("apidocs", view_args={"config": config})
+        blueprint.add_url_rule(page, "apidocs", html(view))
         blueprint.add_url_rule(page.rstrip("/"), "to_page", _to_page)
         (spec,) = config["specs"]
         view = APISpecsView.as_view(spec["endpoint"], loader=self.document)
-        blueprint.add_url_rule(spec["route"], spec["endpoint"], view)
+        json = documented("openapi", "This document", SERVICE)
+        blueprint.add_url_rule(spec["route"], spec["endpoint"], json(view))
         blueprint.after_request(_with_policy)
         app.register_blueprint(blueprint)
 

@@ -7,12 +7,14 @@ from typing import Any
 from flask import Blueprint, Response, abort
 
 from app.api.context import Context, context
+from app.api.documented import SERVICE, documented
 from app.api.flask_class import class_of
 from app.api.json_provider import json_reply
 from app.catalog.snapshot import UNREADABLE
 from app.config import VERSION
 from app.monitoring.metrics import CONTENT_TYPE
 from models.names import Version
+from schemas.service import HealthSchema, ReadySchema, ReleaseSchema
 
 blueprint = Blueprint("health", __name__)
 
@@ -20,6 +22,7 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/health")
 @blueprint.get("/healthz")
 @blueprint.get("/livez")
+@documented("health", "Is the process alive?", SERVICE, HealthSchema, success="It is")
 def health() -> Response:
     """The process answers."""
     return json_reply({"status": "healthy"})
@@ -27,6 +30,16 @@ def health() -> Response:
 
 @blueprint.get("/ready")
 @blueprint.get("/readyz")
+@documented(
+    "ready",
+    "Should requests be sent here, and what is the state of each model?",
+    SERVICE,
+    ReadySchema,
+    success="Every model has been tried and at least one can answer",
+    also={
+        "503": "Models are still loading, the worker is about to end, or no or a required model cannot answer"
+    },
+)
 def ready() -> Response:
     """Whether requests should be sent here, and the state of each model and version."""
     here = context()
@@ -37,6 +50,7 @@ def ready() -> Response:
 
 
 @blueprint.get("/version")
+@documented("version", "Which release is this?", SERVICE, ReleaseSchema)
 def version() -> Response:
     """The release that answers, the generation of the store that it serves, and the Flask that it runs on."""
     generation = context().engine.catalog.generation
@@ -44,6 +58,14 @@ def version() -> Response:
 
 
 @blueprint.get("/metrics")
+@documented(
+    "metrics",
+    "What have all workers counted?",
+    SERVICE,
+    media_types=("text/plain",),
+    success="Prometheus's text format",
+    setting="metrics",
+)
 def metrics() -> Response:
     """Everything counted by all workers."""
     here = context()

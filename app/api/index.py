@@ -10,9 +10,11 @@ from flask import Blueprint, Response, make_response, render_template
 
 from app.api.catalog import summary
 from app.api.context import context
+from app.api.documented import JSON, SERVICE, documented
 from app.api.json_provider import json_reply
 from app.api.request import this_request
 from app.config import VERSION
+from schemas.service import IndexSchema
 
 blueprint = Blueprint("index", __name__)
 
@@ -24,6 +26,13 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; frame-ancestors 'no
 
 
 @blueprint.get("/")
+@documented(
+    "index",
+    "What is there? HTML for a browser that asks for it",
+    SERVICE,
+    IndexSchema,
+    media_types=(JSON, "text/html"),
+)
 def index() -> Response:
     """Links to what there is, and every model, below the prefix that a proxy or a mount takes away."""
     here = context()

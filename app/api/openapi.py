@@ -1,30 +1,36 @@
-"""The OpenAPI 3.1 document: every route that this application has, written from the schemas that it enforces."""
+"""The OpenAPI 3.1 document: every route that this application has, written from the schemas that it enforces.
+
+The URL map says which routes there are, and each view what it answers (app/api/documented.py).
+"""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
-from marshmallow import INCLUDE, Schema, fields
+from flask import Flask
+from marshmallow import Schema, fields
+from werkzeug.routing import Rule
 
-from app.api.context import Context
-from app.api.openapi_admin import ADMIN, ADMIN_TAG, SECURITY, SECURITY_SCHEME
-from app.api.openapi_models import PARAMETERS, ModelOperations
-from app.api.openapi_service import CATALOG, CATALOG_TAG, METRICS, SERVICE, SERVICE_TAG, add_routes
-from app.api.openapi_text import plain
-from app.api.openapi_versions import BodyComponents
+from app.api.context import context
+from app.api.documented import GROUPS, JSON, SECURITY_SCHEMES, Operation, operation_of
+from app.api.openapi_components import STATUSES_OF_BODIES, BodyComponents, add_components, headers
+from app.api.openapi_models import ModelOperations, plain
 from app.catalog.snapshot import Catalog
-from app.config import VERSION
-from schemas.errors import CONTENT_TYPE, ProblemSchema
+from app.config import VERSION, Settings
+from models.names import NAME_PATTERN, SELECTOR_PATTERN
 from schemas.fields import ColumnField
 
 #: The first version that can say what stands at each place of a list (JSON Schema's ``prefixItems``), as rows have it.
 OPENAPI = "3.1.0"
+
+_VERSION = {"type": "string", "pattern": SELECTOR_PATTERN, "examples": ["latest"]}
 
 #: The document is made in slices, between which other requests go on.
 SLICE_SECONDS = 0.002
@@ -55,70 +61,19 @@ you or made here, is on every reply and in the server's log.
 path is refused with 400. Every prediction says who answered, in `model_version` and in the reply's `X-Model-Version`.
 """
 
-#: Status -> what it means, and the detail that its example shows.
-PROBLEMS = {
-    "400": (
-        "Not JSON, or not plain JSON; a broken gzip stream; or header and path ask for two versions",
-        "the body is not valid JSON at line 1, column 14",
-    ),
-    "401": (
-        "No valid token came",
-        "this route needs the header 'Authorization: Bearer ..' with an administrator's token",
-    ),
-    "404": (
-        "No such model or version; the detail lists what there is",
-        "no model called 'other'; the store has: ..",
-    ),
-    "408": (
-        "The body did not arrive in time",
-        "the body did not arrive within 5 seconds; send it without pauses",
-    ),
-    "409": (
-        "The present state forbids it; the detail says why",
-        "stable is version 3 by now, not 2",
-    ),
-    "413": ("The body is too large", "the body is larger than this server takes; send fewer rows at once"),
-    "415": (
-        "The body is not declared as JSON, or encoded otherwise than by gzip",
-        "send JSON with the header 'Content-Type: application/json'",
-    ),
-    "422": (
-        "The input does not fit the model; `errors` lists every fault",
-        "the input has 1 fault; see errors",
-    ),
-    "500": (
-        "The model failed",
-        "the server failed to answer this request; the log has more under its request id",
-    ),
-    "503": ("The version cannot answer now", "example:1 cannot be loaded; GET /ready says why"),
-    "504": ("The answer did not come in time", "the answer did not come before the deadline"),
-}
-_FAULT = {"loc": ["features", "width"], "msg": "text is not allowed", "expected": "a number", "got": "4.2"}
-
-#: Name -> what it says, its pattern, and whether it is always there.
-HEADERS = {
-    "X-Request-Id": (
-        "The id of the request, as it was sent or made here",
-        "^[A-Za-z0-9._~+/=-]{1,128}$",
-        True,
-    ),
-    "X-Model-Version": ("The number of the version that answered", "^[1-9][0-9]{0,8}$", True),
-    "X-Model-Arm": ("Why a traffic rule chose the version, where one did", "", False),
-    "X-Prediction-Id": ("Names the prediction", "^[0-9a-f]{32}$", True),
-    "Server-Timing": ("Milliseconds spent in parse, queue, predict and encode", "", True),
-    "Retry-After": ("Seconds after which it is worth trying again", "^[1-9][0-9]*$", False),
-    "WWW-Authenticate": ("How to be known", "", True),
-}
-#: What the replies of some statuses have beside the id of the request.
-MORE_HEADERS = {"503": ("Retry-After",), "401": ("WWW-Authenticate",)}
-
 
 def build_document(
-    here: Context, catalog: Catalog, pause: Callable[[float], None] = time.sleep
+    app: Flask, catalog: Catalog, pause: Callable[[float], None] = time.sleep
 ) -> dict[str, Any]:
-    """The document for this catalog; ``pause`` is called every few milliseconds with a number of seconds."""
+    """The document of this application, whose models are those of the catalog.
+
+    ``pause`` is called every few milliseconds, with a number of seconds.
+    """
     plugin = _Plugin(schema_name_resolver=_component_name)
     names = sorted(catalog.models, key=lambda name: (name != catalog.default, name))
+    routes = list(described_routes(app))
+    described = {operation.group for _, operation in routes}
+    groups = [group for group in GROUPS if group in described]
     spec = APISpec(
         "Plumbline",
         VERSION,
@@ -129,30 +84,44 @@ def build_document(
         servers=[{"url": "./"}],
         tags=[
             *({"name": name, "description": _model_line(catalog, name)} for name in names),
-            {
-                "name": CATALOG_TAG,
-                "description": "which models and versions there are, and what is known of each",
-            },
-            {"name": SERVICE_TAG, "description": "whether the server is alive and ready, and what it counts"},
-            *(
-                [{"name": ADMIN_TAG, "description": "what changes while it serves"}]
-                if here.admin_tokens
-                else []
-            ),
+            *({"name": group.tag, "description": group.about} for group in groups),
         ],
     )
     assert plugin.converter is not None
-    _add_components(spec)
+    add_components(spec)
     rest = _Slices(pause).rest
     bodies = BodyComponents(spec, plugin.converter.resolve_nested_schema, rest)
-    operations = ModelOperations(spec, bodies, here, catalog, rest)
-    for name in names:
-        operations.add(name)
-    add_routes(spec, [*CATALOG, *SERVICE, *([METRICS] if here.settings.metrics else [])], names)
-    if here.admin_tokens:
-        spec.components.security_scheme(SECURITY, SECURITY_SCHEME)
-        add_routes(spec, ADMIN, names)
+    ModelOperations(spec, bodies, app, catalog, rest).add_all()
+    for scheme in {group.security for group in groups if group.security}:
+        spec.components.security_scheme(scheme, SECURITY_SCHEMES[scheme])
+    parameters = _path_parameters(names)
+    for rule, operation in routes:
+        described_operation = _operation(rule, operation, parameters)
+        spec.path(_template(rule), operations={_method(rule): described_operation})
     return spec.to_dict()
+
+
+def described_routes(app: Flask) -> Iterator[tuple[Rule, Operation]]:
+    """Every rule whose view is documented, with its operation.
+
+    A view with several rules is documented under the one that stands on top, which is added last; the others are aliases.
+    """
+    settings = context(app).settings
+    rules: dict[Callable[..., Any], list[Rule]] = {}
+    for rule in app.url_map.iter_rules():
+        rules.setdefault(app.view_functions[rule.endpoint], []).append(rule)
+    for view, of_view in rules.items():
+        operation = operation_of(view)
+        if operation is not None and _is_served(operation, settings):
+            first, *aliases = reversed(of_view)
+            yield first, operation
+            for alias in aliases:
+                alias_id, summary = alias.rule.rpartition("/")[2], f"The same as {first.rule}"
+                yield alias, replace(operation, operation_id=alias_id, summary=summary)
+
+
+def _is_served(operation: Operation, settings: Settings) -> bool:
+    return not operation.setting or bool(getattr(settings, operation.setting))
 
 
 class _Slices:
@@ -196,30 +165,65 @@ def _model_line(catalog: Catalog, name: str) -> str:
     return ". ".join(part for part in (default, plain(said)) if part)
 
 
-def _add_components(spec: APISpec) -> None:
-    components = spec.components
-    for name, (description, pattern, always) in HEADERS.items():
-        schema = {"type": "string", **({"pattern": pattern} if pattern else {})}
-        components.header(name, {"description": description, "required": always, "schema": schema})
-    for name, (description, schema) in PARAMETERS.items():
-        components.parameter(name, "header", {"description": description, "schema": schema})
-    components.schema("Problem", schema=ProblemSchema(unknown=INCLUDE))
-    for status, (description, detail) in PROBLEMS.items():
-        example = {
-            "type": "about:blank",
-            "title": HTTPStatus(int(status)).phrase,
-            "status": int(status),
-            "detail": detail,
-            "request_id": "5f0c9d1e7a2b4c3d8e6f1a0b9c8d7e6f",
-            **({"errors": [_FAULT]} if status == "422" else {}),
-        }
-        components.response(f"Problem{status}", _problem(description, example, MORE_HEADERS.get(status, ())))
-    components.response("Problem", _problem("Any other reply is a problem"))
+def _path_parameters(names: Iterable[str]) -> dict[str, Any]:
+    """The parameters that paths have; ``names`` are the models there are."""
+    example = next(iter(names), None)
+    name = {"type": "string", "pattern": NAME_PATTERN, **({"examples": [example]} if example else {})}
+    return {
+        "name": {"description": "The model", "schema": name},
+        "version": {"description": "A number, tag or alias", "schema": _VERSION},
+    }
 
 
-def _problem(
-    description: str, example: dict[str, Any] | None = None, headers: Iterable[str] = ()
-) -> dict[str, Any]:
-    content = {"schema": "Problem", **({"example": example} if example else {})}
-    found = {name: name for name in ("X-Request-Id", *headers)}
-    return {"description": description, "headers": found, "content": {CONTENT_TYPE: content}}
+def _template(rule: Rule) -> str:
+    return re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+
+
+def _method(rule: Rule) -> str:
+    (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    return method.lower()
+
+
+def _operation(rule: Rule, operation: Operation, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    reply: Any = operation.reply or {"type": "object"}
+    content = {
+        kind: {"schema": reply if kind == JSON else {"type": "string"}} for kind in operation.media_types
+    }
+    successes = {"200": operation.success, **operation.also}
+    body = {"required": operation.body_required, "content": {JSON: {"schema": operation.body}}}
+    in_path = [{"name": n, "in": "path", "required": True, **parameters[n]} for n in _names(rule)]
+    in_query = [
+        {"name": n, "in": "query", "required": True, "description": said, "schema": _VERSION}
+        for n, said in operation.query.items()
+    ]
+    return {
+        "operationId": operation.operation_id,
+        "tags": [operation.group.tag],
+        "summary": operation.summary,
+        **({"parameters": in_path + in_query} if in_path or in_query else {}),
+        **({"requestBody": body} if operation.body else {}),
+        **({"security": [{operation.group.security: []}]} if operation.group.security else {}),
+        "responses": {
+            **{
+                status: {"description": said, "headers": headers(), "content": content}
+                for status, said in successes.items()
+            },
+            **{status: f"Problem{status}" for status in _problems(rule, operation)},
+            "default": "Problem",
+        },
+    }
+
+
+def _names(rule: Rule) -> list[str]:
+    """The parameters of the path, in its order."""
+    return re.findall(r"<(\w+)>", rule.rule)
+
+
+def _problems(rule: Rule, operation: Operation) -> list[str]:
+    """The statuses of problems that the operation has, or that follow from what it takes."""
+    return [
+        *(["401"] if operation.group.security else []),
+        *(["404"] if rule.arguments else []),
+        *(STATUSES_OF_BODIES if operation.body else ()),
+        *operation.problems,
+    ]

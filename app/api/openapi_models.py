@@ -1,36 +1,33 @@
-"""What the OpenAPI document says about the routes of one model: the short ones of the default model, the routed ones
-of every model, and those of each version."""
+"""The operations of the prediction routes in the OpenAPI document, and the words that describe a version there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from apispec import APISpec
+from flask import Flask
+from werkzeug.routing import Rule
 
-from app.api.context import Context
-from app.api.openapi_service import STATUSES_OF_BODIES
-from app.api.openapi_text import plain, routed_line, version_line, version_text
-from app.api.openapi_versions import BodyComponents
+from app.api.context import context
+from app.api.openapi_components import PARAMETERS, STATUSES_OF_BODIES, BodyComponents
+from app.api.predict import predict, predict_batch
 from app.catalog.snapshot import Catalog, CatalogModel
-from models.errors import LoadError, NotFound
-from models.names import SELECTOR_PATTERN, Version
+from models.errors import LoadError
+from models.manifest import Manifest
+from models.names import Version
+from models.signature import Column, Output
+from schemas.cells import describe
+
+#: A wider table helps nobody; the metadata of the version lists every feature.
+MAX_LISTED = 60
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$^=:-])")
 
 #: What a prediction can be answered with beside 200.
 PROBLEMS = (*STATUSES_OF_BODIES, "404", "500", "503", "504")
-
-#: The headers of a routed request: what they say, and which values they have.
-PARAMETERS = {
-    "X-Model-Version": (
-        "A version's number, tag or alias; without it, or empty, `stable`",
-        {"type": "string", "pattern": f"^({SELECTOR_PATTERN[1:-1]})?$"},
-    ),
-    "X-Routing-Key": (
-        "Where a traffic rule divides the requests, all with the same key get the same version; 256 characters count",
-        {"type": "string"},
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +45,80 @@ class ModelOperations:
         self,
         spec: APISpec,
         bodies: BodyComponents,
-        here: Context,
+        app: Flask,
         catalog: Catalog,
         rest: Callable[[], None],
     ) -> None:
         self._spec = spec
         self._bodies = bodies
-        self._here = here
+        self._app = app
+        self._context = context(app)
         self._catalog = catalog
         self._rest = rest
+        self._versions: dict[Version, VersionDocs] = {}
 
-    def add(self, name: str) -> None:
-        """Add one model."""
-        model = self._catalog.model(name)
-        versions = {number: self._version(Version(name, number)) for number in model.versions}
-        stable = _stable(self._catalog, model)
-        routed = versions[stable] if stable in versions else self._unreadable()
-        said = routed_line(model, stable)
-        if name == self._catalog.default:
-            short = f"The same as `POST /models/{name}/predict`: {plain(name)} is the default model. {said}"
-            self._pair("", "", "the default model", name, short, routed, routed=True)
-            for number, docs in versions.items():
-                said_of = version_line(model, number)
-                self._pair(f"/v{number}", f"v{number}.", f"version {number}", name, said_of, docs)
-        self._pair(f"/models/{name}", f"models.{name}.", name, name, said, routed, routed=True)
-        for number, docs in versions.items():
-            path, operation_id = f"/models/{name}/versions/{number}", f"models.{name}.v{number}."
-            self._pair(
-                path, operation_id, f"{name}, version {number}", name, version_line(model, number), docs
-            )
+    def add_all(self) -> None:
+        """Add an operation for every prediction route of the application and every model behind it."""
+        for rule in self._app.url_map.iter_rules():
+            view = self._app.view_functions[rule.endpoint]
+            if view in (predict, predict_batch):
+                for path, name, number in self._operations(rule):
+                    self._add(path, name, number, single=view is predict)
+
+    def _operations(self, rule: Rule) -> Iterator[tuple[str, str, int | None]]:
+        """The path, the model, and the number of the version if it is always the same one, of every operation behind a rule.
+
+        Rules for a version that a request names by tag are left out: each version has operations of its own.
+        """
+        models = self._catalog.models
+        if rule.defaults:
+            name, number = rule.defaults["name"], int(rule.defaults["version"])
+            if name in models and number in models[name].versions:
+                yield rule.rule, name, number
+        elif rule.arguments == {"name"}:
+            yield from ((rule.rule.replace("<name>", name), name, None) for name in models)
+        elif not rule.arguments and self._catalog.default is not None:
+            yield rule.rule, self._catalog.default, None
+
+    def _add(self, path: str, name: str, number: int | None, *, single: bool) -> None:
+        short = not path.startswith("/models/")
+        model, docs = self._catalog.model(name), self._answering(name, number)
+        kind, rows = ("", "one row") if single else ("Batch", "many rows")
+        many = f"Features, parameters and version are those of `POST {path.removesuffix('/batch')}`."
+        operation: dict[str, Any] = {
+            "operationId": _operation_id(name, number, short=short, single=single),
+            "tags": [name],
+            "summary": f"Ask {_subject(name, number, short=short)} about {rows}",
+            "description": f"{self._who(model, number, short=short)}\n\n{docs.text}" if single else many,
+            "requestBody": self._bodies.bodies[f"{docs.prefix}{kind}Request"],
+            "responses": {"200": f"{docs.prefix}{kind}Reply", **{s: f"Problem{s}" for s in PROBLEMS}},
+            **({"parameters": list(PARAMETERS)} if number is None else {}),
+        }
+        self._spec.path(path, operations={"post": operation})
+        self._rest()
+
+    def _who(self, model: CatalogModel, number: int | None, *, short: bool) -> str:
+        """Which version answers, in a line."""
+        if number is not None:
+            return version_line(model, number)
+        name, routed = model.name, self._catalog.routed(model.name)
+        line = routed_line(model, routed.number if routed else None)
+        same = f"The same as `POST /models/{name}/predict`: {plain(name)} is the default model. "
+        return same + line if short else line
+
+    def _answering(self, name: str, number: int | None) -> VersionDocs:
+        """What is said about the version that answers: the given one, or that of routed requests."""
+        target = self._catalog.routed(name) if number is None else Version(name, number)
+        if target is None:
+            return self._unreadable()
+        if target not in self._versions:
+            self._versions[target] = self._version(target)
+        return self._versions[target]
 
     def _version(self, target: Version) -> VersionDocs:
         try:
             manifest = self._catalog.manifest(target)
-            schemas = self._here.schemas(target)
+            schemas = self._context.schemas(target)
             self._rest()
             prefix = self._bodies.add(manifest, schemas)
         except LoadError:
@@ -91,38 +128,94 @@ class ModelOperations:
     def _unreadable(self) -> VersionDocs:
         return VersionDocs(self._bodies.unreadable(), version_text(None))
 
-    def _pair(
-        self,
-        path: str,
-        operation_id: str,
-        what: str,
-        tag: str,
-        who: str,
-        docs: VersionDocs,
-        *,
-        routed: bool = False,
-    ) -> None:
-        """The operations for one row and for many at one place."""
-        many = f"Features, parameters and version are those of `POST {path}/predict`."
-        for where, kind, rows, said in (
-            ("predict", "", "one row", f"{who}\n\n{docs.text}"),
-            ("predict/batch", "Batch", "many rows", many),
-        ):
-            operation: dict[str, Any] = {
-                "operationId": operation_id + where.replace("/", "_"),
-                "tags": [tag],
-                "summary": f"Ask {what} about {rows}",
-                "description": said,
-                "requestBody": self._bodies.bodies[f"{docs.prefix}{kind}Request"],
-                "responses": {"200": f"{docs.prefix}{kind}Reply", **{s: f"Problem{s}" for s in PROBLEMS}},
-                **({"parameters": list(PARAMETERS)} if routed else {}),
-            }
-            self._spec.path(f"{path}/{where}", operations={"post": operation})
-            self._rest()
+
+def _operation_id(name: str, number: int | None, *, short: bool, single: bool) -> str:
+    model = "" if short else f"models.{name}."
+    version = "" if number is None else f"v{number}."
+    return model + version + ("predict" if single else "predict_batch")
 
 
-def _stable(catalog: Catalog, model: CatalogModel) -> int | None:
-    try:
-        return catalog.resolve(model.name).number
-    except NotFound:
-        return None
+def _subject(name: str, number: int | None, *, short: bool) -> str:
+    """What is asked."""
+    if number is None:
+        return "the default model" if short else name
+    return f"version {number}" if short else f"{name}, version {number}"
+
+
+def routed_line(model: CatalogModel, routed: int | None) -> str:
+    now = f" (version {routed} when this page was made)" if routed else ""
+    choices = ", ".join(f"`{s}`" for s in (*map(str, model.versions), *sorted(model.selectors)))
+    return f"Answered by `stable`{now}, or by what the header `X-Model-Version` names: {choices}."
+
+
+def version_line(model: CatalogModel, version: int) -> str:
+    names = ", ".join(f"`{name}`" for name in sorted(model.names_of(version)))
+    return f"Always version {version}" + (f", also called {names}" if names else "") + "."
+
+
+def version_text(manifest: Manifest | None) -> str:
+    """What the version takes, in a table, and what is known about it, as Markdown."""
+    if manifest is None:
+        return "Its record cannot be read, so it answers 503; `GET /ready` says why."
+    signature = manifest.signature
+    parts = [f"{plain(manifest.description)}\n"] if manifest.description else []
+    heading = "Feature" if signature.named else "Feature, by position"
+    parts.append(_table(heading, signature.columns))
+    if signature.parameters:
+        parts.append(_table("Parameter", signature.parameters))
+    parts += _answered(signature.output)
+    parts.append(_figures(manifest))
+    return "\n".join(parts)
+
+
+def _answered(output: Output) -> list[str]:
+    """What the numbers and labels of the answer are called, a paragraph for each list of names."""
+    order = ", in the order of `probability`" if output.probability else ""
+    found = {
+        f"**Classes{f' of `{one.name}`' if one.name else ''}**{order}": one.classes
+        for one in output.with_classes
+    }
+    found["**The numbers of `prediction`**, in their order"] = output.components
+    found["**Also in the reply, under `scores`**"] = tuple(score.name for score in output.scores)
+    return [
+        f"{what}: {', '.join(f'`{name}`' for name in names[:MAX_LISTED])}\n"
+        for what, names in found.items()
+        if names
+    ]
+
+
+def _table(heading: str, columns: tuple[Column, ...]) -> str:
+    """The columns as a table, without what no column has anything to say about."""
+    listed = columns[:MAX_LISTED]
+    table = {
+        heading: [f"**{plain(c.name)}**" for c in listed],
+        "Takes": [plain(describe(c)) for c in listed],
+        "Seen in training": [c.seen for c in listed],
+        "Default": ["" if c.default is None else plain(str(c.default)) for c in listed],
+        "What it is": [plain(c.description) for c in listed],
+    }
+    table = {name: cells for name, cells in table.items() if any(cells)}
+    rows = [tuple(table), ("---",) * len(table), *zip(*table.values(), strict=True)]
+    if len(columns) > MAX_LISTED:
+        rows.append((f".. and {len(columns) - MAX_LISTED} more", *[""] * (len(table) - 1)))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _figures(manifest: Manifest) -> str:
+    measured = ", ".join(
+        f"{ms:g} ms for {rows} row{'s' * (rows != '1')}" for rows, ms in manifest.measured_ms.items()
+    )
+    metrics = ", ".join(f"{plain(name)} {value:.4g}" for name, value in manifest.metrics.items())
+    facts = (
+        ("Metrics", metrics),
+        ("One call", measured),
+        ("Trained", manifest.trained_at[:10]),
+        ("Pickled with", plain(", ".join(" ".join(pair) for pair in manifest.pickled_with.items()))),
+        ("Runs on", plain(f"{manifest.framework} {manifest.libraries.get(manifest.framework, '')}".strip())),
+    )
+    return " · ".join(f"**{what}** {fact}" for what, fact in facts if fact)
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -1,26 +1,135 @@
-"""What the OpenAPI document says about one model version: the bodies that it takes and answers, and their examples."""
+"""The components of the OpenAPI document, to which its operations refer: headers, problems, and the bodies of each version."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from apispec import APISpec
-from marshmallow import Schema
+from marshmallow import INCLUDE, Schema
 
+from app.api.documented import JSON
 from models.manifest import Manifest
+from models.names import SELECTOR_PATTERN
 from models.signature import Signature
+from schemas.errors import CONTENT_TYPE, ProblemSchema
 from schemas.predict import MANY, PredictSchemas
 from schemas.properties import example_row, has_example, row_forms
 from schemas.replies import ReplySchemas
 
-JSON = "application/json"
+#: What any body can be refused with.
+STATUSES_OF_BODIES = ("400", "408", "413", "415", "422")
+
+#: Status -> what it means, and the detail that its example shows.
+PROBLEMS = {
+    "400": (
+        "Not JSON, or not plain JSON; a broken gzip stream; or header and path ask for two versions",
+        "the body is not valid JSON at line 1, column 14",
+    ),
+    "401": (
+        "No valid token came",
+        "this route needs the header 'Authorization: Bearer ..' with an administrator's token",
+    ),
+    "404": (
+        "No such model or version; the detail lists what there is",
+        "no model called 'other'; the store has: ..",
+    ),
+    "408": (
+        "The body did not arrive in time",
+        "the body did not arrive within 5 seconds; send it without pauses",
+    ),
+    "409": (
+        "The present state forbids it; the detail says why",
+        "stable is version 3 by now, not 2",
+    ),
+    "413": ("The body is too large", "the body is larger than this server takes; send fewer rows at once"),
+    "415": (
+        "The body is not declared as JSON, or encoded otherwise than by gzip",
+        "send JSON with the header 'Content-Type: application/json'",
+    ),
+    "422": (
+        "The input does not fit the model; `errors` lists every fault",
+        "the input has 1 fault; see errors",
+    ),
+    "500": (
+        "The model failed",
+        "the server failed to answer this request; the log has more under its request id",
+    ),
+    "503": ("The version cannot answer now", "example:1 cannot be loaded; GET /ready says why"),
+    "504": ("The answer did not come in time", "the answer did not come before the deadline"),
+}
+_FAULT = {"loc": ["features", "width"], "msg": "text is not allowed", "expected": "a number", "got": "4.2"}
+
+#: Name -> what it says, its pattern, and whether it is always there.
+HEADERS = {
+    "X-Request-Id": (
+        "The id of the request, as it was sent or made here",
+        "^[A-Za-z0-9._~+/=-]{1,128}$",
+        True,
+    ),
+    "X-Model-Version": ("The number of the version that answered", "^[1-9][0-9]{0,8}$", True),
+    "X-Model-Arm": ("Why a traffic rule chose the version, where one did", "", False),
+    "X-Prediction-Id": ("Names the prediction", "^[0-9a-f]{32}$", True),
+    "Server-Timing": ("Milliseconds spent in parse, queue, predict and encode", "", True),
+    "Retry-After": ("Seconds after which it is worth trying again", "^[1-9][0-9]*$", False),
+    "WWW-Authenticate": ("How to be known", "", True),
+}
+#: What the replies of some statuses have beside the id of the request.
+MORE_HEADERS = {"503": ("Retry-After",), "401": ("WWW-Authenticate",)}
+
+#: The headers of a routed request: what they say, and which values they have.
+PARAMETERS = {
+    "X-Model-Version": (
+        "A version's number, tag or alias; without it, or empty, `stable`",
+        {"type": "string", "pattern": f"^({SELECTOR_PATTERN[1:-1]})?$"},
+    ),
+    "X-Routing-Key": (
+        "Where a traffic rule divides the requests, all with the same key get the same version; 256 characters count",
+        {"type": "string"},
+    ),
+}
+
 PREDICTION_HEADERS = ("X-Request-Id", "X-Model-Version", "X-Model-Arm", "X-Prediction-Id", "Server-Timing")
 
 #: Model names are lower case, so this is no model's prefix.
 UNREADABLE = "Unreadable."
 
 _PREDICTION_ID = "7b1c5a0e4f2d4c8e9a63d1f0b2e85c47"
+
+
+def add_components(spec: APISpec) -> None:
+    """Add the headers, parameters and problems that operations of every route refer to."""
+    components = spec.components
+    for name, (description, pattern, always) in HEADERS.items():
+        schema = {"type": "string", **({"pattern": pattern} if pattern else {})}
+        components.header(name, {"description": description, "required": always, "schema": schema})
+    for name, (description, schema) in PARAMETERS.items():
+        components.parameter(name, "header", {"description": description, "schema": schema})
+    components.schema("Problem", schema=ProblemSchema(unknown=INCLUDE))
+    for status, (description, detail) in PROBLEMS.items():
+        example = {
+            "type": "about:blank",
+            "title": HTTPStatus(int(status)).phrase,
+            "status": int(status),
+            "detail": detail,
+            "request_id": "5f0c9d1e7a2b4c3d8e6f1a0b9c8d7e6f",
+            **({"errors": [_FAULT]} if status == "422" else {}),
+        }
+        components.response(f"Problem{status}", _problem(description, example, MORE_HEADERS.get(status, ())))
+    components.response("Problem", _problem("Any other reply is a problem"))
+
+
+def _problem(
+    description: str, example: dict[str, Any] | None = None, more: Iterable[str] = ()
+) -> dict[str, Any]:
+    content = {"schema": "Problem", **({"example": example} if example else {})}
+    return {"description": description, "headers": headers(more), "content": {CONTENT_TYPE: content}}
+
+
+def headers(names: Iterable[str] = ()) -> dict[str, str]:
+    """References to the headers of a reply, that of every reply first."""
+    return {name: name for name in ("X-Request-Id", *names)}
 
 
 class BodyComponents:
