@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from app.api.context import context
 from app.api.documented import operation_of
 from app.api.openapi import build_document
 from app.api.predict import predict, predict_batch
+from app.catalog.snapshot import CatalogModel
 from models.store import Store
 from tests.app.api.document_parts import Document, body_of, check, operations, predictions, reply_of, resolve
 from tests.app.api.documented_models import COLLIDING, DAMAGED, WIDTH, publish_documented
@@ -277,6 +279,13 @@ def test_a_wide_table_is_cut_and_says_so(document: Document) -> None:
 def test_a_damaged_version_is_listed_and_says_that_it_cannot_answer(document: Document) -> None:
     for path in (f"/models/{DAMAGED}/predict", f"/models/{DAMAGED}/versions/1/predict"):
         assert "answers 503" in document["paths"][path]["post"]["description"]
+
+
+def test_a_model_that_cannot_be_read_from_the_store_is_documented_all_the_same(app: Flask) -> None:
+    catalog = context(app).engine.catalog
+    gone = CatalogModel("gone", {}, {}, {}, fault="gone cannot be read from the store")
+    document = build_document(app, replace(catalog, models={**catalog.models, "gone": gone}))
+    assert "answers 503" in document["paths"]["/models/gone/predict"]["post"]["description"]
 
 
 def test_an_empty_store_has_a_valid_document(make_app: Any, tmp_path: Any) -> None:
