@@ -29,7 +29,7 @@ from app.inference.model import LoadedModel
 from app.monitoring.access_log import AccessLog, JsonLines, NullAccessLog
 from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
 from app.operations.operations import Verbs
-from models.manifest import Artifact
+from models.record import Record
 from models.store import Store
 
 log = logging.getLogger("plumbline")
@@ -140,11 +140,11 @@ def wire(
     catalog = read_catalog(store, settings.default_model)
     rule = LoadingRule(settings.loading, settings.model_loading)
 
-    def open_version(artifact: Artifact, replay: bool, awaited: Callable[[], bool]) -> LoadedModel:
-        model = None if shared is None else shared.find(artifact)
-        wish = batch_wish(settings, artifact.manifest.name)
+    def open_version(record: Record, replay: bool, awaited: Callable[[], bool]) -> LoadedModel:
+        model = None if shared is None else shared.find(record)
+        wish = batch_wish(settings, record.manifest.name)
         replay = replay and model is None
-        return open_served(artifact, concurrency, wish, model, replay=replay, awaited=awaited)
+        return open_served(record, concurrency, wish, model, replay=replay, awaited=awaited)
 
     budget = Budget(settings.loaded_max_mib * 2**20, settings.pinned_models)
     prover: Prover = NullProver()

@@ -30,9 +30,9 @@ import numpy as np
 from benchmarks.environments import ROOT
 from benchmarks.workload import MODELS, artifact, rows
 from models.compiled import CHOICES
+from models.names import Version
 from models.runtimes.loading import open_runtime
 from models.store import Store
-from models.store.stored import StoredVersion
 
 CALLS = 300
 ROWS = (1, 64)
@@ -95,7 +95,7 @@ def measure(names: Sequence[str], calls: int = CALLS) -> Iterator[Line]:
                     tuple(round(statistics.median(found), 1) for found in of_runtime),
                     record.get("max_abs_difference", 0.0),
                     round(file.size_bytes / 1024, 1) if file else 0.0,
-                    _memory_mib(version),
+                    _memory_mib(store, version.key),
                     round(seconds, 1),
                     record.get("why", ""),
                 )
@@ -127,10 +127,9 @@ def main() -> None:
     print(json.dumps([asdict(line) for line in lines], indent=2) if options.json else table(lines))
 
 
-def _memory_mib(version: StoredVersion) -> float:
+def _memory_mib(store: Store, version: Version) -> float:
     """Measured in a process of its own, with NumPy in it as in every worker."""
-    manifest = version.manifest
-    arguments = [str(version.path.parents[1]), manifest.name, str(manifest.version)]
+    arguments = [str(store.path), version.name, str(version.number)]
     done = subprocess.run(
         [sys.executable, "-c", OPEN_ALONE, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -10,7 +10,6 @@ import numpy as np
 import orjson
 
 from models.compare import ABSOLUTE_TOLERANCE, same_answers
-from models.manifest import Artifact
 from models.outputs import Outputs
 from models.runtime import Runtime
 from models.signature import Column, Signature
@@ -22,7 +21,7 @@ AT_MOST = 64
 VARIATIONS = (0.1, 0.01, 0.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class GoldenRows:
     """rows : ndarray of shape (n_rows, n_columns); ``outputs`` answers them all, called with ``parameters``."""
 
@@ -42,10 +41,9 @@ class GoldenRows:
         )
 
     @classmethod
-    def of(cls, artifact: Artifact) -> GoldenRows:
-        """The golden rows of a version, from bytes that match their digest."""
-        data = orjson.loads(artifact.read(GOLDEN))
-        signature = artifact.manifest.signature
+    def from_bytes(cls, raw: bytes, signature: Signature) -> GoldenRows:
+        """The golden rows of a version with this signature, as ``to_bytes`` wrote them."""
+        data = orjson.loads(raw)
         rows = np.array(data["rows"], dtype=object)
         outputs = Outputs.of_lists(data, signature.output)
         return cls(rows.astype(np.float64) if signature.numeric else rows, data["parameters"], outputs)

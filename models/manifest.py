@@ -7,11 +7,14 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
+from models.compare import ABSOLUTE_TOLERANCE
+from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged, ArtifactUnsigned
+from models.names import Version
 from models.signature import Signature
 
 FORMAT = 1
@@ -101,6 +104,21 @@ class Manifest:
     container: str = ""
     array_dtype: str = ""
 
+    @property
+    def key(self) -> Version:
+        """The name of its model and its number."""
+        return Version(self.name, self.version)
+
+    @property
+    def form(self) -> str:
+        """The form that serves: a compiled one, or ORIGINAL."""
+        return str(self.compiled.get("form", ORIGINAL))
+
+    @property
+    def tolerance(self) -> float:
+        """By how much floats may differ from the recorded answers, and by which part of their size."""
+        return max(float(self.compiled.get("tolerance", 0.0)), ABSOLUTE_TOLERANCE)
+
     def to_bytes(self) -> bytes:
         """The manifest as indented JSON, with a digest of the rest of it as its last member."""
         data = {
@@ -145,17 +163,6 @@ def sealed(data: Mapping[str, Any]) -> bytes:
 def _digest(data: Mapping[str, Any]) -> str:
     """SHA-256 over the JSON text with sorted names and no blanks: of what it says, not of how it is laid out."""
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-class Artifact(Protocol):
-    """A version as a runtime sees it: its manifest, and the verified bytes of its files."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What was recorded at publishing."""
-
-    def read(self, path: str) -> bytes:
-        """Bytes that match their digest; raises ArtifactDamaged."""
 
 
 def sign(manifest: bytes, key: bytes) -> bytes:

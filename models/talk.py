@@ -44,7 +44,7 @@ class Talk(io.TextIOBase):
         if manifest is None:
             self._to.write(text)
         else:
-            name = f"{manifest.name}:{manifest.version} says: "
+            name = f"{manifest.key} says: "
             for line in text.splitlines(keepends=True):
                 self._to.write(f"{name}{line}" if self._line_begins else line)
                 self._line_begins = line.endswith("\n")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from models.publishing.publication import Description, Draft, draft_version
+from models.publishing.publication import Description, draft_version
+from models.record import Record
 from models.runtimes.pickled import ARTIFACT
-from tests.toys import with_files
 
 #: Longer than the time-out of the workers under test.
 SLOW_SECONDS = 9.0
@@ -40,53 +40,53 @@ def linear_model() -> LogisticRegression:
     return LogisticRegression().fit(X, (X[:, 0] > 0).astype(int))
 
 
-def linear_draft(name: str) -> Draft:
+def linear_draft(name: str) -> Record:
     """A version of it, as publishing makes it."""
     X = np.random.default_rng(5).normal(size=(64, 2))
     return draft_version(name, linear_model(), X, None, Description())
 
 
-def harmful_draft(name: str, what: Calling) -> Draft:
+def harmful_draft(name: str, what: Calling) -> Record:
     """A whole version, all of whose digests are right, with another artifact."""
-    return with_files(linear_draft(name), {ARTIFACT: pickle.dumps(what)})
+    return linear_draft(name).with_files({ARTIFACT: pickle.dumps(what)})
 
 
-def exiting(name: str) -> Draft:
+def exiting(name: str) -> Record:
     """Ends the process that loads it, without a word."""
     return harmful_draft(name, Calling(os._exit, 7))
 
 
-def hanging(name: str) -> Draft:
+def hanging(name: str) -> Record:
     """Never comes into memory."""
     return harmful_draft(name, Calling(time.sleep, 3600))
 
 
-def sleeping(name: str) -> Draft:
+def sleeping(name: str) -> Record:
     """A good model that comes into memory after a while."""
     return harmful_draft(name, Calling(slowly, SLOW_SECONDS, linear_model()))
 
 
-def importing(name: str) -> Draft:
+def importing(name: str) -> Record:
     """A good model that needs a module which computes for a while when it is imported."""
-    return with_files(linear_draft(name), {ARTIFACT: b"ctests.slow_import\nmodel\n(tR."})
+    return linear_draft(name).with_files({ARTIFACT: b"ctests.slow_import\nmodel\n(tR."})
 
 
-def summing(name: str) -> Draft:
+def summing(name: str) -> Record:
     """Never lets go of the interpreter."""
     return harmful_draft(name, Calling(sum, range(10**13)))
 
 
-def matching(name: str) -> Draft:
+def matching(name: str) -> Record:
     """Never lets go of the interpreter, nor looks at signals."""
     return harmful_draft(name, Calling(re.match, "(a|a)+$", "a" * 100 + "b"))
 
 
-def telling(name: str, path: Path) -> Draft:
+def telling(name: str, path: Path) -> Record:
     """A good model; every process that unpickles it adds its id to the file."""
     return harmful_draft(name, Calling(tell, str(path)))
 
 
-def threaded(name: str) -> Draft:
+def threaded(name: str) -> Record:
     """A good model that starts a thread when it is unpickled."""
     return harmful_draft(name, Calling(start_thread))
 

@@ -6,19 +6,42 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from models.manifest import FileRecord
-from models.publishing.draft import Draft
+from models.outputs import Outputs
 from models.publishing.publication import Description, draft_version
+from models.record import Record
 from models.runtimes.pickled import ARTIFACT
 from models.signature import Column, Output, Signature
 from models.store import Store
+
+
+class ToyRuntime:
+    """A runtime that answers the sum of each row, counts its calls, and fails when told to."""
+
+    def __init__(self, record: Record | None = None, *, failure: Exception | None = None) -> None:
+        self.record = record
+        self.failure = failure
+        self.loads = self.calls = self.closes = 0
+
+    def load(self) -> None:
+        """Count, or raise the failure."""
+        self.loads += 1
+        if self.failure is not None:
+            raise self.failure
+
+    def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
+        """The sum of each row, float64 of shape (n_rows,)."""
+        self.calls += 1
+        return Outputs(np.asarray(rows, dtype=np.float64).sum(axis=1))
+
+    def close(self) -> None:
+        """Count."""
+        self.closes += 1
 
 
 class Summing:
@@ -92,7 +115,7 @@ class Canary:
         return Path.touch, (self.path,)
 
 
-def summing_draft(name: str = "toy") -> Draft:
+def summing_draft(name: str = "toy") -> Record:
     """A version of Summing, as publishing makes it."""
     return draft_version(name, Summing(), [[1.0, 2.0], [3.0, 4.0]], None, Description())
 
@@ -105,17 +128,15 @@ def toy_store(path: Path, versions: int) -> Store:
     return store
 
 
-def with_files(draft: Draft, files: Mapping[str, bytes]) -> Draft:
-    """The draft with some of its files replaced, and their records with them."""
-    files = {**draft.files, **files}
-    records = {path: FileRecord.of(data) for path, data in files.items()}
-    return Draft(replace(draft.manifest, files=records), files)
+def directory(version: Record) -> Path:
+    """Where a store keeps the files of a version. The source has no way to ask for it."""
+    return Path(str(version.files))
 
 
-def canary_draft(path: Path, name: str = "toy") -> Draft:
+def canary_draft(path: Path, name: str = "toy") -> Record:
     """A version that touches ``path`` if it is ever unpickled, also when it is cut or changed behind its half."""
     data = pickle.dumps(Canary(path))
-    return with_files(summing_draft(name), {ARTIFACT: data + bytes(len(data))})
+    return summing_draft(name).with_files({ARTIFACT: data + bytes(len(data))})
 
 
 class Faulty:

@@ -8,7 +8,7 @@ from typing import Literal
 from app.catalog.budget import Resident
 from app.concurrency.forms import Lock
 from app.inference.model import LoadedModel
-from models.store.stored import StoredVersion
+from models.record import Record
 
 State = Literal["lazy", "loading", "ready", "failed"]
 
@@ -20,7 +20,7 @@ class Loaded:
     is loaded, requests and the server that starts."""
 
     lock: Lock
-    stored: StoredVersion | None
+    stored: Record | None
     fault: str = ""
     unproved: bool = False
     evicted: bool = False

@@ -20,10 +20,9 @@ from app.inference.messages import Observer
 from app.inference.model import LoadedModel
 from models.compiled import ORIGINAL
 from models.errors import LoadError, NotReady, PlumblineError
-from models.manifest import MANIFEST, Artifact
 from models.names import Version
+from models.record import Record, same_version
 from models.runtimes import runtime_class
-from models.store.stored import same_version
 
 log = logging.getLogger("plumbline.serving")
 
@@ -31,7 +30,7 @@ log = logging.getLogger("plumbline.serving")
 PAUSE_SECONDS = 0.005
 
 #: Opens a version. Told whether it must give its recorded answers first, and asks now and then whether anybody waits.
-Open = Callable[[Artifact, bool, Callable[[], bool]], LoadedModel]
+Open = Callable[[Record, bool, Callable[[], bool]], LoadedModel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +254,7 @@ class Loader:
             raise LoadError(why)
         with self._prover.loading(target, entry.stored):
             manifest = entry.stored.manifest
-            if (
-                manifest.compiled.get("form", ORIGINAL) == ORIGINAL
-            ):  # a compiled one needs nothing of its original
+            if manifest.form == ORIGINAL:  # a compiled one needs nothing of its original
                 with suppress(ImportError):  # its library's memory is not the model's own
                     self._concurrency.in_background(partial(runtime_class, manifest.framework), awaited)
             before = resident_bytes()
@@ -280,7 +277,7 @@ class Loader:
         """Not one whose files have gone, nor one that answers because another one cannot."""
         stored = self._versions[target].stored
         stands_in = self.catalog.stand_ins.get(target.name) == target.number
-        return stored is not None and not stands_in and (stored.path / MANIFEST).exists()
+        return stored is not None and not stands_in and stored.exists()
 
     def _unload(self, target: Version, entry: Loaded) -> None:
         """Requests under way keep it until they are answered."""

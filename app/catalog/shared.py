@@ -23,8 +23,9 @@ from app.catalog.residency import LoadingRule
 from app.catalog.snapshot import Catalog
 from app.host.trial import try_out
 from models.errors import LoadError
-from models.manifest import Artifact, Manifest
+from models.manifest import Manifest
 from models.names import Version
+from models.record import Record
 from models.runtimes.shareable import native_threads, read_shareable, why_private
 from models.store import Store
 
@@ -75,20 +76,20 @@ class Shared:
         }
         gc.collect()
         new = []
-        for target, artifact in wanted.items():
-            if why := why_private(artifact.manifest):
+        for target, record in wanted.items():
+            if why := why_private(record.manifest):
                 self._leave(target, why, logging.INFO)
             elif target not in self._found:
                 new.append(target)
         for verdict in try_out(store, new, seconds, give_up):
-            target, artifact = verdict.target, wanted[verdict.target]
+            target, record = verdict.target, wanted[verdict.target]
             if verdict.fatal:
                 log.error("%s is not loaded: %s", target, verdict.why)
-                self._found[target] = Found(artifact.manifest, refusal=verdict.why)
+                self._found[target] = Found(record.manifest, refusal=verdict.why)
             elif verdict.why:
                 self._leave(target, verdict.why)
             else:
-                self._load(target, artifact)
+                self._load(target, record)
         if self._found and native_threads() != 1:
             log.error("no model is shared: the parent process has %s threads", native_threads())
             self._found = {t: f for t, f in self._found.items() if f.refusal}
@@ -97,13 +98,13 @@ class Shared:
         # Workers' collections would write to every object that they look at, and so copy its page.
         gc.freeze()
 
-    def find(self, artifact: Artifact) -> Any:
+    def find(self, record: Record) -> Any:
         """In a worker: the version's model, or None when the worker must load it; raises LoadError when it must not.
 
         A version that was deleted and published anew has another manifest, and is not found.
         """
-        manifest = artifact.manifest
-        found = self._found.get(Version(manifest.name, manifest.version))
+        manifest = record.manifest
+        found = self._found.get(manifest.key)
         if found is None or found.manifest != manifest:
             return None
         if found.refusal:
@@ -130,9 +131,9 @@ class Shared:
             if "site-packages" not in file.parts and file.stat().st_mtime > self._since
         )
 
-    def _load(self, target: Version, artifact: Artifact) -> None:
+    def _load(self, target: Version, record: Record) -> None:
         try:
-            self._found[target] = Found(artifact.manifest, read_shareable(artifact))
+            self._found[target] = Found(record.manifest, read_shareable(record))
             log.info("%s is shared by all workers", target)
         except LoadError as error:
             self._leave(target, error.in_full)

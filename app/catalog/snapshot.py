@@ -19,8 +19,8 @@ from models.errors import (
 )
 from models.manifest import Manifest
 from models.names import Version, version_number
+from models.record import Record
 from models.store import Store
-from models.store.stored import StoredVersion
 from models.traffic import Rule, read_rule
 
 log = logging.getLogger("plumbline.serving")
@@ -41,7 +41,7 @@ class CatalogModel:
     """
 
     name: str
-    whole: Mapping[int, StoredVersion]
+    whole: Mapping[int, Record]
     faulty: Mapping[int, str]
     selectors: Mapping[str, int]
     aliases: Mapping[str, int] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Catalog:
             if number in model.versions and not model.fault and not self.fault
         }
 
-    def stored(self, target: Version) -> StoredVersion:
+    def stored(self, target: Version) -> Record:
         """The version itself; raises LoadError when its manifest cannot be trusted, VersionNotFound when it is gone."""
         model = self.model(target.name)
         if target.number in model.faulty:
@@ -212,7 +212,7 @@ def carried_over(before: Catalog, now: Catalog) -> Catalog:
 
 
 def _read_model(store: Store, name: str) -> CatalogModel:
-    whole: dict[int, StoredVersion] = {}
+    whole: dict[int, Record] = {}
     faulty: dict[int, str] = {}
     versions = store.versions(name)
     try:

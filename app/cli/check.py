@@ -23,7 +23,7 @@ from app.cli.output import (
 )
 from models.errors import PlumblineError
 from models.publishing.checking import Concern, concerns
-from models.publishing.draft import Draft
+from models.record import Record
 
 #: What a draft is called as long as nobody has given it a name.
 NAME = "checked"
@@ -65,7 +65,7 @@ def check(file: str, as_json: bool, **options: Any) -> None:
         raise SystemExit(1)
 
 
-def _document(draft: Draft, found: Sequence[Concern]) -> dict[str, Any]:
+def _document(draft: Record, found: Sequence[Concern]) -> dict[str, Any]:
     """The manifest that publishing would record, and what was found."""
     return {
         "publishable": True,
@@ -75,7 +75,7 @@ def _document(draft: Draft, found: Sequence[Concern]) -> dict[str, Any]:
     }
 
 
-def _print(file: str, draft: Draft, found: Sequence[Concern]) -> None:
+def _print(file: str, draft: Record, found: Sequence[Concern]) -> None:
     manifest = draft.manifest
     signature, example = manifest.signature, manifest.example
     print_heading("What it is")

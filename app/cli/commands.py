@@ -215,18 +215,18 @@ def predict_command(reference: str, example: bool, file: str | None, as_json: bo
         rows, parameters, single = read_body(manifest.example["request"], schemas)
     else:
         rows, parameters, single = read_request(file, schemas)
-    with progress(f"loading {manifest.name}:{manifest.version}"):
+    with progress(f"loading {manifest.key}"):
         runtime = open_runtime(stored)
         began = time.perf_counter()
         outputs = runtime.predict(rows, parameters)
         milliseconds = (time.perf_counter() - began) * 1000.0
     if why := misfit(signature.output, outputs, len(rows)):
-        raise PredictError(f"{manifest.name}:{manifest.version} {why}")
+        raise PredictError(f"{manifest.key} {why}")
     if as_json:
         print_json(reply_body(signature, outputs, manifest.name, manifest.version, single=single))
     else:
         print_prediction(signature, rows, parameters, outputs, single=single)
-        print_facts({"model": f"{manifest.name}:{manifest.version}", "time": f"{milliseconds:.3f} ms"})
+        print_facts({"model": str(manifest.key), "time": f"{milliseconds:.3f} ms"})
 
 
 #: What the application factory adds to the ``flask`` command.

@@ -16,7 +16,6 @@ from app.cli.output import print_facts, print_heading, print_json, print_table, 
 from models import comparison
 from models.comparison import comparable
 from models.errors import Conflict
-from models.golden import GoldenRows
 from models.outputs import Outputs
 from models.runtime import Runtime
 from models.runtimes.loading import open_runtime
@@ -48,23 +47,23 @@ def compare(
     if targets and data is None:
         raise click.UsageError("--target names a column of --data FILE")
     _, store = open_store()
-    artifacts = [store.get(*one_version(store, reference)) for reference in (first, second)]
-    one, other = (artifact.manifest for artifact in artifacts)
+    records = [store.get(*one_version(store, reference)) for reference in (first, second)]
+    one, other = (record.manifest for record in records)
     if why := comparable(one.signature, other.signature):
         raise Conflict(f"{first} and {second} cannot be compared: {why}")
     if targets:
         _check_targets(one.signature.output, targets)
-    golden = GoldenRows.of(artifacts[1])
+    golden = records[1].golden
     truth = None
     rows = golden.rows
     if data is not None:
         rows, truth = read_rows(data, one.signature, targets)
     with progress("loading the versions", 2 * (1 + len(rows) // STEP + 1)) as step:
         found = []
-        for reference, artifact in zip((first, second), artifacts, strict=True):
+        for reference, record in zip((first, second), records, strict=True):
             step(f"loading {reference}")
             found.append(
-                _ask(open_runtime(artifact), rows, golden.parameters, lambda r=reference: step(f"asking {r}"))
+                _ask(open_runtime(record), rows, golden.parameters, lambda r=reference: step(f"asking {r}"))
             )
     result = comparison.compare(one, other, rows, (found[0], found[1]), truth).to_json()
     if html is not None:

@@ -24,9 +24,9 @@ from app.config import Settings
 from models.errors import ArtifactDamaged
 from models.outputs import Outputs
 from models.publishing.reference import REFERENCE
+from models.record import Record
 from models.signature import Column, Signature
 from models.store import Store
-from models.store.stored import StoredVersion
 from models.talk import aside
 from schemas.cells import describe
 
@@ -129,13 +129,13 @@ def print_models(models: Sequence[Mapping[str, Any]]) -> None:
     print_table(["model", "version", "names", "framework", "pickled with", *times, "status"], rows)
 
 
-def _origin(stored: StoredVersion) -> str:
+def _origin(stored: Record) -> str:
     """What golden rows were made from, where there were not enough."""
     rows = orjson.loads(stored.read(REFERENCE))["rows"] if REFERENCE in stored.manifest.files else 0
     return f"made from {rows} rows" if rows else "made from the example alone"
 
 
-def print_added(settings: Settings, store: Store, stored: StoredVersion, as_json: bool) -> None:
+def print_added(settings: Settings, store: Store, stored: Record, as_json: bool) -> None:
     """A version that is new in the store, and what can be done with it."""
     if as_json:
         print_json(version_document(store, stored))
@@ -146,18 +146,18 @@ def print_added(settings: Settings, store: Store, stored: StoredVersion, as_json
         "golden rows": made_up if manifest.golden_synthetic else "",
         "stable": "" if stable == manifest.version else f"is still {manifest.name}:{stable}",
         "call": curl(settings, stored),
-        "next": f"flask predict {manifest.name}:{manifest.version} --example",
+        "next": f"flask predict {manifest.key} --example",
     }
     print_version(store, stored, facts)
 
 
 def print_version(
-    store: Store, stored: StoredVersion, facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()
+    store: Store, stored: Record, facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()
 ) -> None:
     """Everything about one version, and ``facts`` at the end."""
     manifest, signature = stored.manifest, stored.manifest.signature
     names = names_of(store, stored)
-    print_heading(f"{manifest.name}:{manifest.version}" + (f"  ({', '.join(names)})" if names else ""))
+    print_heading(f"{manifest.key}" + (f"  ({', '.join(names)})" if names else ""))
     print_facts(
         {
             "description": manifest.description,
@@ -241,7 +241,7 @@ def say(as_json: bool, line: str, **document: Any) -> None:
     print_json(document) if as_json else click.echo(line)
 
 
-def file_status(stored: StoredVersion) -> str:
+def file_status(stored: Record) -> str:
     """``ok``, or which file is not the one that was published."""
     try:
         for path in stored.manifest.files:
@@ -251,13 +251,13 @@ def file_status(stored: StoredVersion) -> str:
     return "ok"
 
 
-def names_of(store: Store, stored: StoredVersion) -> list[str]:
+def names_of(store: Store, stored: Record) -> list[str]:
     """The tags and aliases of the version."""
     chosen = store.selectors(stored.manifest.name)
     return [name for name, version in chosen.items() if version == stored.manifest.version]
 
 
-def version_document(store: Store, stored: StoredVersion) -> dict[str, Any]:
+def version_document(store: Store, stored: Record) -> dict[str, Any]:
     """What the version recorded, and its tags and aliases."""
     return {**orjson.loads(stored.manifest.to_bytes()), "tags": names_of(store, stored)}
 
@@ -284,7 +284,7 @@ def model_document(model: CatalogModel, step: Callable[[str], None]) -> dict[str
     return {"name": model.name, **chosen, "tags": model.tags, "versions": versions}
 
 
-def curl(settings: Settings, stored: StoredVersion) -> str:
+def curl(settings: Settings, stored: Record) -> str:
     """A line that calls the version on a server of this machine, as it can be pasted."""
     manifest = stored.manifest
     url = f"{settings.base_url}/models/{manifest.name}/versions/{manifest.version}/predict"

@@ -17,7 +17,6 @@ from app.inference.ids import new_id
 from app.inference.messages import Observer, Prediction
 from models.comparison import Comparison, comparable, compare
 from models.errors import Conflict, NotFound, NotReady
-from models.golden import GoldenRows
 from models.names import Version
 from models.traffic import Rule
 
@@ -94,7 +93,7 @@ class Engine:
         manifests = stored[0].manifest, stored[1].manifest
         if why := comparable(manifests[0].signature, manifests[1].signature):
             raise Conflict(f"{one} and {other} cannot be compared: {why}")
-        golden = GoldenRows.of(stored[1])
+        golden = stored[1].golden
         first, second = (
             self.loader.version(t).answer(golden.rows, golden.parameters).outputs for t in (one, other)
         )

@@ -22,8 +22,8 @@ from app.host.memory import available_mib
 from app.host.slots import try_lock
 from app.host.trial import START_SECONDS, try_out
 from models.errors import LoadError
-from models.manifest import Artifact
 from models.names import Version
+from models.record import Record
 from models.store import Store
 
 POLL_SECONDS = 0.05
@@ -50,13 +50,13 @@ class Proof:
 class Prover(Protocol):
     """Judges versions before they are loaded."""
 
-    def prove(self, target: Version, artifact: Artifact) -> Proof:
+    def prove(self, target: Version, record: Record) -> Proof:
         """Load it somewhere else, and see whether it gives its recorded answers."""
 
-    def loading(self, target: Version, artifact: Artifact) -> AbstractContextManager[Any]:
+    def loading(self, target: Version, record: Record) -> AbstractContextManager[Any]:
         """Around loading it in this process; raises LoadError for what was refused, also after it ended a process."""
 
-    def vouch(self, target: Version, artifact: Artifact) -> None:
+    def vouch(self, target: Version, record: Record) -> None:
         """It serves already, so it needs no proof when it is loaded again."""
 
     def forget_refusals(self) -> None:
@@ -66,15 +66,15 @@ class Prover(Protocol):
 class NullProver:
     """Believes everything."""
 
-    def prove(self, target: Version, artifact: Artifact) -> Proof:
+    def prove(self, target: Version, record: Record) -> Proof:
         """As ``Prover`` says."""
         return Proof()
 
-    def loading(self, target: Version, artifact: Artifact) -> AbstractContextManager[Any]:
+    def loading(self, target: Version, record: Record) -> AbstractContextManager[Any]:
         """Nothing."""
         return nullcontext()
 
-    def vouch(self, target: Version, artifact: Artifact) -> None:
+    def vouch(self, target: Version, record: Record) -> None:
         """Nothing."""
 
     def forget_refusals(self) -> None:
@@ -99,22 +99,22 @@ class HostProver:
         self._seconds = seconds
         self._concurrency = concurrency
 
-    def prove(self, target: Version, artifact: Artifact) -> Proof:
+    def prove(self, target: Version, record: Record) -> Proof:
         """As ``Prover`` says."""
         if self._directory is None:
             return self._proof(target)
-        file = self._file(self._directory, target, artifact)
+        file = self._file(self._directory, target, record)
         with self._locked(file):
             known = _read(file)
             return known if known is not None else self._judged(target, file)
 
     @contextmanager
-    def loading(self, target: Version, artifact: Artifact) -> Iterator[None]:
+    def loading(self, target: Version, record: Record) -> Iterator[None]:
         """As ``Prover`` says: a mark is left while it is loaded, and found by others when this process dies of it."""
         if self._directory is None:
             yield
             return
-        file = self._file(self._directory, target, artifact)
+        file = self._file(self._directory, target, record)
         proof = _read(file)
         if left_by_the_dead(file):
             with self._locked(file):
@@ -130,10 +130,10 @@ class HostProver:
         if proof is not None and proof.deaths:
             _write(file, replace(proof, deaths=0))
 
-    def vouch(self, target: Version, artifact: Artifact) -> None:
+    def vouch(self, target: Version, record: Record) -> None:
         """As ``Prover`` says."""
         if self._directory is not None:
-            file = self._file(self._directory, target, artifact)
+            file = self._file(self._directory, target, record)
             if not file.exists():
                 _write(file, Proof())
 
@@ -143,9 +143,9 @@ class HostProver:
             if (known := _read(file)) is None or known.why:
                 file.unlink(missing_ok=True)
 
-    def _file(self, directory: Path, target: Version, artifact: Artifact) -> Path:
+    def _file(self, directory: Path, target: Version, record: Record) -> Path:
         directory.mkdir(parents=True, mode=0o700, exist_ok=True)
-        digest = hashlib.sha256(artifact.manifest.to_bytes()).hexdigest()[:16]
+        digest = hashlib.sha256(record.manifest.to_bytes()).hexdigest()[:16]
         return directory / f"{target.name}-{target.number}-{digest}.json"
 
     @contextmanager

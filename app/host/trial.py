@@ -27,9 +27,8 @@ from typing import Any, Literal
 from app.concurrency.polling import is_ready
 from app.host.memory import resident_bytes
 from models.errors import LoadError, PlumblineError
-from models.golden import GoldenRows
-from models.manifest import Artifact
 from models.names import Version
+from models.record import Record
 from models.runtimes import runtime_class
 from models.runtimes.loading import open_runtime, replay
 from models.runtimes.shareable import PACKAGES, foreign_packages, native_threads
@@ -249,25 +248,25 @@ def why_not(store: Store, name: str, version: int, purpose: Purpose = "sharing")
         return f"{type(error).__name__} while loading"
 
 
-def _fault_for_serving(artifact: Artifact) -> str:
-    replay(artifact)
+def _fault_for_serving(record: Record) -> str:
+    replay(record)
     return ""
 
 
-def _fault_for_sharing(artifact: Artifact) -> str:
-    manifest = artifact.manifest
+def _fault_for_sharing(record: Record) -> str:
+    manifest = record.manifest
     before, visited = native_threads(), set[str]()
-    model = runtime_class(manifest.framework).read(artifact, visited.add)
+    model = runtime_class(manifest.framework).read(record, visited.add)
     if native_threads() > before:
         return "loading it starts native threads"
     if foreign := foreign_packages(manifest, visited):
         return f"it uses {', '.join(sorted(foreign))}"
-    if not GoldenRows.of(artifact).holds(open_runtime(artifact, model)):
+    if not record.golden.holds(open_runtime(record, model)):
         return "its golden rows do not give the recorded answers"
     return ""
 
 
-_FAULTS: dict[Purpose, Callable[[Artifact], str]] = {
+_FAULTS: dict[Purpose, Callable[[Record], str]] = {
     "sharing": _fault_for_sharing,
     "serving": _fault_for_serving,
 }

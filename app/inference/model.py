@@ -49,7 +49,7 @@ def checked(runtime: Runtime, manifest: Manifest) -> Callable[[np.ndarray, Mappi
     def call(rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         outputs = runtime.predict(rows, parameters)
         if why := wrong(outputs, len(rows)):
-            raise PredictError(f"{manifest.name}:{manifest.version} {why}")
+            raise PredictError(f"{manifest.key} {why}")
         return outputs
 
     return call

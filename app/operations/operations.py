@@ -18,7 +18,6 @@ from models.errors import Conflict
 from models.names import Version
 from models.store import Store, lifecycle
 from models.store.lifecycle import Changed
-from models.store.stored import check_sizes
 from models.traffic import Rule, read_rule
 
 
@@ -152,7 +151,7 @@ class Verbs:
             proof = self._prover.prove(Version(name, version), stored)
             if proof.why:
                 raise Conflict(f"{name}:{version} was tried out and must not serve: {proof.why}")
-            check_sizes(stored)  # the proof may be an old one
+            stored.check_sizes()  # the proof may be an old one
 
     def _wait(
         self,

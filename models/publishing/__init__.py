@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from models.names import check_model_name, check_tags
+from models.record import Record
 from models.store import Store
-from models.store.stored import StoredVersion
 
 
 def publish(
@@ -22,7 +22,7 @@ def publish(
     code: str | Path | None = None,
     on_step: Callable[[str], None] = lambda step: None,
     **options: Any,
-) -> StoredVersion:
+) -> Record:
     """Measure, verify and add a version; the first of a name becomes ``stable``.
 
     estimator: a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows, **parameters)``,

@@ -17,7 +17,7 @@ import numpy as np
 from models.conformity import misfit
 from models.errors import InputError, PlumblineError
 from models.golden import GoldenRows
-from models.publishing.draft import Draft
+from models.record import Record
 from models.runtime import Runtime
 from models.runtimes import runtime_for
 from models.signature import MEASURED, Column
@@ -38,7 +38,7 @@ class Concern:
     text: str
 
 
-def concerns(draft: Draft) -> list[Concern]:
+def concerns(draft: Record) -> list[Concern]:
     """Everything that was found, problems first. Raises LoadError when the draft cannot be loaded at all."""
     runtime = runtime_for(draft)
     runtime.load()
@@ -49,8 +49,8 @@ def concerns(draft: Draft) -> list[Concern]:
     return sorted(found, key=lambda concern: concern.level != "problem")
 
 
-def _of_columns(draft: Draft, runtime: Runtime) -> Iterator[Concern]:
-    signature, golden = draft.manifest.signature, GoldenRows.of(draft)
+def _of_columns(draft: Record, runtime: Runtime) -> Iterator[Concern]:
+    signature, golden = draft.manifest.signature, draft.golden
     why = _asker(draft, runtime, golden)
     answers_null, open_ended = [], []
     for j, column in enumerate(signature.columns[:MAX_COLUMNS]):
@@ -78,7 +78,7 @@ def _of_columns(draft: Draft, runtime: Runtime) -> Iterator[Concern]:
         yield Concern("hint", f"only the first {MAX_COLUMNS} of {len(signature.columns)} columns were tried")
 
 
-def _asker(draft: Draft, runtime: Runtime, golden: GoldenRows) -> Callable[[int, Any], str]:
+def _asker(draft: Record, runtime: Runtime, golden: GoldenRows) -> Callable[[int, Any], str]:
     """What is wrong with the answer to the first golden row with another value in one column; empty if nothing is."""
     output = draft.manifest.signature.output
 
@@ -113,8 +113,8 @@ def _unusual(column: Column) -> Iterator[Any]:
                 yield int(value) if column.dtype == "int" else float(value)
 
 
-def _of_the_whole(draft: Draft) -> Iterator[Concern]:
-    manifest, golden = draft.manifest, GoldenRows.of(draft)
+def _of_the_whole(draft: Record) -> Iterator[Concern]:
+    manifest, golden = draft.manifest, draft.golden
     if manifest.golden_synthetic:
         yield Concern(
             "hint",

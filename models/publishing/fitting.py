@@ -18,8 +18,8 @@ from models.compare import FLOAT32_TOLERANCE, same_answers
 from models.errors import PlumblineError, PublishError, PublishWarning
 from models.outputs import Outputs
 from models.publishing.answers import first_rows, infer_output, row_count
-from models.publishing.draft import Draft
 from models.publishing.sample import Records, Sample, target_hint
+from models.record import Record
 from models.runtime import Runtime
 from models.runtimes import runtime_for
 from models.runtimes.estimator_parts import estimator_parts
@@ -112,7 +112,7 @@ def compare_with_given(model: Any, truth: Truth) -> None:
         )
 
 
-def with_container(draft: Draft, truth: Truth, sample: Sample) -> Draft:
+def with_container(draft: Record, truth: Truth, sample: Sample) -> Record:
     """The draft with the first container that gives the estimator's own answers; raises PublishError for none."""
     rows, why = sample.rows[:COMPARED_ROWS], ""
     for more in _choices(truth, sample):
@@ -215,7 +215,7 @@ def _reads_floats(model: Any) -> bool:
     )
 
 
-def _answers(draft: Draft, rows: np.ndarray, given: str) -> Outputs:
+def _answers(draft: Record, rows: np.ndarray, given: str) -> Outputs:
     """What the draft's own runtime answers; a model that was given something else must not even warn about plain numbers."""
     runtime = runtime_for(draft)
     runtime.load()

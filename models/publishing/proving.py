@@ -19,8 +19,8 @@ import orjson
 
 from models.errors import CodeMissing, LoadError, PlumblineError, PublishError
 from models.libraries import canonical, requirements_of, versions_of
-from models.publishing.draft import Draft
 from models.publishing.fork_server import ForkServer, serve
+from models.record import InMemory, Record
 from models.runtimes.loading import replay_compiled, replay_original
 
 #: How long importing the libraries may take, and loading a version and replaying its golden rows.
@@ -49,7 +49,7 @@ class Finding:
     what: str = ""
 
 
-def prove(draft: Draft, visited: Iterable[str] = (), code: Path | None = None) -> Draft:
+def prove(draft: Record, visited: Iterable[str] = (), code: Path | None = None) -> Record:
     """The draft with every library recorded that it uses: those ``visited`` when it was unpickled, and those that it imported.
 
     Raises CodeMissing or PublishError when it cannot be served where only what a server has is found.
@@ -78,7 +78,7 @@ def _libraries(visited: Iterable[str], imported: Mapping[str, str]) -> dict[str,
     return {**also, **named}
 
 
-def _finding(draft: Draft) -> Finding:
+def _finding(draft: Record) -> Finding:
     """Asked once more when the interpreter ended before it could begin: it does that when it was idle for long."""
     try:
         return _asked(draft) or _asked(draft) or Finding({}, "the process did not start")
@@ -90,14 +90,14 @@ def _finding(draft: Draft) -> Finding:
         return Finding({}, f"no process could be started: {error.strerror or error}")
 
 
-def _asked(draft: Draft) -> Finding | None:
+def _asked(draft: Record) -> Finding | None:
     with INTERPRETER.fork() as connection, connection.makefile("rb") as answers:
         connection.settimeout(START_SECONDS)
         if not answers.readline():  # a word when it begins
             return None
         connection.settimeout(PROOF_SECONDS)
         with suppress(BrokenPipeError, ConnectionResetError):
-            connection.sendall(pickle.dumps(draft))
+            connection.sendall(pickle.dumps((draft.manifest, dict(draft.files))))
         said = answers.readline().decode()
     return Finding(**orjson.loads(said)) if said.startswith("{") else Finding({}, _ended(said))
 
@@ -136,7 +136,8 @@ def _answer(connection: socket.socket) -> None:
     """In a fork of it: read a draft, try it, and say what was found."""
     connection.sendall(b"begun\n")
     with connection.makefile("rb") as asked:
-        draft = pickle.load(asked)
+        manifest, files = pickle.load(asked)
+    draft = Record(manifest, InMemory(files))
     before = set(sys.modules)
     imported: dict[str, str] = {}
     try:

@@ -21,12 +21,12 @@ from models.golden import GOLDEN, GoldenRows, choose_rows
 from models.libraries import installed_versions
 from models.manifest import Manifest
 from models.named import members
-from models.publishing.draft import Draft, file_records
 from models.publishing.given import read_model
 from models.publishing.reference import REFERENCE, column_statistics
 from models.publishing.scoring import sample_scores
 from models.publishing.timing import measured_ms
 from models.publishing.wishes import check_nullable, with_wishes
+from models.record import Record
 from models.runtime import Runtime
 from models.runtimes import declared_signature, framework_of, runtime_for
 from models.runtimes.estimator_parts import prepare_for_serving
@@ -73,7 +73,7 @@ def draft_version(
     y_sample: Any,
     said: Description,
     on_step: Callable[[str], None] = lambda step: None,
-) -> Draft:
+) -> Record:
     """Pickle the model, load it back, and record what it takes, answers and costs.
 
     model : a fitted estimator, an object that declares its signature, the Path of a joblib or pickle file, or a GivenModel.
@@ -83,7 +83,7 @@ def draft_version(
     from models.runtimes.pickled import ARTIFACT  # joblib: needed here, not by `flask models list`
 
     given = read_model(model, said.code, said.accept_version_mismatch)
-    files, loaded = {ARTIFACT: given.data, **given.code}, given.loaded
+    loaded = given.loaded
     base = Manifest(
         name=name,
         version=0,
@@ -96,11 +96,11 @@ def draft_version(
         metrics=_finite(said.metrics or {}),
         exact=said.exact,
         pickled_with=given.pickled_with,
-        files=file_records(files),
     )
+    draft = Record.draft(base, {ARTIFACT: given.data, **given.code})
     on_step("reading the sample")
     with _publishing("the sample"):
-        draft, rows, truth = _with_signature(Draft(base, files), loaded, X_sample, said, y_sample)
+        draft, rows, truth = _with_signature(draft, loaded, X_sample, said, y_sample)
         draft = with_wishes(draft, said.nullable, coerce=said.coerce)
         if truth is not None and given.in_memory is not None:
             from models.publishing.fitting import compare_with_given
@@ -123,8 +123,8 @@ def draft_version(
                 raise PublishError(
                     f"the model {wrong}{' when it is asked with one row' if n_rows == 1 else ''}"
                 )
-        files[GOLDEN] = golden.to_bytes()
-        if not GoldenRows.of(replace(draft, files=files)).holds(runtime):
+        draft = draft.with_files({GOLDEN: golden.to_bytes()})
+        if not draft.golden.holds(runtime):
             raise PublishError(
                 "the model gives other answers when the same rows are asked again; it cannot be verified"
             )
@@ -136,7 +136,7 @@ def draft_version(
     # One row is an example, which says nothing about the data.
     data_rows = rows if len(rows) > 1 else rows[:0]
     reference = column_statistics(signature.columns, data_rows) if len(data_rows) else []
-    files[REFERENCE] = orjson.dumps({"rows": len(data_rows), "columns": reference})
+    draft = draft.with_files({REFERENCE: orjson.dumps({"rows": len(data_rows), "columns": reference})})
     if y_sample is not None:
         with _publishing("y_sample"):
             scores = _finite(sample_scores(signature.output, runtime.predict(rows, parameters), y_sample))
@@ -145,15 +145,14 @@ def draft_version(
         draft.manifest,
         signature=signature,
         libraries=_libraries(runtime, draft.manifest),
-        files=file_records(files),
         example={"request": request, "response": reply},
         golden_rows=len(golden.rows),
         golden_synthetic=synthetic,
     )
     runtime.close()
-    runtime = runtime_for(
-        Draft(manifest, files)
-    )  # as it will serve: beside golden rows it may know a shorter way
+    draft = replace(draft, manifest=manifest)
+    # As it will serve: with golden rows it may find a shorter call.
+    runtime = runtime_for(draft)
     runtime.load()
     if truth is not None:
         from models.publishing.fitting import compare_as_served
@@ -161,11 +160,10 @@ def draft_version(
         on_step("comparing its answers one by one")
         with _publishing("the sample"):
             manifest = replace(manifest, alone=compare_as_served(runtime, truth, rows, parameters))
-    finished = Draft(replace(manifest, measured_ms=measured_ms(runtime, golden)), files)
+    finished = replace(draft, manifest=replace(manifest, measured_ms=measured_ms(runtime, golden)))
     if said.compile != "none":
-        from models.publishing.compiling.choice import (
-            with_compiled_form,  # what it needs is installed only for this
-        )
+        # What it needs is installed only for this.
+        from models.publishing.compiling.choice import with_compiled_form
 
         model = getattr(runtime, "model", None)
         finished = with_compiled_form(finished, runtime, model, rows, said.compile, on_step)
@@ -185,8 +183,8 @@ def example_request(signature: Signature) -> dict[str, Any]:
 
 
 def _with_signature(
-    draft: Draft, model: Any, X_sample: Any, said: Description, y_sample: Any
-) -> tuple[Draft, np.ndarray, Truth | None]:
+    draft: Record, model: Any, X_sample: Any, said: Description, y_sample: Any
+) -> tuple[Record, np.ndarray, Truth | None]:
     """The draft with its signature and its input's container, the sample as rows, and what the estimator itself answers.
 
     A model that declares its signature is called as it declares, so there is nothing to compare it with.

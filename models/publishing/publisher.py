@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from models.errors import PublishError
-from models.publishing.draft import Draft
 from models.publishing.given import read_model
 from models.publishing.proving import INTERPRETER, prove
 from models.publishing.publication import Description, draft_version
+from models.record import Record
 from models.runtimes.user_code import RUNNING
 
 
@@ -20,7 +20,7 @@ def proved_draft(
     y_sample: Any,
     said: Description,
     on_step: Callable[[str], None] = lambda step: None,
-) -> Draft:
+) -> Record:
     """As ``draft_version``, and then loaded where only what a server has is found.
 
     Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.

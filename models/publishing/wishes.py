@@ -10,7 +10,7 @@ import numpy as np
 
 from models.compare import same_answers
 from models.errors import PublishError
-from models.publishing.draft import Draft
+from models.record import Record
 from models.runtime import Runtime
 from models.signature import Signature
 
@@ -18,7 +18,7 @@ from models.signature import Signature
 BESIDE_ROWS = 64
 
 
-def with_wishes(draft: Draft, nullable: Sequence[str], *, coerce: bool) -> Draft:
+def with_wishes(draft: Record, nullable: Sequence[str], *, coerce: bool) -> Record:
     """The draft whose columns take null, and text for numbers, where the publisher wants that."""
     signature = draft.manifest.signature
     if unknown := sorted(set(nullable) - {c.name for c in signature.columns}):

@@ -6,25 +6,25 @@ import importlib
 from typing import Any
 
 from models.errors import LoadError
-from models.manifest import Artifact
+from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.methods import method_of
 from models.signature import Signature
 
-#: framework -> module and class; the class takes an Artifact.
+#: framework -> module and class; the class takes a Record.
 RUNTIMES = {
     "scikit-learn": ("models.runtimes.sklearn_runtime", "SklearnRuntime"),
     "python": ("models.runtimes.python_runtime", "PythonRuntime"),
 }
 
 
-def runtime_for(artifact: Artifact, model: Any = None) -> Runtime:
-    """The runtime that the artifact's manifest names, not loaded yet; raises LoadError for an unknown one.
+def runtime_for(record: Record, model: Any = None) -> Runtime:
+    """The runtime that the record's manifest names, not loaded yet; raises LoadError for an unknown one.
 
-    ``model`` : what ``models.runtimes.shareable`` unpickled of this artifact already, if it did.
+    ``model`` : what ``models.runtimes.shareable`` unpickled of this record already, if it did.
     """
-    kind = runtime_class(artifact.manifest.framework)
-    runtime: Runtime = kind(artifact) if model is None else kind(artifact, model)
+    kind = runtime_class(record.manifest.framework)
+    runtime: Runtime = kind(record) if model is None else kind(record, model)
     return runtime
 
 

@@ -20,8 +20,6 @@ def model_call(manifest: Manifest) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:  # the model is foreign code
         said = " ".join(str(error).split())[:300]
-        raise PredictError(
-            f"{manifest.name}:{manifest.version} failed: {type(error).__name__}: {said}"
-        ) from error
+        raise PredictError(f"{manifest.key} failed: {type(error).__name__}: {said}") from error
     finally:
         RUNNING_VERSION.reset(token)

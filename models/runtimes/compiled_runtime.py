@@ -20,8 +20,8 @@ import numpy as np
 from models.compare import ABSOLUTE_TOLERANCE
 from models.compiled import CompiledRecord
 from models.errors import LoadError, PredictError
-from models.manifest import Artifact
 from models.outputs import Outputs
+from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.calls import model_call
 
@@ -37,10 +37,10 @@ class CompiledRuntime:
     is hardly ever; beside a form in float32 the original is loaded at once, so that no request waits for it.
     """
 
-    def __init__(self, artifact: Artifact, original: Callable[[], Runtime]) -> None:
-        self.artifact = artifact
-        self.record = CompiledRecord.of(artifact.manifest.compiled)
-        signature = artifact.manifest.signature
+    def __init__(self, version: Record, original: Callable[[], Runtime]) -> None:
+        self.version = version
+        self.record = CompiledRecord.of(version.manifest.compiled)
+        signature = version.manifest.signature
         self._kind, self._width = signature.output.kind, signature.output.size or 1
         if self._kind == "class":
             self._classes = np.array(signature.output.classes)
@@ -59,14 +59,14 @@ class CompiledRuntime:
         if why := record.unfit():
             raise LoadError(f"its {record.form} form cannot be used: {why}")
         self._margin = 0.0 if record.bit_exact else 2.0 * record.tolerance
-        self._scores = OPENERS[record.form](self.artifact.read(record.file), record, *self._shape)
+        self._scores = OPENERS[record.form](self.version.read(record.file), record, *self._shape)
         if self._kind == "class" and record.tolerance > ABSOLUTE_TOLERANCE:
             self._original = self._open_original()
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         """Raises PredictError for a row that the form cannot answer."""
         assert self._scores is not None
-        with model_call(self.artifact.manifest):
+        with model_call(self.version.manifest):
             found = self._scores(rows)
         if self._kind != "class":
             return Outputs(found[:, 0] if self._kind == "number" else found)

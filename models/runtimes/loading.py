@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from models.compare import ABSOLUTE_TOLERANCE
 from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged, LibraryMismatch, LoadError, PlumblineError
-from models.golden import GoldenRows
 from models.libraries import installed_versions
-from models.manifest import Artifact
+from models.record import Record
 from models.runtime import Runtime
 from models.runtimes import runtime_for
 from models.runtimes.compiled_runtime import CompiledRuntime
@@ -18,7 +16,7 @@ from models.runtimes.compiled_runtime import CompiledRuntime
 log = logging.getLogger("plumbline.models")
 
 
-def open_runtime(artifact: Artifact, model: Any = None) -> Runtime:
+def open_runtime(record: Record, model: Any = None) -> Runtime:
     """A loaded, warmed runtime. Raises LoadError; nothing is loaded unless its digest matches.
 
     It is that of the compiled form if one was recorded, works here, and still answers the golden rows within its
@@ -26,49 +24,49 @@ def open_runtime(artifact: Artifact, model: Any = None) -> Runtime:
 
     ``model`` : what was unpickled of the original already (``models.runtimes.shareable``), if anything.
     """
-    manifest = artifact.manifest
-    if manifest.compiled.get("form", ORIGINAL) == ORIGINAL:
-        return open_original(artifact, model)
+    manifest = record.manifest
+    if manifest.form == ORIGINAL:
+        return open_original(record, model)
     try:
-        return _open_compiled(artifact, model)
+        return _open_compiled(record, model)
     except ArtifactDamaged:
         raise
     except PlumblineError as error:
         why = error.in_full if isinstance(error, LoadError) else str(error)
-        log.warning("%s:%s is served by its original: %s", manifest.name, manifest.version, why)
-    return open_original(artifact, model)
+        log.warning("%s is served by its original: %s", manifest.key, why)
+    return open_original(record, model)
 
 
-def _open_compiled(artifact: Artifact, model: Any) -> Runtime:
+def _open_compiled(record: Record, model: Any) -> Runtime:
     """The compiled form, once it gave the recorded answers; raises LoadError or PredictError."""
-    golden = GoldenRows.of(artifact)
-    runtime = CompiledRuntime(artifact, lambda: open_original(artifact, model))
+    golden = record.golden
+    runtime = CompiledRuntime(record, lambda: open_original(record, model))
     runtime.load()
     if runtime.record is None or not golden.holds(runtime, runtime.record.tolerance):
         raise LoadError("its compiled form no longer gives the recorded answers; publish it again")
     return runtime
 
 
-def open_original(artifact: Artifact, model: Any = None) -> Runtime:
+def open_original(record: Record, model: Any = None) -> Runtime:
     """The estimator or object itself, loaded and warmed. Raises LoadError.
 
-    ``model`` : what was unpickled of this artifact already (``models.runtimes.shareable``), if anything.
+    ``model`` : what was unpickled of this record already (``models.runtimes.shareable``), if anything.
 
     With other library versions than recorded the golden rows are replayed, and the version is served only if they
     still give the recorded answers. Otherwise one row is answered, so that the first client does not pay for it.
     """
-    manifest = artifact.manifest
-    golden = GoldenRows.of(artifact)
+    manifest = record.manifest
+    golden = record.golden
     here = installed_versions(list(manifest.libraries))
     changed = [
         f"{name} {recorded} (here {here.get(name, 'missing')})"
         for name, recorded in manifest.libraries.items()
         if here.get(name) != recorded
     ]
-    what = f"{manifest.name}:{manifest.version} was published with {', '.join(changed)}"
+    what = f"{manifest.key} was published with {', '.join(changed)}"
     fix = "install the recorded versions, or train and publish it again"
     try:
-        runtime = runtime_for(artifact, model)
+        runtime = runtime_for(record, model)
         runtime.load()
         if changed and not golden.holds(runtime):
             raise LibraryMismatch(f"{what} and its golden rows no longer give the recorded answers; {fix}")
@@ -88,26 +86,25 @@ def open_original(artifact: Artifact, model: Any = None) -> Runtime:
     return runtime
 
 
-def replay(artifact: Artifact) -> None:
+def replay(record: Record) -> None:
     """Load the version as a server does and ask its golden rows, of the original too where a compiled form serves: it is
     what is fallen back to.
 
     Raises LoadError or PredictError unless both give the recorded answers.
     """
-    replay_original(artifact)
-    replay_compiled(artifact)
+    replay_original(record)
+    replay_compiled(record)
 
 
-def replay_original(artifact: Artifact) -> None:
+def replay_original(record: Record) -> None:
     """As ``replay``, of the original alone."""
-    _check(GoldenRows.of(artifact).holds(open_original(artifact)))
+    _check(record.golden.holds(open_original(record)))
 
 
-def replay_compiled(artifact: Artifact) -> None:
+def replay_compiled(record: Record) -> None:
     """As ``replay``, of the compiled form alone, if there is one."""
-    if artifact.manifest.compiled.get("form", ORIGINAL) != ORIGINAL:
-        tolerance = max(float(artifact.manifest.compiled.get("tolerance", 0.0)), ABSOLUTE_TOLERANCE)
-        _check(GoldenRows.of(artifact).holds(open_runtime(artifact), tolerance))
+    if record.manifest.form != ORIGINAL:
+        _check(record.golden.holds(open_runtime(record), record.manifest.tolerance))
 
 
 def _check(holds: bool) -> None:

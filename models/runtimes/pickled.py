@@ -16,7 +16,7 @@ from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
 
 from models.errors import CodeMissing, LoadError, PlumblineError
 from models.libraries import versions_of
-from models.manifest import Artifact
+from models.record import Record
 from models.runtimes.user_code import UserCode
 from models.talk import RUNNING_VERSION
 
@@ -106,12 +106,12 @@ def opened(data: bytes) -> Iterator[BinaryIO]:
         yield file
 
 
-def load_object(artifact: Artifact, visit: Visit = lambda package: None) -> Any:
+def load_object(record: Record, visit: Visit = lambda package: None) -> Any:
     """The pickled object of a version, from bytes that match their digests."""
-    code = {path: artifact.read(path) for path in artifact.manifest.files if path.startswith("code/")}
-    token = RUNNING_VERSION.set(artifact.manifest)
+    code = {path: record.read(path) for path in record.manifest.files if path.startswith("code/")}
+    token = RUNNING_VERSION.set(record.manifest)
     try:
-        return unpickle(artifact.read(ARTIFACT), code, visit)
+        return unpickle(record.read(ARTIFACT), code, visit)
     finally:
         RUNNING_VERSION.reset(token)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from models.errors import LoadError
-from models.manifest import Artifact
 from models.outputs import Outputs
+from models.record import Record
 from models.runtimes.arrays import READERS, floats
 from models.runtimes.calls import model_call
 from models.runtimes.pickled import load_object
@@ -25,20 +25,20 @@ class PythonRuntime:
     dicts a row.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
-        self.artifact = artifact
+    def __init__(self, record: Record) -> None:
+        self.record = record
         self.model: Any = None
 
     def load(self) -> None:
         """Unpickle the object from verified bytes; raises LoadError."""
-        self.model = load_object(self.artifact)
+        self.model = load_object(self.record)
         if not callable(getattr(self.model, "predict", None)):
             raise LoadError("the unpickled object has no predict()")
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         """Raises InputError as the model does, PredictError for its other failures."""
-        output = self.artifact.manifest.signature.output
-        with model_call(self.artifact.manifest):
+        output = self.record.manifest.signature.output
+        with model_call(self.record.manifest):
             answer = self.model.predict(rows, **parameters)
             if output.kind == "records":
                 return Outputs.of_records(answer)

@@ -13,7 +13,8 @@ from typing import Any
 
 from models.compiled import ORIGINAL
 from models.errors import LoadError
-from models.manifest import Artifact, Manifest
+from models.manifest import Manifest
+from models.record import Record
 from models.runtimes import runtime_class
 from models.runtimes.user_code import PREFIX
 
@@ -30,7 +31,7 @@ def why_private(manifest: Manifest) -> str:
     """Why the version must be loaded by each worker, as far as its manifest tells; empty if it need not."""
     if manifest.framework not in PACKAGES:
         return f"models of the framework {manifest.framework} are not shared"
-    if manifest.compiled.get("form", ORIGINAL) != ORIGINAL:
+    if manifest.form != ORIGINAL:
         return "its compiled form serves it"
     if any(path.startswith(PREFIX) for path in manifest.files):
         return "it brings code of its own"
@@ -42,16 +43,16 @@ def foreign_packages(manifest: Manifest, visited: set[str]) -> set[str]:
     return visited - PACKAGES.get(manifest.framework, frozenset())
 
 
-def read_shareable(artifact: Artifact) -> Any:
+def read_shareable(record: Record) -> Any:
     """The version's model, unpickled and never called; raises LoadError, also for a class of any other package."""
-    if reason := why_private(artifact.manifest):
+    if reason := why_private(record.manifest):
         raise LoadError(reason)
 
     def refuse(package: str) -> None:
-        if foreign_packages(artifact.manifest, {package}):
+        if foreign_packages(record.manifest, {package}):
             raise LoadError(f"it uses {package}")
 
-    return runtime_class(artifact.manifest.framework).read(artifact, refuse)
+    return runtime_class(record.manifest.framework).read(record, refuse)
 
 
 def native_threads() -> int:

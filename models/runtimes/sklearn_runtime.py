@@ -10,9 +10,9 @@ import numpy as np
 from sklearn.exceptions import InconsistentVersionWarning
 
 from models.errors import LoadError
-from models.golden import GOLDEN, GoldenRows
-from models.manifest import Artifact
+from models.golden import GOLDEN
 from models.outputs import Outputs
+from models.record import Record
 from models.runtimes.calls import model_call
 from models.runtimes.containers import Pack, packer, takes_names
 from models.runtimes.estimator_parts import prepare_for_serving
@@ -29,31 +29,31 @@ class SklearnRuntime:
     checked already when the request was read. Whatever it is given is its own to write into.
     """
 
-    def __init__(self, artifact: Artifact, model: Any = None) -> None:
-        self.artifact = artifact
+    def __init__(self, record: Record, model: Any = None) -> None:
+        self.record = record
         self.model: Any = model
         self._call: Call | None = None
         self._pack: Pack | None = None
         self._may_write = True
 
     @staticmethod
-    def read(artifact: Artifact, visit: Visit = lambda package: None) -> Any:
+    def read(record: Record, visit: Visit = lambda package: None) -> Any:
         """Unpickle the estimator from verified bytes and fit it for serving; raises LoadError. It is not called."""
         with warnings.catch_warnings():
             # The manifest's library versions are compared by the loader, which can say more than this warning.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            model = load_object(artifact, visit)
-        method = artifact.manifest.signature.output.method
+            model = load_object(record, visit)
+        method = record.manifest.signature.output.method
         if not callable(getattr(model, method, None)):
             raise LoadError(f"the unpickled object has no {method}()")
-        prepare_for_serving(model, keep_names=takes_names(artifact.manifest))
+        prepare_for_serving(model, keep_names=takes_names(record.manifest))
         return model
 
     def load(self) -> None:
         """Read the estimator, unless it was given, and find out how it is called; raises LoadError."""
         if self.model is None:
-            self.model = self.read(self.artifact)
-        manifest = self.artifact.manifest
+            self.model = self.read(self.record)
+        manifest = self.record.manifest
         output = manifest.signature.output
         self._pack, self._call, self._may_write = packer(manifest), plain(self.model, output), True
         short = shorter(self.model, output) if GOLDEN in manifest.files else None
@@ -62,7 +62,7 @@ class SklearnRuntime:
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         """Raises PredictError when the estimator does."""
-        manifest = self.artifact.manifest
+        manifest = self.record.manifest
         with model_call(manifest):
             assert self._call is not None
             return self._call(self._input(rows))
@@ -80,7 +80,7 @@ class SklearnRuntime:
     def _agrees(self, short: Call) -> bool:
         """Whether a shorter call gives the same bits for the golden rows, all at once and the first one alone."""
         assert self._call is not None
-        rows = GoldenRows.of(self.artifact).rows
+        rows = self.record.golden.rows
         try:
             asked = [self._input(part) for part in (rows, rows[:1])]
             return all(same_bits(self._call(X), short(X)) for X in asked)

@@ -21,8 +21,9 @@ from pathlib import Path
 from models.errors import ArchiveRefused, ArtifactDamaged, ArtifactUnsigned
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, check_signature
 from models.names import check_model_name, check_tags
+from models.record import Record
 from models.store import Store
-from models.store.stored import MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES, StoredVersion
+from models.store.stored import MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES
 
 MAX_MEMBERS = 1000
 MAX_UNPACKED_BYTES = 2 * 2**30
@@ -33,7 +34,7 @@ def export_version(store: Store, name: str, version: int, file: Path) -> None:
 
     Raises VersionNotFound, LoadError, or ArchiveRefused when the file cannot be written.
     """
-    stored = store.get(name, version)
+    record = store.get(name, version)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as raw:
@@ -41,7 +42,7 @@ def export_version(store: Store, name: str, version: int, file: Path) -> None:
                 gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
                 tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT, encoding="utf-8") as tar,
             ):
-                for path, data in _contents(stored):
+                for path, data in _contents(store, record):
                     header = tarfile.TarInfo(path)
                     header.size = len(data)
                     tar.addfile(header, io.BytesIO(data))
@@ -52,7 +53,7 @@ def export_version(store: Store, name: str, version: int, file: Path) -> None:
         raise ArchiveRefused(f"{file} cannot be written: {reason}; choose another place for it") from error
     except ValueError as error:  # a plain header of tar holds 255 bytes of a path, and sizes below 8 GiB
         raise ArchiveRefused(
-            f"{name}:{version} fits no archive: {error}; publish it again with shorter names and smaller files"
+            f"{record.key} fits no archive: {error}; publish it again with shorter names and smaller files"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -65,7 +66,7 @@ def import_version(
     tags: Sequence[str] = (),
     *,
     max_bytes: int = MAX_UNPACKED_BYTES,
-) -> StoredVersion:
+) -> Record:
     """Add the archived version under the next free number of ``name``, by default the archived name.
 
     ``max_bytes`` limits the unpacked files. A store with a key takes only a version that was signed with the same
@@ -78,13 +79,11 @@ def import_version(
     return store.add(manifest, files, tags=tags, what="import")
 
 
-def _contents(stored: StoredVersion) -> Iterator[tuple[str, bytes]]:
+def _contents(store: Store, record: Record) -> Iterator[tuple[str, bytes]]:
     """Every file of the version, the manifest first."""
-    for path in (MANIFEST, MANIFEST_SIGNATURE):
-        if (stored.path / path).exists():
-            yield path, (stored.path / path).read_bytes()
-    for path in sorted(stored.manifest.files):
-        yield path, stored.read(path)
+    yield from store.sealed_manifest(record.key).items()
+    for path in sorted(record.manifest.files):
+        yield path, record.read(path)
 
 
 def _unpack(stream: gzip.GzipFile, key: bytes | None, max_bytes: int) -> tuple[Manifest, dict[str, bytes]]:

@@ -28,13 +28,19 @@ from models.errors import (
     VersionNotFound,
 )
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
-from models.names import check_model_name, check_tag, check_tags, split_reference, version_number
+from models.names import (
+    Version,
+    check_model_name,
+    check_tag,
+    check_tags,
+    split_reference,
+    version_number,
+)
+from models.record import Record
 from models.store.files import Files, is_locked, store_errors
 from models.store.staging import put_aside, staged
 from models.store.state import Change, State, held_by, read_generation, read_history, read_state
-from models.store.stored import Known, StoredVersion, read_version
-
-__all__ = ["Store", "StoredVersion"]
+from models.store.stored import Known, read_version, stored
 
 
 class Store:
@@ -102,7 +108,7 @@ class Store:
         name, selector = split_reference(reference)
         return name, self.resolve(name, selector)
 
-    def get(self, name: str, version: int) -> StoredVersion:
+    def get(self, name: str, version: int) -> Record:
         """A version with its manifest read and, if the store has a key, its signature checked.
 
         Raises VersionNotFound, ArtifactDamaged or ArtifactUnsigned.
@@ -117,6 +123,15 @@ class Store:
                 f"{name}/{version}/{MANIFEST} cannot be read ({error.strerror}); publish the version again"
             ) from error
 
+    def sealed_manifest(self, version: Version) -> dict[str, bytes]:
+        """The manifest of a version as it was written, and its signature if it has one, by the names of their files.
+
+        Raises OSError.
+        """
+        path = self.path / version.name / str(version.number)
+        files = (path / file for file in (MANIFEST, MANIFEST_SIGNATURE))
+        return {file.name: file.read_bytes() for file in files if file.exists()}
+
     def history(self, name: str) -> list[dict[str, Any]]:
         """Every change of the model, oldest first."""
         return read_history(self.path / check_model_name(name))
@@ -130,7 +145,7 @@ class Store:
         *,
         tags: Sequence[str] = (),
         what: str = "publish",
-    ) -> StoredVersion:
+    ) -> Record:
         """Write a version under the next free number. ``manifest.files`` must be the records of ``files``."""
         recorded = {path: record.size_bytes for path, record in manifest.files.items()}
         if recorded != {path: len(data) for path, data in files.items()}:
@@ -156,7 +171,7 @@ class Store:
                 named = state.tags | dict.fromkeys(tags, number)
                 changed = replace(state, highest=number, aliases=aliases, tags=named)
                 change.commit(changed, what, version=number, tags=list(tags))
-        return StoredVersion(directory / str(number), manifest)
+        return stored(directory / str(number), manifest)
 
     def tag(self, name: str, version: int, tag: str, why: str = "", who: str = "") -> str:
         """Let a tag name the version; returns the new generation. Raises VersionNotFound or InvalidName."""

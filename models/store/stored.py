@@ -3,46 +3,63 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from models.errors import ArtifactDamaged
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, check_signature
+from models.record import Contents, Record
 
 MAX_MANIFEST_BYTES = 8 * 2**20
 MAX_SIGNATURE_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class StoredVersion:
-    """One whole version in the store: an Artifact."""
+class Directory(Contents):
+    """The files of a version in a store.
 
-    path: Path
-    manifest: Manifest
+    sizes_bytes: the recorded size of each file. Of a longer file one byte more is read, which is enough to see it.
+    """
 
-    def __repr__(self) -> str:
-        """In a line, as at a prompt after publishing."""
-        return f"<{self.manifest.name}:{self.manifest.version} in {self.path}, {self.manifest.estimator}>"
+    def __init__(self, path: Path, sizes_bytes: Mapping[str, int]) -> None:
+        self._path = path
+        self._sizes_bytes = sizes_bytes
 
-    def read(self, path: str) -> bytes:
-        """The bytes of a file, after they matched their recorded digest; raises ArtifactDamaged."""
-        where = f"{self.manifest.name}/{self.manifest.version}/{path}"
-        try:
-            record = self.manifest.files[path]
-            data = _read(self.path / path, record.size_bytes)
-        except (FileNotFoundError, KeyError) as error:
-            raise ArtifactDamaged(f"{where} is missing from the store; publish it again") from error
-        except OSError as error:
-            raise ArtifactDamaged(f"{where} cannot be read ({error.strerror}); publish it again") from error
-        return record.check(data, where)
+    def __getitem__(self, path: str) -> bytes:
+        return _read(self._path / path, self._sizes_bytes[path])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sizes_bytes)
+
+    def __len__(self) -> int:
+        return len(self._sizes_bytes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Directory) and self._path == other._path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def size_bytes(self, path: str) -> int | None:
+        """The size of the file itself, which a link does not have."""
+        identity = _identity(self._path / path)
+        return None if identity is None else identity[1]
+
+    def exists(self) -> bool:
+        """Whether its manifest is still there."""
+        return (self._path / MANIFEST).exists()
+
+
+def stored(path: Path, manifest: Manifest) -> Record:
+    """The version in a directory of the store."""
+    return Record(manifest, Directory(path, {name: file.size_bytes for name, file in manifest.files.items()}))
 
 
 #: By directory, what was read and of which files.
-Known = dict[Path, tuple[Any, StoredVersion]]
+Known = dict[Path, tuple[Any, Record]]
 
 
-def read_version(path: Path, name: str, version: int, key: bytes | None, known: Known) -> StoredVersion:
+def read_version(path: Path, name: str, version: int, key: bytes | None, known: Known) -> Record:
     """The version in the directory ``path``, which must be that version of that model, and signed if there is a key.
 
     What is ``known`` is not read again while its files are the same: a server looks at all versions after each change.
@@ -62,25 +79,9 @@ def read_version(path: Path, name: str, version: int, key: bytes | None, known: 
         )
     manifest = Manifest.from_bytes(raw, where)
     if (manifest.name, manifest.version) != (name, version):
-        raise ArtifactDamaged(
-            f"{where} belongs to {manifest.name}:{manifest.version}; publish the version again"
-        )
-    known[path] = files, StoredVersion(path, manifest)
+        raise ArtifactDamaged(f"{where} belongs to {manifest.key}; publish the version again")
+    known[path] = files, stored(path, manifest)
     return known[path][1]
-
-
-def check_sizes(stored: StoredVersion) -> None:
-    """Raises ArtifactDamaged where a recorded file is missing or of another size: what can be seen without reading it."""
-    for name, record in stored.manifest.files.items():
-        found = _identity(stored.path / name)
-        if found is None or found[1] != record.size_bytes:
-            where = f"{stored.manifest.name}/{stored.manifest.version}/{name}"
-            has = (
-                "is missing"
-                if found is None
-                else f"has {found[1]:,} bytes where {record.size_bytes:,} were published"
-            )
-            raise ArtifactDamaged(f"{where} {has}; publish it again")
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
@@ -97,13 +98,3 @@ def _read(path: Path, expected_bytes: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         return file.read(expected_bytes + 1)
-
-
-def same_version(one: StoredVersion | None, other: StoredVersion | None) -> bool:
-    """Whether both were published at the same moment with the same bytes: manifests are long to compare."""
-    if one is None or other is None:
-        return one is other
-    return (one.manifest.published_at, one.manifest.files) == (
-        other.manifest.published_at,
-        other.manifest.files,
-    )

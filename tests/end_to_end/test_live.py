@@ -28,8 +28,8 @@ from app.operations.operations import Verbs
 from models.errors import Conflict, PlumblineError
 from models.golden import GOLDEN
 from models.manifest import Manifest
-from models.publishing.draft import Draft
 from models.publishing.publication import Description, draft_version
+from models.record import Record
 from models.runtimes.pickled import ARTIFACT
 from models.store import Store
 from models.store.lifecycle import promote, rollback
@@ -38,7 +38,7 @@ from tests.conftest import LONG_SECONDS, wait_until
 from tests.end_to_end.load import Load
 from tests.end_to_end.server import ROOT, Server
 from tests.harmful import Calling, exiting, hanging, slowly
-from tests.toys import Plus, with_files
+from tests.toys import Plus, directory
 
 WORKERS = 3
 VERSIONS = 5
@@ -54,12 +54,12 @@ def adder(number: int) -> LinearRegression:
     return model
 
 
-def adding(number: int) -> Draft:
+def adding(number: int) -> Record:
     """A version of it, as publishing makes it."""
     return draft_version("toy", adder(number), ROWS, None, Description())
 
 
-def add(store: Store, draft: Draft) -> int:
+def add(store: Store, draft: Record) -> int:
     number: int = store.add(draft.manifest, draft.files).manifest.version
     return number
 
@@ -165,23 +165,23 @@ def test_a_new_version_has_its_routes_and_documentation_in_every_worker(server: 
         assert f"/models/toy/versions/{number}/predict" in server.get("/openapi.json").json()["paths"]
 
 
-def other_numbers() -> Draft:
+def other_numbers() -> Record:
     draft = adding(6)
     golden = json.loads(draft.files[GOLDEN])
     golden["values"][0] += 1.0
-    return with_files(draft, {GOLDEN: json.dumps(golden).encode()})
+    return draft.with_files({GOLDEN: json.dumps(golden).encode()})
 
 
-def raising() -> Draft:
+def raising() -> Record:
     """Comes into memory, and fails at every call."""
-    return with_files(adding(6), {ARTIFACT: pickle.dumps(Calling(LinearRegression))})
+    return adding(6).with_files({ARTIFACT: pickle.dumps(Calling(LinearRegression))})
 
 
-BAD: dict[str, tuple[Callable[[], Draft], str]] = {
+BAD: dict[str, tuple[Callable[[], Record], str]] = {
     "raises": (raising, "fails on its own first golden row"),
     "other numbers": (other_numbers, "do not give the recorded answers"),
     "crashes": (
-        lambda: with_files(adding(6), {ARTIFACT: exiting("toy").files[ARTIFACT]}),
+        lambda: adding(6).with_files({ARTIFACT: exiting("toy").files[ARTIFACT]}),
         "ended its process",
     ),
 }
@@ -209,7 +209,7 @@ def test_damaged_bytes_are_refused_and_the_old_version_answers_on(
     draft = adding(6)
     with Load(server.port) as load:
         version = store.add(draft.manifest, draft.files)
-        file = version.path / ARTIFACT
+        file = directory(version) / ARTIFACT
         data = file.read_bytes()
         file.chmod(0o644)
         file.write_bytes(data[:-5] if damage == "truncated" else bytes([data[0] ^ 1]) + data[1:])
@@ -239,7 +239,7 @@ def test_a_bad_version_that_was_made_stable_behind_the_servers_back_is_stood_in_
 
 def test_a_version_that_loads_slowly_is_late_and_holds_up_nobody(server: Server, store: Store) -> None:
     seconds = 5.0
-    slow = with_files(adding(6), {ARTIFACT: pickle.dumps(Calling(slowly, seconds, adder(6)))})
+    slow = adding(6).with_files({ARTIFACT: pickle.dumps(Calling(slowly, seconds, adder(6)))})
     with Load(server.port) as load:
         number = add(store, slow)
         assert verbs(server).promote("toy", number).complete
@@ -465,5 +465,5 @@ def changing(server: Server, store: Store, *, threads: int, times: int) -> None:
     assert len(server.workers()) == WORKERS
 
 
-def other(draft: Draft) -> Manifest:
+def other(draft: Record) -> Manifest:
     return replace(draft.manifest, name="other")

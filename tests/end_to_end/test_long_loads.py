@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models.publishing.draft import Draft
+from models.record import Record
 from models.store import Store
 from tests.conftest import wait_until
 from tests.end_to_end.server import Server
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 6
 LONG = 240.0
 
 
-def stored(path: Path, *drafts: Draft) -> Path:
+def stored(path: Path, *drafts: Record) -> Path:
     store = Store(path)
     for draft in drafts:
         store.add(draft.manifest, draft.files)

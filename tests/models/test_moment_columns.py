@@ -14,9 +14,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from models.errors import InputError
 from models.moment_columns import moment_column, moment_range
 from models.publishing import publish
+from models.record import Record
 from models.runtimes.loading import open_runtime
 from models.store import Store
-from models.store.stored import StoredVersion
 from schemas.predict import PredictSchemas
 
 
@@ -39,7 +39,7 @@ class Seconds(Year):
         return np.array([pd.Timedelta(length).total_seconds() for length in X.iloc[:, 0]])
 
 
-def answers(version: StoredVersion, cells: list[Any]) -> list[float]:
+def answers(version: Record, cells: list[Any]) -> list[float]:
     """To all cells in one batch, which must be the answers to each alone."""
     schemas = PredictSchemas(version.manifest.signature, max_rows=100)
     runtime = open_runtime(version)
@@ -50,7 +50,7 @@ def answers(version: StoredVersion, cells: list[Any]) -> list[float]:
     return together
 
 
-def published(store: Store, model: Any, cells: Any) -> StoredVersion:
+def published(store: Store, model: Any, cells: Any) -> Record:
     return publish(store, "toy", model, pd.DataFrame({"at": cells, "k": np.arange(float(len(cells)))}))
 
 

@@ -21,8 +21,8 @@ from models.errors import CompileError, LoadError, PlumblineError, PublishError
 from models.golden import GoldenRows
 from models.libraries import installed_versions
 from models.manifest import Manifest
-from models.publishing.draft import Draft, file_records
 from models.publishing.timing import measured_ms
+from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.compiled_runtime import CompiledRuntime
 
@@ -75,18 +75,18 @@ GROUPS: Mapping[str, tuple[tuple[Form, ...], ...]] = {
 class Judged:
     """A form that passed: its draft, and how fast it is."""
 
-    draft: Draft
+    draft: Record
     speed: float
 
 
 def with_compiled_form(
-    draft: Draft,
+    draft: Record,
     original: Runtime,
     model: Any,
     rows: np.ndarray,
     choice: str,
     on_step: Callable[[str], None] = lambda step: None,
-) -> Draft:
+) -> Record:
     """The draft with the best compiled form that ``choice`` allows, or with the reason why the original serves.
 
     original : the loaded runtime of the draft; model : its estimator; rows : the sample, of shape (n_rows, n_columns).
@@ -95,7 +95,7 @@ def with_compiled_form(
         raise PublishError(f"--compile {choice!r}: use one of {', '.join(CHOICES)}")
     manifest, reasons = draft.manifest, dict[str, str]()
     unsupported = _unsupported(manifest)
-    golden = GoldenRows.of(draft)
+    golden = draft.golden
     for group in () if unsupported else GROUPS[choice]:
         passed = []
         for form in group:
@@ -135,12 +135,12 @@ def _unsupported(manifest: Manifest) -> str:
 
 
 def _judged(
-    form: Form, draft: Draft, golden: GoldenRows, original: Runtime, model: Any, rows: np.ndarray
+    form: Form, draft: Record, golden: GoldenRows, original: Runtime, model: Any, rows: np.ndarray
 ) -> Judged:
     """Build a form, hold it against the original, measure both; raises CompileError, or what the parts raise."""
     module, function = form.builder
     data: bytes = getattr(importlib.import_module(module), function)(model, draft.manifest)
-    files = {**draft.files, form.file: data}
+    draft = draft.with_files({form.file: data})
     record = CompiledRecord(
         form=form.form,
         why="",
@@ -150,7 +150,7 @@ def _judged(
         platform=platform_here(),
         libraries=installed_versions(form.libraries),
     )
-    trial = _recorded(draft, files, record)
+    trial = _recorded(draft, record)
     runtime = CompiledRuntime(trial, lambda: original)
     runtime.load()
     compared, largest = _parity(form, golden, original, runtime, model, rows)
@@ -160,7 +160,7 @@ def _judged(
         max_abs_difference=largest,
         bit_exact=largest == 0.0 and form is TREES and _bit_exact(model),
     )
-    final = CompiledRuntime(_recorded(draft, files, record), lambda: original)
+    final = CompiledRuntime(_recorded(draft, record), lambda: original)
     final.load()
     before, times = measured_ms(original, golden), measured_ms(final, golden)
     gain = {n: round(before[n] / max(times[n], 1e-4), 1) for n in times}
@@ -172,14 +172,13 @@ def _judged(
         "answers the same" if form.tolerance == ABSOLUTE_TOLERANCE else f"answers within {form.tolerance:g}"
     )
     why = f"{gain['1']:g}x as fast as the original for 1 row and {gain['64']:g}x for 64, {same}"
-    kept = _recorded(draft, files, replace(record, speed_up=gain, why=why))
+    kept = _recorded(draft, replace(record, speed_up=gain, why=why))
     kept = replace(kept, manifest=replace(kept.manifest, measured_ms=times))
     return Judged(kept, speed=gain["1"] * gain["64"])
 
 
-def _recorded(draft: Draft, files: Mapping[str, bytes], record: CompiledRecord) -> Draft:
-    manifest = replace(draft.manifest, files=file_records(files), compiled=record.to_dict())
-    return Draft(manifest, files)
+def _recorded(draft: Record, record: CompiledRecord) -> Record:
+    return replace(draft, manifest=replace(draft.manifest, compiled=record.to_dict()))
 
 
 def _bit_exact(model: Any) -> bool:

@@ -19,7 +19,7 @@ from models.store import Store
 from tests.app.api.asking import answer, problem
 from tests.conftest import LONG_SECONDS, MakeApp, wait_until
 from tests.toy_store import SECRET
-from tests.toys import Summing, canary_draft, summing_draft, with_files
+from tests.toys import Summing, canary_draft, directory, summing_draft
 
 ONE = {"features": [1, 2]}
 
@@ -71,7 +71,7 @@ def add(store: Store) -> Callable[[str, object], None]:
     """Add a model that is this object."""
 
     def add_model(name: str, model: object) -> None:
-        draft = with_files(summing_draft(name), {ARTIFACT: pickle.dumps(model)})
+        draft = summing_draft(name).with_files({ARTIFACT: pickle.dumps(model)})
         store.add(draft.manifest, draft.files)
 
     return add_model
@@ -125,7 +125,7 @@ def test_a_bad_input_to_a_model_that_cannot_be_loaded_is_still_told(
 
 def test_when_no_model_can_be_loaded_the_server_is_not_ready(make_app: MakeApp, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    draft = with_files(summing_draft("bad"), {ARTIFACT: pickle.dumps(Unloadable())})
+    draft = summing_draft("bad").with_files({ARTIFACT: pickle.dumps(Unloadable())})
     store.add(draft.manifest, draft.files)
     client = make_app(store).test_client()
     reply = client.get("/ready")
@@ -150,7 +150,7 @@ def test_a_damaged_artifact_is_never_unpickled(
     canary = tmp_path / "canary"
     draft = canary_draft(canary, "damaged")
     version = store.add(draft.manifest, draft.files)
-    path = version.path / ARTIFACT
+    path = directory(version) / ARTIFACT
     path.chmod(0o644)
     data = path.read_bytes()
     if damage == "cut":

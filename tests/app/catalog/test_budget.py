@@ -13,12 +13,11 @@ from app.catalog.residency import Loader, LoadingRule
 from app.catalog.snapshot import read_catalog
 from app.engine.engine import Engine
 from app.inference.model import LoadedModel
-from models.manifest import Artifact
 from models.names import Version
-from models.runtime import ToyRuntime
+from models.record import Record
 from models.store import Store
 from tests.app.catalog.test_residency import AtOnce
-from tests.toys import summing_draft
+from tests.toys import ToyRuntime, summing_draft
 
 A, B, C = (Version(name, 1) for name in "abc")
 ROW = np.array([[1.0, 2.0]])
@@ -65,7 +64,7 @@ class Process:
         self.opened: list[str] = []
         concurrency = AtOnce()
 
-        def open_version(artifact: Artifact, *_: object) -> LoadedModel:
+        def open_version(artifact: Record, *_: object) -> LoadedModel:
             self.opened.append(artifact.manifest.name)
             return LoadedModel(ToyRuntime(artifact), artifact.manifest, concurrency)
 

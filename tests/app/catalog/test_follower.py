@@ -22,14 +22,13 @@ from app.engine.engine import Engine
 from app.host.proof import NullProver, Proof
 from app.inference.model import LoadedModel
 from models.errors import LoadError, NotReady, VersionNotFound
-from models.manifest import Artifact
 from models.names import Version
-from models.runtime import ToyRuntime
+from models.record import Record
 from models.store import Store
 from models.store.lifecycle import promote, rollback, set_traffic
 from models.traffic import Arm, Match, Rule
 from tests.conftest import LONG_SECONDS, wait_until
-from tests.toys import summing_draft, toy_store
+from tests.toys import ToyRuntime, summing_draft, toy_store
 
 DRAFT = summing_draft()
 ROW = np.array([[1.0, 2.0]])
@@ -68,7 +67,7 @@ class Judge(NullProver):
         self.refused: dict[int, str] = {}
         self.asked: list[Version] = []
 
-    def prove(self, target: Version, artifact: Artifact) -> Proof:
+    def prove(self, target: Version, artifact: Record) -> Proof:
         self.asked.append(target)
         if target.number in self.endless:
             self.end.wait(LONG_SECONDS)
@@ -89,7 +88,7 @@ class Process:
         self.told: list[tuple[str, dict[str, str]]] = []
         self.routes: list[Catalog] = []
 
-        def open_version(artifact: Artifact, *_: object) -> LoadedModel:
+        def open_version(artifact: Record, *_: object) -> LoadedModel:
             self.opened.append(artifact.manifest.version)
             if artifact.manifest.version in self.failing:
                 raise LoadError("broken on purpose")

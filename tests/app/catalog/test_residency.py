@@ -16,12 +16,11 @@ from app.concurrency.forms import Threads
 from app.inference.calibration import BatchWish
 from app.inference.model import LoadedModel
 from models.errors import LoadError, ModelNotFound, NotReady, StoreUnavailable
-from models.manifest import Artifact
 from models.names import Version
-from models.runtime import ToyRuntime
+from models.record import Record
 from models.store import Store
 from tests.conftest import LONG_SECONDS
-from tests.toys import summing_draft
+from tests.toys import ToyRuntime, summing_draft
 
 
 class AtOnce(Threads):
@@ -69,7 +68,7 @@ def opened() -> Iterator[list[Version]]:
 def opener(opened: list[Version], failing: Version | None = None) -> Open:
     """Opens toys, and fails for one version."""
 
-    def open_version(artifact: Artifact, *_: object) -> LoadedModel:
+    def open_version(artifact: Record, *_: object) -> LoadedModel:
         target = Version(artifact.manifest.name, artifact.manifest.version)
         opened.append(target)
         if target == failing:
@@ -79,7 +78,7 @@ def opener(opened: list[Version], failing: Version | None = None) -> Open:
     return open_version
 
 
-def opened_for_real(artifact: Artifact, *_: object) -> LoadedModel:
+def opened_for_real(artifact: Record, *_: object) -> LoadedModel:
     """As a worker opens a version."""
     return open_served(artifact, AtOnce(), BatchWish())
 
@@ -123,7 +122,7 @@ def test_a_failing_version_is_reported_and_the_others_load(catalog: Catalog, ope
 def test_a_model_that_raises_anything_while_loading_only_fails_itself(catalog: Catalog) -> None:
     """Not even a RecursionError or MemoryError of foreign code leaves the loader."""
 
-    def open_version(artifact: Artifact, *_: object) -> LoadedModel:
+    def open_version(artifact: Record, *_: object) -> LoadedModel:
         raise MemoryError
 
     loader = Loader(catalog, LoadingRule(), AtOnce(), open_version)
@@ -136,7 +135,7 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
     release = threading.Event()
     fast = opener(opened)
 
-    def slow(artifact: Artifact, *said: Any) -> LoadedModel:
+    def slow(artifact: Record, *said: Any) -> LoadedModel:
         release.wait(LONG_SECONDS)
         return fast(artifact, *said)
 
@@ -158,7 +157,7 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
 def test_close_lets_go_of_every_model(catalog: Catalog) -> None:
     runtimes: list[ToyRuntime] = []
 
-    def open_version(artifact: Artifact, *_: object) -> LoadedModel:
+    def open_version(artifact: Record, *_: object) -> LoadedModel:
         runtimes.append(ToyRuntime(artifact))
         return LoadedModel(runtimes[-1], artifact.manifest, AtOnce())
 

@@ -19,6 +19,7 @@ from app.cli.commands import COMMANDS
 from models.manifest import MANIFEST, sealed
 from models.publishing.compiling import choice
 from models.store import Store
+from tests.toys import directory
 
 pytestmark = pytest.mark.usefixtures("compiler")
 
@@ -80,7 +81,7 @@ def test_what_cannot_be_compiled_is_published_all_the_same(run: Run) -> None:
 
 def test_show_says_when_the_original_serves_here(run: Run, tmp_path: Path) -> None:
     run(*PUBLISH, "treelite")
-    file = Store(tmp_path / "store").get("box", 1).path / MANIFEST
+    file = directory(Store(tmp_path / "store").get("box", 1)) / MANIFEST
     manifest = json.loads(file.read_bytes())
     manifest["compiled"]["platform"]["machine"] = "pdp11"
     file.write_bytes(sealed(manifest))

@@ -18,12 +18,12 @@ from app.inference.calibration import BatchWish
 from app.inference.messages import NullObserver, Prediction
 from app.inference.model import LoadedModel
 from models.errors import ModelNotFound, PredictError, VersionNotFound
-from models.manifest import Artifact
 from models.names import Version
 from models.outputs import Outputs
-from models.runtime import Runtime, ToyRuntime
+from models.record import Record
+from models.runtime import Runtime
 from models.store import Store
-from tests.toys import summing_draft
+from tests.toys import ToyRuntime, summing_draft
 
 
 class Answers(ToyRuntime):
@@ -55,7 +55,7 @@ def engine(path: Path, runtime: Runtime | None = None, observer: NullObserver | 
         store.add(draft.manifest, draft.files)
     threads = Threads()
 
-    def opened(artifact: Artifact, *_: object) -> LoadedModel:
+    def opened(artifact: Record, *_: object) -> LoadedModel:
         if runtime is None:
             return open_served(artifact, threads, BatchWish())
         return LoadedModel(runtime, artifact.manifest, threads)

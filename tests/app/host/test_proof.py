@@ -18,14 +18,13 @@ from app.host.proof import HostProver, Proof
 from models.errors import LoadError
 from models.golden import GOLDEN
 from models.names import Version
-from models.publishing.draft import Draft
+from models.record import Record
 from models.store import Store
-from models.store.stored import StoredVersion
 from tests.harmful import exiting, hanging, linear_draft, matching, summing
-from tests.toys import with_files
+from tests.toys import directory
 
 
-def added(store: Store, draft: Draft) -> tuple[Version, StoredVersion]:
+def added(store: Store, draft: Record) -> tuple[Version, Record]:
     version = store.add(draft.manifest, draft.files)
     return Version(version.manifest.name, version.manifest.version), version
 
@@ -36,10 +35,10 @@ def prover(
     return HostProver(store, run_dir, seconds, Threads(), worker_timeout_seconds)
 
 
-def with_other_answers(draft: Draft) -> Draft:
+def with_other_answers(draft: Record) -> Record:
     golden = orjson.loads(draft.files[GOLDEN])
     golden["probabilities"][-1][0] += 1e-3
-    return with_files(draft, {GOLDEN: orjson.dumps(golden)})
+    return draft.with_files({GOLDEN: orjson.dumps(golden)})
 
 
 @pytest.mark.parametrize(
@@ -50,9 +49,9 @@ def with_other_answers(draft: Draft) -> Draft:
         (exiting("exits"), "loading it ended its process (exit status 7)"),
         (hanging("hangs"), "loading it took longer than 1 seconds"),
     ],
-    ids=lambda value: value.manifest.name if isinstance(value, Draft) else "",
+    ids=lambda value: value.manifest.name if isinstance(value, Record) else "",
 )
-def test_what_speaks_against_a_version_is_found_out(tmp_path: Path, draft: Draft, why: str) -> None:
+def test_what_speaks_against_a_version_is_found_out(tmp_path: Path, draft: Record, why: str) -> None:
     store = Store(tmp_path / "store")
     found = prover(store, tmp_path / "run", 1.0 if "longer" in why else 30.0).prove(*added(store, draft))
     assert found.why == why
@@ -62,7 +61,7 @@ def test_what_speaks_against_a_version_is_found_out(tmp_path: Path, draft: Draft
 def test_bytes_that_do_not_match_their_digest_are_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     target, version = added(store, linear_draft("damaged"))
-    file = version.path / "model.joblib"
+    file = directory(version) / "model.joblib"
     file.chmod(0o644)
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     assert "digest" in prover(store, None).prove(target, version).why
@@ -172,7 +171,7 @@ def test_what_a_process_was_loading_that_ends_as_it_should_is_not_held_against_i
 
 @pytest.mark.parametrize("draft", [summing("sums"), matching("matches")], ids=["sum", "match"])
 def test_a_version_that_lets_nothing_else_run_is_refused_before_a_worker_loads_it(
-    tmp_path: Path, draft: Draft
+    tmp_path: Path, draft: Record
 ) -> None:
     store = Store(tmp_path / "store")
     found = prover(store, tmp_path / "run", 600.0, worker_timeout_seconds=5.0).prove(*added(store, draft))
@@ -180,7 +179,7 @@ def test_a_version_that_lets_nothing_else_run_is_refused_before_a_worker_loads_i
     assert found.lasting
 
 
-def die_while_loading(one: HostProver, target: Version, version: StoredVersion) -> None:
+def die_while_loading(one: HostProver, target: Version, version: Record) -> None:
     """What is left of a process that did."""
     process = subprocess.Popen(["true"])
     process.wait()

@@ -15,12 +15,12 @@ from app.host.trial import Verdict, try_out, why_not
 from models.golden import GOLDEN
 from models.names import Version
 from models.publishing import publish
-from models.publishing.publication import Draft
+from models.record import Record
 from models.store import Store
 from models.threads import ONE_THREAD
 from tests.conftest import LONG_SECONDS, wait_until
 from tests.harmful import exiting, hanging, linear_draft, telling, threaded
-from tests.toys import remember, with_files
+from tests.toys import directory, remember
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,16 +32,16 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def filled(path: Path, *drafts: Draft) -> tuple[Store, list[Version]]:
+def filled(path: Path, *drafts: Record) -> tuple[Store, list[Version]]:
     store = Store(path)
     added = [store.add(draft.manifest, draft.files) for draft in drafts]
     return store, [Version(v.manifest.name, v.manifest.version) for v in added]
 
 
-def with_other_answers(draft: Draft) -> Draft:
+def with_other_answers(draft: Record) -> Record:
     golden = orjson.loads(draft.files[GOLDEN])
     golden["probabilities"][-1][0] += 1e-3
-    return with_files(draft, {GOLDEN: orjson.dumps(golden)})
+    return draft.with_files({GOLDEN: orjson.dumps(golden)})
 
 
 def test_what_crashes_or_hangs_is_named_and_the_others_are_tried(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_what_must_not_be_shared_says_why(tmp_path: Path) -> None:
     )
     draft = linear_draft("damaged")
     damaged = store.add(draft.manifest, draft.files)
-    file = damaged.path / "model.joblib"
+    file = directory(damaged) / "model.joblib"
     file.chmod(0o644)
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     said = {name: why_not(store, name, 1) for name in store.names()}

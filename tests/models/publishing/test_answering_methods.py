@@ -27,7 +27,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from models.conformity import misfit
 from models.errors import PublishError, PublishWarning
-from models.golden import GoldenRows
 from models.named import members
 from models.publishing.publication import Description, draft_version
 from models.runtimes.loading import open_runtime
@@ -46,7 +45,7 @@ def opened(store: Store, model: Any, sample: Any = X, **said: Any) -> tuple[Outp
     draft = draft_version("toy", model, sample, None, Description(**said))
     version = store.add(draft.manifest, draft.files)
     runtime = open_runtime(version)
-    assert GoldenRows.of(version).holds(runtime)
+    assert version.golden.holds(runtime)
     return version.manifest.signature.output, runtime
 
 

@@ -26,10 +26,10 @@ from models.errors import PredictError
 from models.publishing import publish
 from models.publishing.compiling import choice
 from models.publishing.compiling.trees import is_bit_exact
+from models.record import Record
 from models.runtimes.compiled_runtime import CompiledRuntime
 from models.runtimes.loading import open_original, open_runtime
 from models.store import Store
-from models.store.stored import StoredVersion
 
 pytestmark = pytest.mark.usefixtures("compiler")
 
@@ -49,13 +49,13 @@ def however_fast() -> Iterator[None]:
         yield
 
 
-def published(store: Store, model: Any, rows: np.ndarray = X) -> StoredVersion:
+def published(store: Store, model: Any, rows: np.ndarray = X) -> Record:
     version = publish(store, "toy", model, rows, compile="treelite")
     assert version.manifest.compiled["form"] == "treelite", version.manifest.compiled["why"]
     return version
 
 
-def compiled(version: StoredVersion) -> CompiledRuntime:
+def compiled(version: Record) -> CompiledRuntime:
     runtime = open_runtime(version)
     assert isinstance(runtime, CompiledRuntime)
     return runtime

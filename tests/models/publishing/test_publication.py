@@ -20,25 +20,24 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from models.compare import same_answers
-from models.golden import GoldenRows
 from models.outputs import Outputs
 from models.publishing import publish
+from models.record import Record
 from models.runtimes.loading import open_runtime
 from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
-from models.store.stored import StoredVersion
 from tests.toys import SEEN, remember
 
 Iris = tuple[pd.DataFrame, pd.Series]
 
 
-def served(version: StoredVersion) -> SklearnRuntime:
+def served(version: Record) -> SklearnRuntime:
     runtime = open_runtime(version)
     assert isinstance(runtime, SklearnRuntime)
     return runtime
 
 
-def recorded(version: StoredVersion, file: str) -> dict[str, Any]:
+def recorded(version: Record, file: str) -> dict[str, Any]:
     data: dict[str, Any] = orjson.loads(version.read(file))
     return data
 
@@ -122,7 +121,7 @@ def test_the_speed_is_that_of_the_call_that_serves(store: Store, iris: Iris) -> 
 def test_golden_rows_are_rows_of_the_data(store: Store, iris: Iris) -> None:
     X, y = iris
     version = publish(store, "iris", scaled_regression().fit(X, y), X)
-    golden = GoldenRows.of(version)
+    golden = version.golden
     data = set(map(tuple, X.to_numpy()))
     assert (len(golden.rows), version.manifest.golden_rows, version.manifest.golden_synthetic) == (
         64,
@@ -136,7 +135,7 @@ def test_golden_rows_are_rows_of_the_data(store: Store, iris: Iris) -> None:
 def test_an_example_alone_is_varied_and_marked_so(store: Store, iris: Iris) -> None:
     X, y = iris
     version = publish(store, "iris", scaled_regression().fit(X, y), X[:1])
-    golden = GoldenRows.of(version)
+    golden = version.golden
     assert (len(golden.rows), version.manifest.golden_rows, version.manifest.golden_synthetic) == (
         32,
         32,
@@ -151,7 +150,7 @@ def test_variations_of_an_example_stay_inside_the_signature(store: Store) -> Non
     X, y = mixed()
     encode = ColumnTransformer([("all", OneHotEncoder(), ["plot", "city"])])
     version = publish(store, "homes", make_pipeline(encode, LogisticRegression()).fit(X, y), X[:1])
-    rows = GoldenRows.of(version).rows
+    rows = version.golden.rows
     columns = {c.name: c for c in version.manifest.signature.columns}
     assert set(rows[:, 2]) <= set(columns["plot"].values or ())
     assert set(rows[:, 3]) == {"Bern", "Genf", "Zug"}

@@ -18,7 +18,6 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from models.golden import GoldenRows
 from models.publishing import publish
 from models.runtimes.loading import open_runtime
 from models.signature import Output
@@ -183,6 +182,6 @@ def test_a_transformer_that_uses_names_without_recording_them_gets_a_frame(store
 def test_golden_rows_with_missing_values_are_the_same_after_json(store: Store) -> None:
     sample = np.where(X > 1, np.nan, X)
     version = publish(store, "toy", HistGradientBoostingClassifier(max_iter=2).fit(sample, SIDE), sample)
-    golden = GoldenRows.of(version)
+    golden = version.golden
     assert np.isnan(golden.rows).any()
     assert golden.holds(open_runtime(version))

@@ -23,7 +23,6 @@ from sklearn.tree import DecisionTreeClassifier
 from models.comparison import compare
 from models.conformity import misfit
 from models.errors import PublishError
-from models.golden import GoldenRows
 from models.named import members
 from models.outputs import Outputs
 from models.publishing import publish
@@ -161,7 +160,7 @@ def test_two_versions_are_compared_output_by_output(store: Store) -> None:
 
 def test_golden_rows_are_held_in_every_output(store: Store) -> None:
     stored = publish(store, "flower", MultiOutputClassifier(LINE).fit(X, NAMED), X)
-    golden = GoldenRows.of(stored)
+    golden = stored.golden
     assert golden.holds(open_runtime(stored))
     assert golden.outputs.probabilities is not None
     golden.outputs.probabilities[3, 4] += 1e-6

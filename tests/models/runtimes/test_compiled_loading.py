@@ -24,17 +24,16 @@ from models.golden import GOLDEN
 from models.outputs import Outputs
 from models.publishing import publish
 from models.publishing.compiling import choice
-from models.publishing.draft import Draft
 from models.publishing.publication import Description, draft_version
-from models.runtime import Runtime, ToyRuntime
+from models.record import Record
+from models.runtime import Runtime
 from models.runtimes.compiled_runtime import CompiledRuntime
 from models.runtimes.loading import open_original, open_runtime
 from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
 from models.store.archive import export_version, import_version
-from models.store.stored import StoredVersion
 from schemas.catalog import version_metadata
-from tests.toys import with_files
+from tests.toys import ToyRuntime, directory
 
 pytestmark = pytest.mark.usefixtures("compiler")
 
@@ -55,23 +54,23 @@ def however_fast() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def trees(however_fast: None) -> Draft:
+def trees(however_fast: None) -> Record:
     model = RandomForestClassifier(4, random_state=0).fit(X, Y)
     return draft_version("toy", model, X, None, Description(compile="treelite"))
 
 
 @pytest.fixture(scope="module")
-def graph(however_fast: None) -> Draft:
+def graph(however_fast: None) -> Record:
     return draft_version("toy", LogisticRegression().fit(X, Y), X, None, Description(compile="onnx"))
 
 
-def stored(store: Store, draft: Draft, **changed: Any) -> StoredVersion:
+def stored(store: Store, draft: Record, **changed: Any) -> Record:
     """The draft in the store, with some members of its compiled form's record changed."""
     compiled = {**draft.manifest.compiled, **changed}
     return store.add(replace(draft.manifest, compiled=compiled), draft.files)
 
 
-def served_by_original(version: StoredVersion, caplog: Log) -> str:
+def served_by_original(version: Record, caplog: Log) -> str:
     """The reason that the log gives."""
     with caplog.at_level(logging.WARNING, "plumbline"):
         runtime = open_runtime(version)
@@ -81,13 +80,13 @@ def served_by_original(version: StoredVersion, caplog: Log) -> str:
     return str(line)
 
 
-def test_a_form_of_this_machine_opens_without_a_word(store: Store, trees: Draft, caplog: Log) -> None:
+def test_a_form_of_this_machine_opens_without_a_word(store: Store, trees: Record, caplog: Log) -> None:
     assert isinstance(open_runtime(stored(store, trees)), CompiledRuntime)
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("fact", ["system", "machine", "libc"])
-def test_another_platform_means_the_original(store: Store, trees: Draft, caplog: Log, fact: str) -> None:
+def test_another_platform_means_the_original(store: Store, trees: Record, caplog: Log, fact: str) -> None:
     there = {**trees.manifest.compiled["platform"], fact: "pdp11"}
     version = stored(store, trees, platform=there)
     assert "it was built for " in served_by_original(version, caplog)
@@ -96,18 +95,18 @@ def test_another_platform_means_the_original(store: Store, trees: Draft, caplog:
     assert "pdp11" in shown["here"]["why"]
 
 
-def test_another_library_version_means_the_original(store: Store, graph: Draft, caplog: Log) -> None:
+def test_another_library_version_means_the_original(store: Store, graph: Record, caplog: Log) -> None:
     version = stored(store, graph, libraries={"onnxruntime": "0.1"})
     assert "needs onnxruntime 0.1 (here 1." in served_by_original(version, caplog)
 
 
-def test_a_record_of_another_release_means_the_original(store: Store, trees: Draft, caplog: Log) -> None:
+def test_a_record_of_another_release_means_the_original(store: Store, trees: Record, caplog: Log) -> None:
     version = stored(store, trees, lanes=4)
     assert "the record of its compiled form is of another release" in served_by_original(version, caplog)
     assert compiled_state(version.manifest.compiled)["here"]["form"] == "original"
 
 
-def test_an_unknown_form_means_the_original(store: Store, trees: Draft, caplog: Log) -> None:
+def test_an_unknown_form_means_the_original(store: Store, trees: Record, caplog: Log) -> None:
     version = stored(store, trees, form="abacus")
     assert "no compiled form that this release can open" in served_by_original(version, caplog)
 
@@ -117,23 +116,23 @@ def test_a_form_that_cannot_be_opened_means_the_original(
     store: Store, request: pytest.FixtureRequest, caplog: Log, kind: str
 ) -> None:
     draft = request.getfixturevalue(kind)
-    broken = with_files(draft, {draft.manifest.compiled["file"]: b"\x7fELF, or so it says"})
+    broken = draft.with_files({draft.manifest.compiled["file"]: b"\x7fELF, or so it says"})
     assert "cannot be opened (" in served_by_original(stored(store, broken), caplog)
 
 
-def test_a_library_of_another_model_means_the_original(store: Store, trees: Draft, caplog: Log) -> None:
+def test_a_library_of_another_model_means_the_original(store: Store, trees: Record, caplog: Log) -> None:
     narrow = RandomForestClassifier(2).fit(X[:, :2], Y)
     other = draft_version("toy", narrow, X[:, :2], None, Description(compile="treelite"))
     file = trees.manifest.compiled["file"]
-    version = stored(store, with_files(trees, {file: other.files[file]}))
+    version = stored(store, trees.with_files({file: other.files[file]}))
     assert "is for 2 columns and 2 outputs" in served_by_original(version, caplog)
 
 
-def test_other_answers_to_the_golden_rows_mean_the_original(store: Store, trees: Draft, caplog: Log) -> None:
+def test_other_answers_to_the_golden_rows_mean_the_original(store: Store, trees: Record, caplog: Log) -> None:
     other = RandomForestClassifier(4, random_state=1).fit(X, Y)
     file = trees.manifest.compiled["file"]
     library = draft_version("toy", other, X, None, Description(compile="treelite")).files[file]
-    version = stored(store, with_files(trees, {file: library}))
+    version = stored(store, trees.with_files({file: library}))
     assert "no longer gives the recorded answers" in served_by_original(version, caplog)
 
 
@@ -143,7 +142,7 @@ def test_a_damaged_form_is_never_opened(
 ) -> None:
     draft = request.getfixturevalue(kind)
     version = stored(store, draft)
-    file = version.path / draft.manifest.compiled["file"]
+    file = directory(version) / draft.manifest.compiled["file"]
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     monkeypatch.setattr("ctypes.CDLL", None)
     monkeypatch.setattr("onnxruntime.InferenceSession", None)
@@ -151,7 +150,7 @@ def test_a_damaged_form_is_never_opened(
         open_runtime(store.get("toy", 1))
 
 
-def test_a_form_travels_with_its_version(store: Store, trees: Draft, tmp_path: Path) -> None:
+def test_a_form_travels_with_its_version(store: Store, trees: Record, tmp_path: Path) -> None:
     stored(store, trees)
     export_version(store, "toy", 1, tmp_path / "toy.tar.gz")
     imported = import_version(Store(tmp_path / "other"), tmp_path / "toy.tar.gz")
@@ -159,7 +158,7 @@ def test_a_form_travels_with_its_version(store: Store, trees: Draft, tmp_path: P
 
 
 def test_other_library_versions_of_the_original_do_not_matter_to_its_compiled_form(
-    store: Store, trees: Draft, caplog: Log
+    store: Store, trees: Record, caplog: Log
 ) -> None:
     golden = orjson.loads(trees.files[GOLDEN])
     assert golden["values"]
@@ -171,7 +170,7 @@ def test_other_library_versions_of_the_original_do_not_matter_to_its_compiled_fo
 class Opened:
     """Opens the original, and counts."""
 
-    def __init__(self, version: StoredVersion) -> None:
+    def __init__(self, version: Record) -> None:
         self.version, self.times = version, 0
 
     def __call__(self) -> Runtime:
@@ -185,7 +184,7 @@ def between_the_classes(model: LogisticRegression) -> np.ndarray:
     return np.array([[-rest / model.coef_[0, 0], 0.25, 0.5]])
 
 
-def test_equal_probabilities_are_the_original_s_to_judge(store: Store, graph: Draft) -> None:
+def test_equal_probabilities_are_the_original_s_to_judge(store: Store, graph: Record) -> None:
     """It is loaded for the first such row, and once."""
     version = stored(store, graph)
     model = open_original(version).model  # type: ignore[attr-defined]
@@ -222,18 +221,18 @@ def test_equal_votes_of_a_forest_need_no_second_opinion(store: Store) -> None:
     assert runtime.predict(rows, {}).values.tolist() == model.predict(rows).tolist()
 
 
-def test_an_original_that_is_gone_is_a_failure_of_that_answer_alone(store: Store, graph: Draft) -> None:
+def test_an_original_that_is_gone_is_a_failure_of_that_answer_alone(store: Store, graph: Record) -> None:
     version = stored(store, graph)
     tie = between_the_classes(open_original(version).model)  # type: ignore[attr-defined]
     runtime = CompiledRuntime(version, Opened(version))
     runtime.load()
-    (version.path / "model.joblib").unlink()
+    (directory(version) / "model.joblib").unlink()
     with pytest.raises(PredictError, match=r"the original is needed: toy/1/model\.joblib is missing"):
         runtime.predict(tie, {})
     assert len(runtime.predict(X, {})) == len(X)
 
 
-def test_a_closed_library_is_unmapped_and_its_descriptor_free(store: Store, trees: Draft) -> None:
+def test_a_closed_library_is_unmapped_and_its_descriptor_free(store: Store, trees: Record) -> None:
     version = stored(store, trees)
     open_runtime(version).close()
     before = len(os.listdir("/proc/self/fd"))
@@ -246,7 +245,7 @@ def test_a_closed_library_is_unmapped_and_its_descriptor_free(store: Store, tree
     assert Path("/proc/self/maps").read_text().count("memfd:compiled-model") <= 6
 
 
-def test_the_toy_runtime_could_be_an_original(store: Store, trees: Draft) -> None:
+def test_the_toy_runtime_could_be_an_original(store: Store, trees: Record) -> None:
     runtime = CompiledRuntime(stored(store, trees), ToyRuntime)
     runtime.load()
     assert isinstance(runtime.predict(X, {}), Outputs)
@@ -280,7 +279,7 @@ def open_elsewhere(store: Store) -> Callable[..., tuple[str, str]]:
 
 
 def test_compiled_trees_need_no_library_at_all(
-    store: Store, trees: Draft, open_elsewhere: Callable[..., tuple[str, str]]
+    store: Store, trees: Record, open_elsewhere: Callable[..., tuple[str, str]]
 ) -> None:
     stored(store, trees)
     hidden = ("treelite", "tl2cgen", "onnx", "onnxruntime", "skl2onnx", "sklearn", "joblib")
@@ -301,7 +300,7 @@ print(*sorted({{"sklearn", "joblib", "pandas"}} & set(sys.modules)))
 """
 
 
-def test_a_server_of_compiled_trees_does_not_import_scikit_learn_either(store: Store, trees: Draft) -> None:
+def test_a_server_of_compiled_trees_does_not_import_scikit_learn_either(store: Store, trees: Record) -> None:
     stored(store, trees)
     code = SERVE.format(store=str(store.path))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -309,7 +308,7 @@ def test_a_server_of_compiled_trees_does_not_import_scikit_learn_either(store: S
 
 
 def test_without_onnx_runtime_the_original_serves(
-    store: Store, graph: Draft, open_elsewhere: Callable[..., tuple[str, str]]
+    store: Store, graph: Record, open_elsewhere: Callable[..., tuple[str, str]]
 ) -> None:
     stored(store, graph)
     runtime, said = open_elsewhere("onnxruntime")

@@ -21,9 +21,9 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from models.errors import InputError, PublishError, PublishWarning
 from models.manifest import Manifest
 from models.publishing import publish
+from models.record import Record
 from models.runtimes.loading import open_runtime
 from models.store import Store
-from models.store.stored import StoredVersion
 from schemas.predict import PredictSchemas
 
 SEED = np.random.default_rng(7)
@@ -46,7 +46,7 @@ class Reads(BaseEstimator, RegressorMixin):
         return self.function(X)
 
 
-def ask(version: StoredVersion, *bodies: Any) -> list[Any]:
+def ask(version: Record, *bodies: Any) -> list[Any]:
     """What the loaded version answers to each body of a single request, and to all of them as a batch, the same."""
     schemas = PredictSchemas(version.manifest.signature, max_rows=1000)
     runtime = open_runtime(version)

@@ -17,23 +17,22 @@ from sklearn.linear_model import LogisticRegression
 from models.errors import LibraryMismatch, LoadError
 from models.golden import GOLDEN
 from models.libraries import installed_versions
-from models.publishing.draft import Draft
 from models.publishing.publication import Description, draft_version
+from models.record import Record
 from models.runtimes.loading import open_runtime
 from models.store import Store
-from models.store.stored import StoredVersion
 from tests.models.pickles import renamed
-from tests.toys import summing_draft, with_files
+from tests.toys import summing_draft
 
 
-def stored(store: Store, draft: Draft, **recorded: Any) -> StoredVersion:
+def stored(store: Store, draft: Record, **recorded: Any) -> Record:
     return store.add(replace(draft.manifest, **recorded), draft.files)
 
 
-def other_answers(draft: Draft) -> Draft:
+def other_answers(draft: Record) -> Record:
     golden = orjson.loads(draft.files[GOLDEN])
     golden["values"][-1] += 1e-3
-    return with_files(draft, {GOLDEN: orjson.dumps(golden)})
+    return draft.with_files({GOLDEN: orjson.dumps(golden)})
 
 
 def test_what_was_recorded_here_opens_without_a_word(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -73,7 +72,7 @@ def test_a_library_that_is_missing_is_named_so(store: Store) -> None:
 
 
 def test_other_libraries_that_cannot_load_it_are_a_mismatch_too(store: Store) -> None:
-    draft = with_files(summing_draft(), {"model.joblib": b"\x80\x04from the future"})
+    draft = summing_draft().with_files({"model.joblib": b"\x80\x04from the future"})
     with pytest.raises(
         LibraryMismatch, match=r"numpy 99 .* and does not work with them \(the artifact cannot be"
     ):
@@ -90,7 +89,7 @@ def test_scikit_learn_s_own_warning_is_replaced_by_the_check(
     artifact = draft.files["model.joblib"].replace(here, re.sub(rb"\d", b"0", here))
     assert artifact != draft.files["model.joblib"]
     libraries = {**draft.manifest.libraries, "scikit-learn": "0.0.0"}
-    assert open_runtime(stored(store, with_files(draft, {"model.joblib": artifact}), libraries=libraries))
+    assert open_runtime(stored(store, draft.with_files({"model.joblib": artifact}), libraries=libraries))
     assert "scikit-learn 0.0.0" in caplog.text
 
 
@@ -102,7 +101,7 @@ def test_what_this_release_of_a_library_calls_otherwise_is_a_matter_of_versions(
     moved = renamed(pickle.dumps(model, protocol=2), *place, old_module=place[0], old_name="_Moved")
     version = stored(
         store,
-        with_files(draft, {"model.joblib": moved}),
+        draft.with_files({"model.joblib": moved}),
         libraries={**draft.manifest.libraries, "scikit-learn": "1.5.2"},
     )
     with pytest.raises(LibraryMismatch) as mismatch:

@@ -15,6 +15,7 @@ from models.errors import ArtifactDamaged, CodeMissing, LoadError, PublishError
 from models.publishing import publish
 from models.runtimes.loading import open_runtime
 from models.store import Store
+from tests.toys import directory
 
 ROWS = [[1.0, 2.0], [3.0, 4.0]]
 
@@ -245,7 +246,7 @@ def test_changed_code_is_never_run(store: Store, tmp_path: Path) -> None:
     model = train(work, "Times(2)", "from own import Times")
     version = publish(store, "own", model, ROWS, code=work / "own.py")
     before = trace.read_text()
-    code = version.path / "code" / "own.py"
+    code = directory(version) / "code" / "own.py"
     code.write_bytes(code.read_bytes().replace(b"'a'", b"'w'"))
     with pytest.raises(
         ArtifactDamaged, match=r"own/1/code/own\.py does not match its recorded SHA-256 digest"

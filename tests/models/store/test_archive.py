@@ -13,7 +13,7 @@ from models.runtimes.loading import open_runtime
 from models.store import Store
 from models.store.archive import export_version, import_version
 from tests.models.packing import members_of, pack, packed_toy, refused
-from tests.toys import canary_draft, summing_draft, with_files
+from tests.toys import canary_draft, directory, summing_draft
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
@@ -57,7 +57,7 @@ def test_the_same_version_makes_the_same_bytes(whole: Path, store: Store, tmp_pa
 
 
 def test_code_travels_along(store: Store, other: Store, tmp_path: Path) -> None:
-    draft = with_files(summing_draft(), {"code/own/deep/module.py": b"x = 1", "code/own/__init__.py": b""})
+    draft = summing_draft().with_files({"code/own/deep/module.py": b"x = 1", "code/own/__init__.py": b""})
     store.add(draft.manifest, draft.files)
     export_version(store, "toy", 1, tmp_path / "toy.tar.gz")
     assert import_version(other, tmp_path / "toy.tar.gz").read("code/own/deep/module.py") == b"x = 1"
@@ -66,7 +66,7 @@ def test_code_travels_along(store: Store, other: Store, tmp_path: Path) -> None:
 def test_a_damaged_version_is_not_exported(store: Store, tmp_path: Path) -> None:
     draft = summing_draft()
     version = store.add(draft.manifest, draft.files)
-    (version.path / "model.joblib").write_bytes(b"x")
+    (directory(version) / "model.joblib").write_bytes(b"x")
     file = tmp_path / "toy.tar.gz"
     file.write_bytes(b"the archive of last week")
     with pytest.raises(ArtifactDamaged):
@@ -82,7 +82,7 @@ def test_a_place_that_cannot_be_written_is_one_line(whole: Path, store: Store, t
         ArchiveRefused, match=r"none/toy\.tar\.gz cannot be written: no such file or directory"
     ):
         export_version(store, "toy", 1, tmp_path / "none" / "toy.tar.gz")
-    draft = with_files(summing_draft(), {"code/" + "long/" * 80 + "a.py": b""})
+    draft = summing_draft().with_files({"code/" + "long/" * 80 + "a.py": b""})
     store.add(draft.manifest, draft.files)
     with pytest.raises(
         ArchiveRefused, match="toy:2 fits no archive: name is too long; publish it again with shorter"

@@ -21,15 +21,15 @@ from models.errors import (
     VersionNotFound,
 )
 from models.publishing import publish
-from models.publishing.draft import Draft
+from models.record import Record
 from models.store import Store
 from models.store.files import Files
-from tests.toys import Summing, summing_draft, with_files
+from tests.toys import Summing, summing_draft
 
 DRAFT = summing_draft()
 
 
-def add(store: Store, times: int = 1, draft: Draft = DRAFT, **options: Any) -> list[int]:
+def add(store: Store, times: int = 1, draft: Record = DRAFT, **options: Any) -> list[int]:
     return [store.add(draft.manifest, draft.files, **options).manifest.version for _ in range(times)]
 
 
@@ -308,7 +308,7 @@ def room_for(size_bytes: int) -> Iterator[None]:
 def test_a_publish_that_finds_no_room_leaves_nothing_behind(store: Store) -> None:
     add(store)
     before = everything_below(store.path)
-    large = with_files(DRAFT, {"code/large.py": b"#" * 10_000})
+    large = DRAFT.with_files({"code/large.py": b"#" * 10_000})
     with room_for(5_000), pytest.raises(StoreUnavailable, match="file too large"):
         store.add(large.manifest, large.files)
     assert everything_below(store.path) == before
@@ -324,7 +324,7 @@ def test_what_a_publisher_that_died_left_is_removed_by_the_next_one_of_any_model
         staging.with_name(f"{staging.name}.lock").touch()
     (store.path / "other" / ".staging-deleted-1-f00d").mkdir()
     with store.files.locked(lives.with_name(f"{lives.name}.lock")):
-        large = with_files(DRAFT, {"code/large.py": b"#" * 10_000})
+        large = DRAFT.with_files({"code/large.py": b"#" * 10_000})
         with room_for(5_000), pytest.raises(StoreUnavailable):
             store.add(large.manifest, large.files)
         assert list((store.path / "other").iterdir()) == []

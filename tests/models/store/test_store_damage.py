@@ -12,11 +12,11 @@ import pytest
 
 from models.errors import ArtifactDamaged, ArtifactUnsigned, LibraryMismatch, LoadError
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, sealed
+from models.record import Record
 from models.runtimes.loading import open_runtime
 from models.runtimes.pickled import ARTIFACT
 from models.store import Store
-from models.store.stored import StoredVersion
-from tests.toys import canary_draft, summing_draft, with_files
+from tests.toys import canary_draft, directory, summing_draft
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
@@ -68,15 +68,15 @@ def trace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def canary(store: Store, trace: Path) -> StoredVersion:
+def canary(store: Store, trace: Path) -> Record:
     draft = canary_draft(trace)
     return store.add(draft.manifest, draft.files)
 
 
-def edit_manifest(version: StoredVersion, edit: Callable[[dict[str, Any]], Any]) -> None:
-    data = orjson.loads((version.path / MANIFEST).read_bytes())
+def edit_manifest(version: Record, edit: Callable[[dict[str, Any]], Any]) -> None:
+    data = orjson.loads((directory(version) / MANIFEST).read_bytes())
     edit(data)
-    (version.path / MANIFEST).write_bytes(sealed(data))
+    (directory(version) / MANIFEST).write_bytes(sealed(data))
 
 
 def one_line(error: BaseException) -> str:
@@ -84,7 +84,7 @@ def one_line(error: BaseException) -> str:
     return str(error)
 
 
-def test_the_canary_sings_when_it_is_unpickled(canary: StoredVersion, trace: Path) -> None:
+def test_the_canary_sings_when_it_is_unpickled(canary: Record, trace: Path) -> None:
     """Else the tests below would prove nothing."""
     with pytest.raises(LoadError, match=r"has no predict\(\)"):
         open_runtime(canary)
@@ -93,9 +93,9 @@ def test_the_canary_sings_when_it_is_unpickled(canary: StoredVersion, trace: Pat
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_artifact_is_never_unpickled(
-    store: Store, canary: StoredVersion, trace: Path, damage: Callable[[Path], None]
+    store: Store, canary: Record, trace: Path, damage: Callable[[Path], None]
 ) -> None:
-    damage(canary.path / ARTIFACT)
+    damage(directory(canary) / ARTIFACT)
     with pytest.raises(ArtifactDamaged) as damaged:
         open_runtime(store.get("toy", 1))
     assert one_line(damaged.value).startswith("toy/1/model.joblib ")
@@ -106,7 +106,7 @@ def test_a_damaged_artifact_is_never_unpickled(
 def test_an_artifact_of_another_version_is_never_unpickled(store: Store, trace: Path) -> None:
     whole, canary = summing_draft(), canary_draft(trace)
     first, second = (store.add(draft.manifest, draft.files) for draft in (whole, canary))
-    shutil.copy(second.path / ARTIFACT, first.path / ARTIFACT)
+    shutil.copy(directory(second) / ARTIFACT, directory(first) / ARTIFACT)
     with pytest.raises(ArtifactDamaged, match=r"toy/1/model\.joblib"):
         open_runtime(store.get("toy", 1))
     assert not trace.exists()
@@ -114,9 +114,9 @@ def test_an_artifact_of_another_version_is_never_unpickled(store: Store, trace: 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_nothing_is_unpickled_when_the_golden_rows_are_damaged(
-    store: Store, canary: StoredVersion, trace: Path, damage: Callable[[Path], None]
+    store: Store, canary: Record, trace: Path, damage: Callable[[Path], None]
 ) -> None:
-    damage(canary.path / "golden.json")
+    damage(directory(canary) / "golden.json")
     with pytest.raises(ArtifactDamaged, match=r"toy/1/golden\.json"):
         open_runtime(store.get("toy", 1))
     assert not trace.exists()
@@ -126,7 +126,7 @@ def test_damage_is_named_as_damage_also_under_other_libraries(store: Store) -> N
     """The fix for other libraries would not mend it."""
     version = store.add(summing_draft().manifest, summing_draft().files)
     edit_manifest(version, lambda m: m["libraries"].update(numpy="1.0"))
-    truncate(version.path / ARTIFACT)
+    truncate(directory(version) / ARTIFACT)
     with pytest.raises(ArtifactDamaged) as damaged:
         open_runtime(store.get("toy", 1))
     assert not isinstance(damaged.value, LibraryMismatch)
@@ -136,8 +136,8 @@ def test_damage_is_named_as_damage_also_under_other_libraries(store: Store) -> N
     "garbage",
     [b"", b"{", b"[]", b"null", b"{}", b'{"format": 1}', b"\xff\xfe", b"[" * 10_000, b"x" * (9 * 2**20)],
 )
-def test_a_manifest_that_is_none_is_named(store: Store, canary: StoredVersion, garbage: bytes) -> None:
-    (canary.path / MANIFEST).write_bytes(garbage)
+def test_a_manifest_that_is_none_is_named(store: Store, canary: Record, garbage: bytes) -> None:
+    (directory(canary) / MANIFEST).write_bytes(garbage)
     with pytest.raises(ArtifactDamaged) as damaged:
         store.get("toy", 1)
     assert one_line(damaged.value).startswith("toy/1/manifest.json ")
@@ -145,9 +145,9 @@ def test_a_manifest_that_is_none_is_named(store: Store, canary: StoredVersion, g
 
 @pytest.mark.parametrize("damage", [Path.unlink, link_to_the_same_bytes, replace_by_a_directory, truncate])
 def test_a_manifest_that_cannot_be_read_is_named(
-    store: Store, canary: StoredVersion, damage: Callable[[Path], None]
+    store: Store, canary: Record, damage: Callable[[Path], None]
 ) -> None:
-    damage(canary.path / MANIFEST)
+    damage(directory(canary) / MANIFEST)
     with pytest.raises(ArtifactDamaged, match=r"toy/1/manifest\.json "):
         store.get("toy", 1)
 
@@ -174,7 +174,7 @@ def test_a_manifest_that_cannot_be_read_is_named(
     ],
 )
 def test_a_manifest_with_other_contents_is_not_believed(
-    store: Store, canary: StoredVersion, edit: Callable[[dict[str, Any]], Any]
+    store: Store, canary: Record, edit: Callable[[dict[str, Any]], Any]
 ) -> None:
     edit_manifest(canary, edit)
     with pytest.raises(ArtifactDamaged, match=r"toy/1/manifest\.json is "):
@@ -185,13 +185,13 @@ def test_no_bit_of_a_manifest_flips_unseen(store: Store) -> None:
     """A name with one letter changed would make good requests faults: the manifest has a digest of its own."""
     draft = summing_draft()
     version = store.add(draft.manifest, draft.files)
-    whole = (version.path / MANIFEST).read_bytes()
+    whole = (directory(version) / MANIFEST).read_bytes()
     said = orjson.loads(whole)
     for at in range(0, len(whole), 7):
         flipped = bytearray(whole)
         flipped[at] ^= 1 << (at % 8)
-        (version.path / MANIFEST).chmod(0o644)
-        (version.path / MANIFEST).write_bytes(flipped)
+        (directory(version) / MANIFEST).chmod(0o644)
+        (directory(version) / MANIFEST).write_bytes(flipped)
         try:
             store.get("toy", 1)
         except ArtifactDamaged:
@@ -202,8 +202,8 @@ def test_no_bit_of_a_manifest_flips_unseen(store: Store) -> None:
 def test_a_version_moved_to_another_place_is_not_believed(store: Store) -> None:
     draft = summing_draft()
     version = store.add(draft.manifest, draft.files)
-    shutil.copytree(version.path, store.path / "toy" / "2")
-    shutil.copytree(version.path, store.path / "boy" / "1")
+    shutil.copytree(directory(version), store.path / "toy" / "2")
+    shutil.copytree(directory(version), store.path / "boy" / "1")
     with pytest.raises(
         ArtifactDamaged, match=r"toy/2/manifest\.json belongs to toy:1; publish the version again"
     ):
@@ -212,8 +212,8 @@ def test_a_version_moved_to_another_place_is_not_believed(store: Store) -> None:
         store.get("boy", 1)
 
 
-def test_a_file_that_was_not_recorded_is_not_read(store: Store, canary: StoredVersion) -> None:
-    (canary.path / "more.txt").write_text("more")
+def test_a_file_that_was_not_recorded_is_not_read(store: Store, canary: Record) -> None:
+    (directory(canary) / "more.txt").write_text("more")
     with pytest.raises(ArtifactDamaged, match=r"toy/1/more\.txt is missing"):
         canary.read("more.txt")
 
@@ -230,9 +230,7 @@ def test_a_key_signs_what_is_published_and_is_asked_for_at_every_reading(tmp_pat
         Store(signed.path, key=OTHER_KEY).get("toy", 1)
 
 
-def test_an_unsigned_version_is_not_loaded_under_a_key(
-    store: Store, canary: StoredVersion, trace: Path
-) -> None:
+def test_an_unsigned_version_is_not_loaded_under_a_key(store: Store, canary: Record, trace: Path) -> None:
     with pytest.raises(ArtifactUnsigned, match="publish it again with the key"):
         Store(store.path, key=KEY).get("toy", 1)
     assert not trace.exists()
@@ -243,16 +241,16 @@ def test_a_signature_holds_for_one_manifest_in_one_place(tmp_path: Path, trace: 
     draft = canary_draft(trace)
     first = store.add(draft.manifest, draft.files)
     second = store.add(draft.manifest, draft.files)
-    shutil.copy(second.path / MANIFEST_SIGNATURE, first.path / MANIFEST_SIGNATURE)
+    shutil.copy(directory(second) / MANIFEST_SIGNATURE, directory(first) / MANIFEST_SIGNATURE)
     with pytest.raises(ArtifactUnsigned):
         store.get("toy", 1)
-    shutil.copy(second.path / MANIFEST, first.path / MANIFEST)
+    shutil.copy(directory(second) / MANIFEST, directory(first) / MANIFEST)
     with pytest.raises(ArtifactDamaged, match="belongs to toy:2"):
         store.get("toy", 1)
     edit_manifest(second, lambda m: m.update(description="better"))
     with pytest.raises(ArtifactUnsigned):
         store.get("toy", 2)
-    (second.path / MANIFEST_SIGNATURE).write_bytes(b"\xff" * 2**20)
+    (directory(second) / MANIFEST_SIGNATURE).write_bytes(b"\xff" * 2**20)
     with pytest.raises(ArtifactUnsigned):
         store.get("toy", 2)
     assert not trace.exists()
@@ -261,13 +259,13 @@ def test_a_signature_holds_for_one_manifest_in_one_place(tmp_path: Path, trace: 
 def test_one_damaged_version_leaves_the_others_alone(store: Store) -> None:
     draft = summing_draft()
     versions = [store.add(draft.manifest, draft.files) for _ in range(2)]
-    (versions[0].path / MANIFEST).write_bytes(b"{")
+    (directory(versions[0]) / MANIFEST).write_bytes(b"{")
     assert store.versions("toy") == [1, 2]
     assert open_runtime(store.get("toy", 2))
 
 
 def test_a_pickle_that_fails_is_one_line(store: Store) -> None:
-    draft = with_files(summing_draft(), {ARTIFACT: b"\x80\x04no pickle"})
+    draft = summing_draft().with_files({ARTIFACT: b"\x80\x04no pickle"})
     version = store.add(draft.manifest, draft.files)
     with pytest.raises(LoadError, match="the artifact cannot be unpickled: "):
         open_runtime(version)
