@@ -55,7 +55,7 @@ def create_app(
         settings,
         services.engine,
         services.metrics,
-        services.access_log,
+        services.observers,
         services.start,
         verbs=services.verbs,
         admin_tokens=_admin_tokens(settings),

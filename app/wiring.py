@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,9 +25,10 @@ from app.host.run_dir import make_run_dir
 from app.host.slots import Slot, claim_slot
 from app.host.workers import WorkerFile
 from app.inference.calibration import BatchWish
+from app.inference.messages import Observer
 from app.inference.model import LoadedModel
-from app.monitoring.access_log import AccessLog, JsonLines, NullAccessLog
-from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
+from app.monitoring.access_log import AccessLog, JsonLines
+from app.monitoring.metrics import Metrics, PrometheusMetrics
 from app.operations.operations import Verbs
 from models.record import Record
 from models.store import Store
@@ -52,6 +53,7 @@ class Services:
     metrics: Metrics
     access_log: AccessLog
     concurrency: Concurrency
+    observers: Sequence[Observer]
     _started: bool = False
     _slot: Slot | None = None
     _lock: Lock = field(init=False)
@@ -135,8 +137,9 @@ def wire(
     """
     store = Store(settings.store, key=read_key(settings))
     concurrency = here()
-    metrics: Metrics = PrometheusMetrics(concurrency.pause) if settings.metrics else NullMetrics()
-    observers = (metrics,)
+    metrics = PrometheusMetrics(concurrency.pause) if settings.metrics else Metrics()
+    access_log = JsonLines(output, concurrency.pause) if settings.access_log else AccessLog()
+    observers = (metrics, access_log)
     catalog = read_catalog(store, settings.default_model)
     rule = LoadingRule(settings.loading, settings.model_loading)
 
@@ -152,11 +155,10 @@ def wire(
         seconds, most = settings.proof_seconds, settings.worker_timeout_seconds
         prover = HostProver(store, run_dir, seconds, concurrency, most)
     loader = Loader(catalog, rule, concurrency, open_version, observers, budget, prover)
-    engine = Engine(loader, observers, concurrency)
+    engine = Engine(loader, observers, concurrency, settings.default_model)
     live = LiveCatalog(store, settings.default_model, loader, prover, concurrency)
-    access_log: AccessLog = JsonLines(output, concurrency.pause) if settings.access_log else NullAccessLog()
     verbs = Verbs(store, run_dir, prover, settings.switch_wait_seconds, concurrency, live.check)
-    return Services(settings, store, engine, live, verbs, metrics, access_log, concurrency)
+    return Services(settings, store, engine, live, verbs, metrics, access_log, concurrency, observers)
 
 
 def batch_wish(settings: Settings, name: str) -> BatchWish:

@@ -104,7 +104,7 @@ def main(as_json: bool, write: bool) -> None:
         services.start()
         row = workload.parity("lr").rows[0]
         body = orjson.dumps({"features": row})
-        target = services.engine.route("bench")
+        target = services.engine.catalog.resolve("bench")
         served = services.engine.loader.version(target)
         rows = np.array([row])
         answered = served.answer(rows, {})

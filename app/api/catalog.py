@@ -53,7 +53,7 @@ def model(name: str) -> Response:
 def version(name: str, version: str) -> Response:
     """Everything recorded about one version, chosen by number, tag or alias."""
     engine = context().engine
-    target = engine.route(name, version)
+    target = engine.catalog.resolve(name, version)
     found = engine.catalog.model(name)
     summary, batching = _summary(found, target.number), engine.loader.about(target)
     return json_reply(version_metadata(summary, engine.catalog.manifest(target), batching))
@@ -74,7 +74,7 @@ def compare_versions(name: str) -> Response:
     asked = [request.args.get(which, "") for which in ("a", "b")]
     if not all(asked):
         raise BadRequest(f"name two versions, such as /models/{name[:64]}/compare?a=1&b=2")
-    one, other = (engine.route(name, selector) for selector in asked)
+    one, other = (engine.catalog.resolve(name, selector) for selector in asked)
     return json_reply(context().comparison(one, other).to_json())
 
 

@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from app.catalog.snapshot import Catalog
 from app.config import Settings
 from app.engine.engine import Engine
-from app.monitoring.access_log import AccessLog
+from app.inference.messages import Observer, Reply, listeners
 from app.monitoring.metrics import Metrics
 from app.operations.operations import Verbs
 from models.comparison import Comparison
@@ -27,22 +27,29 @@ _this_app = cast(Callable[[], Flask], current_app._get_current_object)  # type: 
 
 @dataclass(slots=True)
 class Context:
-    """One application's engine, metrics, access log and settings, and the request schemas of each version.
-
-    ``start`` is called before the first request, ``draining`` tells whether the process is about to end. ``verbs`` and
-    ``admin_tokens`` are for /admin; without a token there is none.
-    """
+    """One application's services, and the request schemas of each version."""
 
     settings: Settings
     engine: Engine
     metrics: Metrics
-    access_log: AccessLog
+    observers: Sequence[Observer]
+    #: Called before the first request.
     start: Callable[[], None]
+    #: Whether the process is about to end.
     draining: Callable[[], bool] = lambda: False
+    #: For /admin, which does not exist without a token.
     verbs: Verbs | None = None
     admin_tokens: Sequence[bytes] = ()
+    on_arrival: Sequence[Callable[[], None]] = field(init=False)
+    on_reply: Sequence[Callable[[Reply], None]] = field(init=False)
+    on_leave: Sequence[Callable[[], None]] = field(init=False)
     _schemas: dict[Version, PredictSchemas] = field(default_factory=dict)
     _comparisons: dict[tuple[Version, str, Version, str], Comparison] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.on_arrival = listeners(self.observers, "arrived")
+        self.on_reply = listeners(self.observers, "replied")
+        self.on_leave = listeners(self.observers, "left")
 
     def forget(self, catalog: Catalog) -> None:
         """Keep the schemas of versions that the catalog has as they were, and no others."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from app.api.json_provider import json_reply
+from app.api.protocols.choice import protocol_of_path
+from app.api.protocols.protocol import HttpAsk, Problem
 from app.api.request import this_request
 from models.errors import (
     Conflict,
@@ -26,7 +26,6 @@ from models.errors import (
     PredictError,
     StoreUnavailable,
 )
-from schemas.errors import CONTENT_TYPE, problem
 from schemas.json_body import MalformedBody
 
 log = logging.getLogger("plumbline.api")
@@ -82,11 +81,11 @@ def handle(error: Exception) -> Response | HTTPException:
 
 
 def problem_reply(status: int, detail: str, faults: Iterable[Fault] = (), **members: Any) -> Response:
-    """A problem of this status; ``members`` are added to its body."""
-    title = HTTPStatus(status).phrase
-    return json_reply(
-        problem(status, title, detail, this_request().request_id, faults, **members), status, CONTENT_TYPE
-    )
+    """An error of this status, written by the protocol of the request; ``members`` are added to a native body."""
+    request = this_request()
+    ask = request.ask
+    protocol = ask.protocol if isinstance(ask, HttpAsk) else protocol_of_path(request.path)
+    return protocol.problem(Problem(status, detail, tuple(faults), members), request.request_id)
 
 
 def _of_http(error: HTTPException) -> Response | HTTPException:

@@ -1,4 +1,4 @@
-"""What every request gets: an id, security headers, a line in the access log, and its place in the metrics."""
+"""What every request gets: an id, security headers, and observers that hear of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.api.context import context
 from app.api.json_provider import JsonReply
 from app.api.request import this_request
 from app.inference.ids import new_id
-from app.monitoring.access_log import Finished
+from app.inference.messages import Reply
 
 #: A client's own id is echoed if it is harmless in a log and a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
@@ -40,14 +40,15 @@ def init_hooks(app: Flask) -> None:
 
 
 def begin() -> None:
-    """Give the request its id, start what is not started, and count it."""
+    """Give the request its id, start what is not started, and tell observers that it arrived."""
     request = this_request()
     request.began = time.perf_counter()
     request.here = here = context()
     given = request.environ.get("HTTP_X_REQUEST_ID")
     request.request_id = given if given is not None and REQUEST_ID.fullmatch(given) else new_id()
     here.start()
-    here.metrics.request_started()
+    for hear in here.on_arrival:
+        hear()
     request.counted = True
     hosts = here.settings.trusted_hosts
     if hosts and request.endpoint not in PROBES and not _trusted(request.host, hosts):
@@ -60,7 +61,7 @@ def _trusted(host: str, hosts: Iterable[str]) -> bool:
 
 
 def end(response: Response) -> Response:
-    """Give the reply its headers, and note the request for the metrics and the log."""
+    """Give the reply its headers, and tell observers of it."""
     request = this_request()
     size: int | None
     if type(response) is JsonReply and response.is_plain:
@@ -72,22 +73,20 @@ def end(response: Response) -> Response:
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = request.request_id
         size, status = response.content_length, response.status_code
-    target, seconds = request.target, time.perf_counter() - request.began
-    request.here.metrics.request_finished(target, status, seconds, request.arm)
-    request.here.access_log.add(
-        Finished(
-            time.time_ns(),
-            seconds,
-            request.request_id,
-            request.method,
-            request.path,
-            status,
-            target,
-            request.timing,
-            size,
-            request.arm,
-        )
+    ask = request.ask
+    reply = Reply(
+        time.time_ns(),
+        time.perf_counter() - request.began,
+        request.request_id,
+        request.method,
+        request.path,
+        status,
+        None if ask is None else ask.route,
+        request.timing,
+        size,
     )
+    for hear in request.here.on_reply:
+        hear(reply)
     return response
 
 
@@ -95,4 +94,5 @@ def leave(error: BaseException | None) -> None:
     """Also after what no error handler sees, such as a model that ends its greenlet."""
     request = this_request()
     if request.counted:
-        request.here.metrics.request_left()
+        for hear in request.here.on_leave:
+            hear()

@@ -1,36 +1,29 @@
 """The prediction routes: one blueprint for every model version, and one for everything that is routed.
 
-A version is chosen by path (a number or tag), else by the header ``X-Model-Version``, else it is ``stable``.
+A version is chosen by path (a number or tag), else by the header ``X-Model-Version``, else it is ``stable`` or what the
+model's traffic rule picks.
 """
 
 from __future__ import annotations
 
 import time
-from functools import partial
-from typing import cast
 
 from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import BaseConverter
 
-from app.api.body import read_json
-from app.api.context import Context, context
-from app.api.json_provider import json_reply
+from app.api.json_provider import JsonReply
+from app.api.protocols.native import NATIVE
+from app.api.protocols.protocol import HttpAsk, Protocol
 from app.api.request import PlainRequest, this_request
 from app.catalog.snapshot import Catalog
-from app.concurrency.client import hung_up
-from app.inference.batcher import never
-from app.inference.messages import Prediction
+from app.inference.messages import Ask
 from app.monitoring.access_log import SERVER_TIMING
-from models.errors import InputError, NoDefaultModel, NotFound
-from models.names import Version
-from models.traffic import Rule
-from schemas.predict import PredictSchemas, reply_body
+from models.errors import NotFound
 
 VERSION_HEADER, VERSION_KEY = "X-Model-Version", "HTTP_X_MODEL_VERSION"
-#: Why the version was chosen, where a traffic rule chose it; and what a request wants to stick to.
-ARM_HEADER, ROUTING_KEY = "X-Model-Arm", "HTTP_X_ROUTING_KEY"
-MAX_KEY = 256
+#: Why the version was chosen, where a traffic rule chose it.
+ARM_HEADER = "X-Model-Arm"
 
 
 class NumberConverter(BaseConverter):
@@ -50,7 +43,7 @@ def routed_blueprint() -> Blueprint:
 
 
 def version_blueprints(catalog: Catalog) -> list[Blueprint]:
-    """One blueprint for each version, with the default model's short paths beside its full ones."""
+    """One blueprint for each version: its full paths, and the short ones of the default model."""
     made = []
     for target in catalog.targets():
         blueprint = Blueprint(f"{target.name}-{target.number}", __name__)
@@ -68,132 +61,60 @@ def _add(blueprint: Blueprint, prefix: str, fixed: dict[str, str] | None = None)
         blueprint.add_url_rule(rule, rule.replace("/", "_"), view, methods=["POST"], defaults=fixed or {})
 
 
-def predict(**chosen: str) -> Response:
+def predict(name: str | None = None, version: str | None = None) -> Response:
     """Answer one row."""
-    return _answer(single=True, **chosen)
+    return answer(NATIVE, name, version, is_single=True)
 
 
-def predict_batch(**chosen: str) -> Response:
+def predict_batch(name: str | None = None, version: str | None = None) -> Response:
     """Answer many rows."""
-    return _answer(single=False, **chosen)
+    return answer(NATIVE, name, version, is_single=False)
 
 
-def _answer(*, single: bool, name: str | None = None, version: str | None = None) -> Response:
+def answer(protocol: Protocol, name: str | None, version: str | None, *, is_single: bool) -> Response:
+    """Read the request, let the engine answer it, and write the reply, all in the given protocol."""
     began = time.perf_counter()
     request = this_request()
-    here = request.here
-    target, shadow = _choose(here, request, name, version)
-    schemas = here.schemas(target)
-    body, numbers = request.parsed or read_json(request)
-    read = schemas.read_single if single else schemas.read_batch
-    rows, parameters = read(body, numbers=numbers)
-    bare = single and schemas.is_bare(body)
-    # Freed here, the many small values of a large body are still in the processor's cache; after the wait they are not.
-    del body
-    parsed = time.perf_counter()
-    connection = request.environ.get("gunicorn.socket")
-    is_gone = never if connection is None else partial(hung_up, connection)
-    try:
-        prediction = here.engine.predict(target, rows, parameters, is_gone)
-    except InputError as error:
-        raise schemas.located(error, single=single, bare=bare) from error
-    if shadow is not None:
-        here.engine.shadow(shadow, prediction)
-    return _reply(request, schemas, prediction, began, parsed, single=single)
-
-
-def _choose(
-    here: Context, request: PlainRequest, name: str | None, version: str | None
-) -> tuple[Version, Version | None]:
-    """The version that path and header ask for, or that the model's traffic rule picks, and the one to be asked beside it.
-
-    Raises NotFound, or BadRequest when path and header contradict each other.
-    """
-    engine = here.engine
-    catalog = engine.catalog
-    name = name or catalog.default
-    if name is None:
-        catalog.check()
-        raise NoDefaultModel(here.settings.default_model, catalog.models)
+    engine = request.here.engine
     header = request.environ.get(VERSION_KEY)
     header = (header and header.strip()) or None
-    if version is None:
-        rule = catalog.rules.get(name) if header is None else None
-        if rule is not None:
-            return _divide(here, request, name, rule)
-        request.target = target = engine.route(name, header)
-        return target, None
-    target = engine.route(name, version)
-    if header is not None and _routed_or_none(name, header) != target:
-        raise BadRequest(
-            f"the path asks for version {version}, the header {VERSION_HEADER} for {header[:64]!r}; leave one away"
-        )
-    request.target = target
-    return target, None
-
-
-def _divide(here: Context, request: PlainRequest, name: str, rule: Rule) -> tuple[Version, Version | None]:
-    environ = request.environ
-
-    def key() -> str:
-        """What the request sticks to: its own key, the value of a column, or nothing but itself."""
-        given: str = environ.get(ROUTING_KEY, "")
-        if given:
-            return given[:MAX_KEY]
-        if rule.key:
-            request.parsed = parsed = read_json(request)
-            value = here.schemas(here.engine.route(name)).value_of(parsed[0], rule.key)
-            if value is not None:
-                return value[:MAX_KEY]
-        return request.request_id
-
-    def header(named: str) -> str | None:
-        return cast("str | None", environ.get("HTTP_" + named.upper().replace("-", "_")))
-
-    route = here.engine.divide(name, rule, key, header)
-    request.target, request.arm = route.target, route.arm
-    return route.target, route.shadow
-
-
-def _routed_or_none(name: str, selector: str) -> Version | None:
-    try:
-        return context().engine.route(name, selector)
-    except NotFound:
-        return None
-
-
-def _reply(
-    request: PlainRequest,
-    schemas: PredictSchemas,
-    prediction: Prediction,
-    began: float,
-    parsed: float,
-    *,
-    single: bool,
-) -> Response:
-    target, answer = prediction.target, prediction.answer
+    ask = HttpAsk(request, protocol, name, version or header, is_single=is_single)
+    if version is not None and header is not None:
+        _check_agreement(request, ask, header)
+    request.ask = ask
+    prediction = engine.ask(ask)
     answered = time.perf_counter()
-    body = reply_body(
-        schemas.signature,
-        answer.outputs,
-        target.name,
-        target.number,
-        single=single,
-        prediction_id=prediction.prediction_id,
-    )
-    reply = json_reply(body)
-    encode_seconds = time.perf_counter() - answered
+    reply = protocol.encode(ask, prediction)
     request.timing = SERVER_TIMING % (
-        (parsed - began) * 1e3,
-        answer.queue_seconds * 1e3,
-        answer.predict_seconds * 1e3,
-        encode_seconds * 1e3,
+        (ask.read_at - began) * 1e3,
+        prediction.answer.queue_seconds * 1e3,
+        prediction.answer.predict_seconds * 1e3,
+        (time.perf_counter() - answered) * 1e3,
     )
-    reply.pairs += [
-        (VERSION_HEADER, str(target.number)),
+    pairs = [
+        (VERSION_HEADER, str(prediction.target.number)),
         ("X-Prediction-Id", prediction.prediction_id),
         ("Server-Timing", request.timing),
     ]
-    if request.arm:
-        reply.pairs.append((ARM_HEADER, request.arm))
+    arm = ask.route.arm if ask.route is not None else ""
+    if arm:
+        pairs.append((ARM_HEADER, arm))
+    if isinstance(reply, JsonReply):
+        reply.pairs += pairs
+    else:
+        reply.headers.extend(pairs)
     return reply
+
+
+def _check_agreement(request: PlainRequest, ask: Ask, header: str) -> None:
+    """Raises BadRequest when path and header ask for different versions; NotFound when the path's does not exist."""
+    engine = request.here.engine
+    target = engine.route(ask).target
+    try:
+        agrees = engine.catalog.resolve(target.name, header) == target
+    except NotFound:
+        agrees = False
+    if not agrees:
+        raise BadRequest(
+            f"the path asks for version {ask.selector}, the header {VERSION_HEADER} for {header[:64]!r}; send only one"
+        )

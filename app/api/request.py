@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, MapAdapter
 
 from app.api.context import Context
-from models.names import Version
+from app.inference.messages import Ask
 
 #: RFC 3986, section 3.3; what is quoted already stays so.
 _SAFE_IN_PATH = "/%-._~!$&'()*+,;=:@"
@@ -39,18 +39,18 @@ class ExactMap(Map):
 
 
 class PlainRequest(Request):
-    """``here`` is set by the first hook, and so is ``began``, when its answer was begun (time.perf_counter); ``target``
-    is None for what asks no model. ``timing`` : the header Server-Timing; ``arm`` : why a traffic rule chose the version;
-    ``parsed`` : the body, once it was read for that.
-    """
+    """Flask's request, of which only method and path are worked out at once."""
 
+    #: The application's services; set by the first hook.
     here: Context
     request_id: str = ""
+    #: The moment of the first hook (time.perf_counter).
     began: float = 0.0
+    #: Whether observers have heard that it arrived.
     counted: bool = False
-    target: Version | None = None
-    arm: str = ""
-    parsed: tuple[Any, bool] | None = None
+    #: What the engine is asked; None for a request that asks no model.
+    ask: Ask | None = None
+    #: The header Server-Timing of a prediction.
     timing: str = ""
 
     def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:

@@ -1,8 +1,9 @@
-"""How a request is answered: every front end enters at ``Engine.predict``, and nothing answers beside it."""
+"""The door for every front end: ``Engine.ask`` routes a request to a version and answers it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,38 @@ import numpy as np
 from app.catalog.residency import Loader
 from app.catalog.snapshot import Catalog
 from app.concurrency.forms import Concurrency, here
-from app.engine.router import Route, choose
+from app.engine.router import choose
 from app.engine.shadow import Shadows
-from app.inference.batcher import Answer, never
 from app.inference.ids import new_id
-from app.inference.messages import Observer, Prediction
+from app.inference.messages import Answer, Ask, Failure, Observer, Prediction, Route, listeners
 from models.comparison import Comparison, comparable, compare
-from models.errors import Conflict, NotFound, NotReady
+from models.errors import Conflict, InputError, NoDefaultModel, NotFound, NotReady
 from models.names import Version
 from models.traffic import Rule
 
+#: The longest routing key that is looked at.
+MAX_KEY = 256
+
 
 class Engine:
-    """Routes a request to a version and asks it. Cache, fallback and deadlines take their places here."""
+    """Routes requests to versions and answers them. Cache, fallback and deadlines take their places here.
+
+    ``default_model`` is the configured name, for the error where the store has no default model.
+    """
 
     def __init__(
-        self, loader: Loader, observers: Sequence[Observer] = (), concurrency: Concurrency | None = None
+        self,
+        loader: Loader,
+        observers: Sequence[Observer] = (),
+        concurrency: Concurrency | None = None,
+        default_model: str = "",
     ) -> None:
         self.loader = loader
-        self._observers = observers
         self.concurrency = concurrency or here()
-        self._shadows = Shadows(self._ask, self._comparable, self.concurrency, observers)
+        self._default_model = default_model
+        self._on_prediction = listeners(observers, "predicted")
+        self._on_failure = listeners(observers, "failed")
+        self._shadows = Shadows(self._ask_shadow, self._comparable, self.concurrency, observers)
 
     @property
     def catalog(self) -> Catalog:
@@ -45,16 +57,51 @@ class Engine:
         """Let go of every model."""
         self.loader.close()
 
-    def route(self, name: str, selector: str | None = None) -> Version:
-        """The version that a request for the model is for; raises ModelNotFound or VersionNotFound."""
-        return self.catalog.resolve(name, selector)
+    def ask(self, ask: Ask) -> Prediction:
+        """Route the request, read its rows for the version, and answer them. Observers hear of either outcome.
 
-    def divide(
-        self, name: str, rule: Rule, key: Callable[[], str], header: Callable[[str], str | None]
-    ) -> Route:
-        """The version that the model's traffic rule gives a request; one that cannot be loaded here gets none."""
-        stable = self.catalog.resolve(name)
-        route = choose(rule, stable, key, header)
+        Raises NotFound for a model or version that does not exist, what ``ask.read`` raises, NotReady when the version
+        cannot be loaded, InputError for what only the model can judge, PredictError when the model fails, Overloaded,
+        and DeadlinePassed when the client has left.
+        """
+        try:
+            ask.route = route = self.route(ask)
+            target = route.target
+            ask.read(target)
+            model = self.loader.version(target)
+            self.concurrency.asked()
+            try:
+                answer = model.answer(ask.rows, ask.parameters, ask.is_gone)
+            except InputError as error:
+                raise ask.located(error) from error
+        except Exception as error:
+            for hear in self._on_failure:
+                hear(Failure(ask, error))
+            raise
+        prediction = Prediction(ask, new_id(), target, answer)
+        if route.shadow is not None:
+            self._shadows.offer(route.shadow, prediction)
+        for hear in self._on_prediction:
+            hear(prediction)
+        return prediction
+
+    def route(self, ask: Ask) -> Route:
+        """The version that the request names, or that the model's traffic rule picks.
+
+        Raises NoDefaultModel, ModelNotFound, VersionNotFound, LoadError or StoreUnavailable.
+        """
+        catalog = self.loader.catalog
+        name = ask.model or catalog.default
+        if name is None:
+            catalog.check()
+            raise NoDefaultModel(self._default_model, catalog.models)
+        if ask.selector is None and (rule := catalog.rules.get(name)) is not None:
+            return self._divide(ask, catalog.resolve(name), rule)
+        return Route(catalog.resolve(name, ask.selector))
+
+    def _divide(self, ask: Ask, stable: Version, rule: Rule) -> Route:
+        """The route that the traffic rule gives; to the stable version where the chosen one cannot be loaded here."""
+        route = choose(rule, stable, partial(self._routing_key, ask, stable, rule), ask.header)
         if route.target != stable:
             try:
                 self.loader.version(route.target)
@@ -62,49 +109,33 @@ class Engine:
                 return Route(stable, "stable", None if route.shadow == stable else route.shadow)
         return route
 
-    def shadow(self, target: Version, prediction: Prediction) -> None:
-        """Ask another version the same, after the reply, and tell the observers how it compares."""
-        self._shadows.offer(target, prediction)
-
-    def predict(
-        self,
-        target: Version,
-        rows: np.ndarray,
-        parameters: Mapping[str, Any],
-        is_gone: Callable[[], bool] = never,
-    ) -> Prediction:
-        """Answer rows of shape (n_rows, n_columns), dtype float64 or object as the signature says.
-
-        ``is_gone`` tells whether nobody waits for the answer any more. Raises NotReady when the version cannot be
-        loaded, InputError for what only the model can judge, PredictError when the model fails, and Overloaded.
-        """
-        served = self.loader.version(target)
-        self.concurrency.asked()
-        answer = served.answer(rows, parameters, is_gone)
-        prediction = Prediction(new_id(), target, rows, parameters, answer)
-        for observer in self._observers:
-            observer.predicted(prediction)
-        return prediction
+    def _routing_key(self, ask: Ask, stable: Version, rule: Rule) -> str:
+        """What the request sticks to: its own key, the value of the rule's column, or nothing but itself."""
+        key = ask.routing_key or (ask.column(stable, rule.key) if rule.key else None)
+        return ask.request_id if key is None or key == ask.routing_key == "" else key[:MAX_KEY]
 
     def compare(self, one: Version, other: Version) -> Comparison:
-        """Both versions side by side on the golden rows of the second, whose values are not told. Raises Conflict for versions
-        that cannot be asked the same, and as ``predict``."""
+        """Both versions side by side on the golden rows of the second, whose values are not shown.
+
+        Raises Conflict for versions that cannot be asked the same, and otherwise as ``ask``.
+        """
         stored = self.catalog.stored(one), self.catalog.stored(other)
         manifests = stored[0].manifest, stored[1].manifest
         if why := comparable(manifests[0].signature, manifests[1].signature):
             raise Conflict(f"{one} and {other} cannot be compared: {why}")
         golden = stored[1].golden
         first, second = (
-            self.loader.version(t).answer(golden.rows, golden.parameters).outputs for t in (one, other)
+            self.loader.version(version).answer(golden.rows, golden.parameters).outputs
+            for version in (one, other)
         )
         return self.concurrency.in_background(
             lambda: compare(*manifests, golden.rows, (first, second), show_rows=False)
         )
 
-    def _ask(self, target: Version, rows: np.ndarray, parameters: Mapping[str, Any]) -> Answer:
-        return self.loader.version(target).answer(rows, parameters, aside=True)
+    def _ask_shadow(self, shadow: Version, rows: np.ndarray, parameters: Mapping[str, Any]) -> Answer:
+        return self.loader.version(shadow).answer(rows, parameters, background=True)
 
     def _comparable(self, one: Version, other: Version) -> bool:
         """Whether rows that were read for one version are rows of the other."""
-        first, second = (self.catalog.manifest(target).signature for target in (one, other))
+        first, second = (self.catalog.manifest(version).signature for version in (one, other))
         return first.named == second.named and not comparable(first, second)

@@ -6,24 +6,14 @@ Nothing is remembered and nothing is drawn, so every worker of every host decide
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 
+from app.inference.messages import Route
 from models.names import Version
 from models.traffic import Rule
 
 #: The places that keys fall on; a percent is a hundredth of them.
 PLACES = 2**64
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a request goes. ``arm`` : why, for replies, metrics and logs; empty without a rule. ``shadow`` : the version
-    that is asked the same after the reply."""
-
-    target: Version
-    arm: str = ""
-    shadow: Version | None = None
 
 
 def choose(rule: Rule, stable: Version, key: Callable[[], str], header: Callable[[str], str | None]) -> Route:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from app.concurrency.forms import Concurrency
-from app.inference.batcher import Answer
-from app.inference.messages import Observer, Prediction, Shadowed
+from app.inference.messages import Answer, Observer, Prediction, Shadowed, listeners
 from models.errors import PlumblineError
 from models.names import Version
 from models.outputs import Outputs
@@ -53,7 +52,7 @@ class Shadows:
         self._ask = ask
         self._comparable = comparable
         self._concurrency = concurrency
-        self._observers = observers
+        self._on_shadowed = listeners(observers, "shadowed")
         self._waiting: deque[_Waiting] = deque()
         self._rows = 0
         self._running = False
@@ -61,7 +60,7 @@ class Shadows:
     def offer(self, shadow: Version, prediction: Prediction) -> None:
         """Ask the shadow what was answered, later; does not wait."""
         waiting = _Waiting(
-            shadow, prediction.target, prediction.rows, prediction.parameters, prediction.answer
+            shadow, prediction.target, prediction.ask.rows, prediction.ask.parameters, prediction.answer
         )
         if self._rows + len(waiting.rows) > MAX_ROWS:
             self._tell(waiting, "dropped")
@@ -99,8 +98,8 @@ class Shadows:
 
     def _tell(self, waiting: _Waiting, outcome: str, seconds: float | None = None) -> None:
         told = Shadowed(waiting.target, waiting.shadow, outcome, waiting.answer.predict_seconds, seconds)
-        for observer in self._observers:
-            observer.shadowed(told)
+        for hear in self._on_shadowed:
+            hear(told)
 
 
 def agreement(one: Outputs, other: Outputs) -> np.ndarray:

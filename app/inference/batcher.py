@@ -1,8 +1,8 @@
 """How concurrent requests for one version share a call of the model.
 
-Work-conserving: whoever finds the lane idle computes at once, and those who come meanwhile are the next batch. Nobody
-waits for company that is not there; on the hub, where nothing arrives while a model computes, "there" is what lies in the
-sockets. One row alone is called alone.
+A request that finds the model idle runs immediately. Requests that arrive while it runs form the next batch. Nobody waits
+for a batch to fill up: on the event loop nothing can arrive during a call, so pending sockets are read first, and what
+they bring shares the call. A request alone is called alone.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
 from app.concurrency.forms import Concurrency, Waiter
+from app.inference.lane import Lane, Lanes
+from app.inference.messages import Answer
 from models.errors import DeadlinePassed, Fault, InputError, Overloaded
 from models.outputs import Outputs
 
-#: A request that waited longer than this is looked after before it is computed: its client may have left.
+#: A request that waited longer than this is checked before it is computed: its client may have left.
 STALE_SECONDS = 0.020
-#: The longest that reading what lies in the sockets may hold up a batch.
+#: The longest that reading pending sockets may delay a batch.
 SETTLE_SECONDS = 0.005
 #: Between two calls for one large request.
 PAUSE_SECONDS = 0.0005
@@ -28,57 +31,49 @@ PAUSE_SECONDS = 0.0005
 Call = Callable[[np.ndarray, Mapping[str, Any]], Outputs]
 
 
-def never() -> bool:
-    """Every client waits."""
+def still_connected() -> bool:
+    """Used when there is no client connection to check: the client has not left."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRule:
-    """How a version is batched.
+    """How a version's requests are batched and where its calls run."""
 
-    ``max_rows`` of several requests share a call, and ``call_rows`` of one large request; ``wait_seconds`` for company on
-    purpose; ``queue_rows`` wait at most. ``merge`` is off for a model whose batched answers are not the same answers: its
-    requests are called one by one, and those of more than ``call_rows`` on a native thread. With ``threaded`` every call is.
-    """
-
+    #: Off for a model whose batched answers differ from single ones: its requests are called one by one.
     merge: bool = True
+    #: Rows of several requests that share a call.
     max_rows: int = 4096
+    #: Rows of one large request in a call. Without ``merge`` a request of more rows runs on a native thread.
     call_rows: int = 4096
+    #: A deliberate wait for further requests.
     wait_seconds: float = 0.0
+    #: Rows that may wait; further requests are refused.
     queue_rows: int = 65_536
-    threaded: bool = False
+    #: The lane of its calls.
+    lane: Literal["hub", "thread"] = "hub"
 
 
 DEFAULT_RULE = BatchRule()
 
 
 @dataclass(slots=True, eq=False)
-class Answer:
-    """``batch_rows`` is how many rows the call had that answered. Times are in seconds."""
-
-    outputs: Outputs
-    queue_seconds: float
-    predict_seconds: float
-    batch_rows: int
-
-
-@dataclass(slots=True, eq=False)
 class _Entry:
-    """A request in the queue. ``left`` : nobody waits for it. ``leads`` : its caller computes the next batch. ``aside`` : its
-    call is made beside the hub, and shared with no other."""
+    """A request in the queue."""
 
     rows: np.ndarray
     parameters: Mapping[str, Any]
     waiter: Waiter
     arrived: float
     is_gone: Callable[[], bool]
-    deadline: float | None
-    aside: bool = False
+    #: The lane of its call, which it then shares with no other request; None for the version's own.
+    lane: Lane | None = None
     answer: Answer | None = None
     error: BaseException | None = None
-    leads: bool = False
-    left: bool = False
+    #: Its caller computes the next batch.
+    is_leader: bool = False
+    #: Its caller no longer waits.
+    abandoned: bool = False
 
 
 class Batcher:
@@ -88,6 +83,7 @@ class Batcher:
         self.rule = rule
         self._call = call
         self._concurrency = concurrency
+        self._lanes = Lanes.of(concurrency)
         self._mutex = concurrency.mutex()
         self._queue: deque[_Entry] = deque()
         self._queued_rows = 0
@@ -98,38 +94,38 @@ class Batcher:
         self,
         rows: np.ndarray,
         parameters: Mapping[str, Any],
-        is_gone: Callable[[], bool] = never,
-        deadline: float | None = None,
+        is_gone: Callable[[], bool] = still_connected,
         *,
-        aside: bool = False,
+        background: bool = False,
     ) -> Answer:
         """Answer rows of shape (n_rows, n_columns).
 
-        ``is_gone`` tells whether nobody waits for the answer any more; ``deadline`` is a moment of the clock; with ``aside``
-        the hub is not held up, however short the model's calls were when they were measured.
-        Raises what the model raises, Overloaded when too much waits already, or DeadlinePassed.
+        ``is_gone`` tells whether the client has left. With ``background`` the call never holds up the event loop, however
+        short the model's calls were when they were measured.
+        Raises what the model raises, Overloaded when too much waits already, or DeadlinePassed when the client has left.
         """
         concurrency = self._concurrency
-        if not self.rule.merge and not aside and not self._beside_hub(len(rows)):
-            # There is nothing to share, and nobody to wait for unless another call is being made.
+        lane = self._lanes.background if background else None
+        if not self.rule.merge and lane is None and self._lane_of(len(rows)).holds_hub:
+            # Calls are not shared, so the request only waits while another call runs.
             with self._mutex:
                 free, self._busy = not self._busy, True
             if free:
                 return self._alone(rows, parameters)
-        entry = _Entry(rows, parameters, concurrency.waiter(), concurrency.now(), is_gone, deadline, aside)
+        entry = _Entry(rows, parameters, concurrency.waiter(), concurrency.now(), is_gone, lane)
         with self._mutex:
             if self._queued_rows + len(rows) > self.rule.queue_rows and self._queue:
                 raise Overloaded(f"{self._queued_rows} rows are waiting for this model already")
             self._queue.append(entry)
             self._queued_rows += len(rows)
-            entry.leads, self._busy = not self._busy, True
+            entry.is_leader, self._busy = not self._busy, True
             settling = self._settling if self._queued_rows >= self.rule.max_rows else None
         if settling is not None:
             settling.wake()
         try:
-            if not entry.leads:
-                self._wait(entry)
-            if entry.leads:
+            if not entry.is_leader:
+                entry.waiter.wait()
+            if entry.is_leader:
                 self._lead(entry)
         except BaseException:
             self._leave(entry)
@@ -143,29 +139,25 @@ class Batcher:
         """Call the model here and now; the lane is the caller's."""
         began = self._concurrency.now()
         try:
-            outputs = self._concurrency.in_place(lambda: self._call(rows, parameters))
+            outputs = self._lanes.hub.call(partial(self._call, rows, parameters))
             return Answer(outputs, 0.0, self._concurrency.now() - began, len(rows))
         finally:
             self._pass_on()
 
-    def _beside_hub(self, n_rows: int) -> bool:
-        """Whether a request of so many rows is called on a native thread. Merged ones are cut at ``call_rows`` instead."""
+    def _lane_of(self, n_rows: int) -> Lane:
+        """The lane of a request of ``n_rows`` rows. Merged requests are cut at ``call_rows`` instead of changing lanes."""
         rule = self.rule
-        return rule.threaded or (not rule.merge and n_rows > rule.call_rows)
-
-    def _wait(self, entry: _Entry) -> None:
-        """Until the entry is answered or leads."""
-        seconds = None if entry.deadline is None else max(0.0, entry.deadline - self._concurrency.now())
-        if not entry.waiter.wait(seconds):
-            raise DeadlinePassed("the answer did not come before the deadline")
+        if rule.lane == "thread" or (not rule.merge and n_rows > rule.call_rows):
+            return self._lanes.thread
+        return self._lanes.hub
 
     def _lead(self, entry: _Entry) -> None:
         """Compute the batch that begins with the entry, and pass the lane on."""
-        if entry.aside or self._beside_hub(len(entry.rows)):
-            # The batch is not the leader's own: it goes on when the leader gives up.
-            entry.leads, entry.waiter = False, self._concurrency.waiter()
+        if not (entry.lane or self._lane_of(len(entry.rows))).holds_hub:
+            # The batch does not belong to its leader: it goes on when the leader gives up.
+            entry.is_leader, entry.waiter = False, self._concurrency.waiter()
             self._concurrency.spawn(self._compute)
-            self._wait(entry)
+            entry.waiter.wait()
             return
         if self.rule.merge:
             waiter = self._settling = self._concurrency.waiter()
@@ -175,7 +167,7 @@ class Batcher:
                 waiter.settle(SETTLE_SECONDS)
             finally:
                 self._settling = None
-        entry.leads = False
+        entry.is_leader = False
         self._compute()
 
     def _compute(self) -> None:
@@ -210,20 +202,17 @@ class Batcher:
             return taken
 
     def _fits(self, first: _Entry, entry: _Entry, rows: int) -> bool:
-        if not self.rule.merge or first.aside or entry.aside or rows + len(entry.rows) > self.rule.max_rows:
+        if not self.rule.merge or first.lane or entry.lane or rows + len(entry.rows) > self.rule.max_rows:
             return False
         return entry.parameters == first.parameters
 
     def _is_dropped(self, entry: _Entry, now: float) -> bool:
         """Whether nobody waits for the entry any more: then it is not computed."""
-        if entry.left:
+        if entry.abandoned:
             return True
-        if entry.deadline is not None and now >= entry.deadline:
-            entry.error = DeadlinePassed("the deadline passed before the model was free")
-        elif now - entry.arrived > STALE_SECONDS and entry.is_gone():
-            entry.error = DeadlinePassed("the client has left")
-        else:
+        if now - entry.arrived <= STALE_SECONDS or not entry.is_gone():
             return False
+        entry.error = DeadlinePassed("the client has left")
         entry.waiter.wake()
         return True
 
@@ -233,7 +222,7 @@ class Batcher:
         began = self._concurrency.now()
         try:
             rows = first.rows if len(entries) == 1 else np.concatenate([entry.rows for entry in entries])
-            outputs = self._outputs(rows, first.parameters, first.aside)
+            outputs = self._outputs(rows, first.parameters, first.lane or self._lane_of(len(rows)))
         except BaseException as error:
             if len(entries) == 1:
                 first.error = error
@@ -252,43 +241,37 @@ class Batcher:
             start = stop
         self._concurrency.wake([entry.waiter for entry in entries])
 
-    def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any], aside: bool) -> Outputs:
+    def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any], lane: Lane) -> Outputs:
         """One request may have more rows than a call takes: then others have their turn between its calls."""
         step = self.rule.call_rows if self.rule.merge else len(rows)
         parts = []
         for start in range(0, len(rows), step or 1):
             if start:
                 self._concurrency.pause(PAUSE_SECONDS)
+            part = rows[start : start + step]
             try:
-                parts.append(self._one_call(rows[start : start + step], parameters, aside))
+                parts.append(lane.call(partial(self._call, part, parameters)))
             except InputError as error:
                 raise InputError([_moved(fault, start) for fault in error.faults]) from error
         return parts[0] if len(parts) == 1 else Outputs.joined(parts)
 
-    def _one_call(self, rows: np.ndarray, parameters: Mapping[str, Any], aside: bool) -> Outputs:
-        if aside:
-            return self._concurrency.in_background(lambda: self._call(rows, parameters))
-        if self._beside_hub(len(rows)):
-            return self._concurrency.on_thread(lambda: self._call(rows, parameters))
-        return self._concurrency.in_place(lambda: self._call(rows, parameters))
-
     def _leave(self, entry: _Entry) -> None:
         """The caller has stopped waiting. A lane that was its own, or was just passed to it, goes on."""
         with self._mutex:
-            entry.left = True
-            leads, entry.leads = entry.leads, False
-        if leads:
+            entry.abandoned = True
+            was_leader, entry.is_leader = entry.is_leader, False
+        if was_leader:
             self._pass_on()
 
     def _pass_on(self) -> None:
         """Let the first one that waits compute the next batch."""
         with self._mutex:
-            while self._queue and self._queue[0].left:
+            while self._queue and self._queue[0].abandoned:
                 self._queued_rows -= len(self._queue.popleft().rows)
             successor = self._queue[0] if self._queue else None
             self._busy = successor is not None
             if successor is not None:
-                successor.leads = True
+                successor.is_leader = True
         if successor is not None:
             successor.waiter.wake()
 

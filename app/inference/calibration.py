@@ -118,7 +118,7 @@ def rule_for(found: Calibration, wish: BatchWish, *, exact: bool, alone: bool = 
     """The lane of a version. ``exact`` : its publisher wants the bits of a single call in every answer; ``alone`` : no two
     requests may share a call, as was seen with more rows than are asked here."""
     merge = wish.on and not alone and found.same_answers and (found.bit_exact or not exact)
-    threaded = found.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
+    slow = found.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
     # Where one row takes long already, a batch may take twice that: it is where batching saves most.
     most = found.rows_within(max(LONGEST_MS, 2 * found.call_ms(1)))
     return BatchRule(
@@ -127,7 +127,7 @@ def rule_for(found: Calibration, wish: BatchWish, *, exact: bool, alone: bool = 
         call_rows=most,
         wait_seconds=wish.wait_ms / 1000,
         queue_rows=wish.queue_rows,
-        threaded=threaded,
+        lane="thread" if slow else "hub",
     )
 
 
@@ -135,7 +135,7 @@ def described(found: Calibration | None, rule: BatchRule) -> dict[str, Any]:
     """What the catalog says about a version's batching."""
     return {
         "on": rule.merge,
-        "lane": "thread" if rule.threaded else "hub",
+        "lane": rule.lane,
         "max_rows": rule.max_rows if rule.merge else 1,
         "wait_ms": rule.wait_seconds * 1000,
         **(asdict(found) if found else {}),

@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import Any, TextIO
 
 import orjson
 from gevent import monkey
 
-from models.names import Version
+from app.inference.messages import Observer, Reply, Route
 
 #: So many lines may wait for an output that takes none; what comes then is counted instead.
 MAX_WAITING = 100_000
@@ -33,73 +33,42 @@ ATOMIC_BYTES = 4096
 SERVER_TIMING = ", ".join(f"{stage};dur=%.3f" for stage in ("parse", "queue", "predict", "encode"))
 
 
-class Finished(NamedTuple):
-    """A request that was answered. ``moment_ns`` is nanoseconds since the epoch, ``seconds`` how long it took.
-
-    ``timing`` is of the form of ``SERVER_TIMING``, or empty; ``arm`` is empty where no traffic rule chose the version.
-    """
-
-    moment_ns: int
-    seconds: float
-    request_id: str
-    method: str
-    path: str
-    status: int
-    target: Version | None
-    timing: str
-    size_bytes: int | None
-    arm: str = ""
-
-
-class AccessLog(Protocol):
-    """Where finished requests are written."""
-
-    def add(self, finished: Finished) -> None:
-        """Keep it until the next ``flush``; does not wait."""
+class AccessLog(Observer):
+    """Where replies are written. This one writes nothing."""
 
     def flush(self, seconds: float = math.inf) -> bool:
-        """Write what was kept; False when another call is writing. Raises OSError, also when the output took nothing for
-        so many seconds; lines that could not be written are counted, and the next flush says how many they were."""
+        """Write what was kept; False when another call is writing.
+
+        Raises OSError, also when the output took nothing for ``seconds``; lines that could not be written are counted,
+        and the next flush reports their number.
+        """
+        return True
 
     def close(self) -> None:
         """Give back what writing took; what is kept is not written any more."""
 
 
-class NullAccessLog:
-    """Keeps nothing."""
-
-    def add(self, finished: Finished) -> None:
-        """Nothing."""
-
-    def flush(self, seconds: float = math.inf) -> bool:
-        """Nothing."""
-        return True
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-class JsonLines:
+class JsonLines(AccessLog):
     """Lines on ``stream``; without one on what is standard output at the time."""
 
     def __init__(self, stream: TextIO | None = None, pause: Callable[[float], None] = time.sleep) -> None:
         """``pause`` lets everybody else go on for so many seconds."""
         self._stream = stream
         self._pause = pause
-        self._waiting: deque[Finished] = deque()
+        self._waiting: deque[Reply] = deque()
         self._dropped = 0
         self._writing = False
         self._pipe: tuple[os.stat_result, int] | None = None
 
-    def add(self, finished: Finished) -> None:
-        """As ``AccessLog`` says."""
+    def replied(self, reply: Reply) -> None:
+        """Keep the reply until the next ``flush``."""
         if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(finished)
+            self._waiting.append(reply)
         else:
             self._dropped += 1
 
     def flush(self, seconds: float = math.inf) -> bool:
-        """As ``AccessLog`` says."""
+        """Write the lines that were kept, a slice at a time."""
         if self._writing:
             return False
         self._writing = True
@@ -124,7 +93,7 @@ class JsonLines:
         return True
 
     def close(self) -> None:
-        """As ``AccessLog`` says."""
+        """Close the pipe that was opened for writing."""
         if self._pipe is not None:
             os.close(self._pipe[1])
             self._pipe = None
@@ -189,7 +158,7 @@ def _together(lines: Sequence[bytes]) -> Iterator[bytes]:
         yield b"".join(piece)
 
 
-def _line(request: Finished) -> bytes:
+def _line(request: Reply) -> bytes:
     """As text, because orjson takes half as long again with an object of this size; it writes the client's own texts."""
     second, nanoseconds = divmod(request.moment_ns, 1_000_000_000)
     timing_ms = "null"
@@ -199,7 +168,7 @@ def _line(request: Finished) -> bytes:
     return (
         f'{{"level":"INFO","message":"request","time":"{_second(second)}.{nanoseconds // 1000:06d}+00:00",'
         f'"request_id":{_json(request.request_id)},'
-        f"{_what(request.method[:16], request.path[:256], request.status, request.target, request.arm)},"
+        f"{_what(request.method[:16], request.path[:256], request.status, request.route)},"
         f'"duration_ms":{request.seconds * 1000:.3f},"timing_ms":{timing_ms},"bytes":{"null" if request.size_bytes is None else request.size_bytes}}}\n'
     ).encode()
 
@@ -215,14 +184,14 @@ def _second(moment: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _what(method: str, path: str, status: int, target: Version | None, arm: str) -> str:
+def _what(method: str, path: str, status: int, route: Route | None) -> str:
     """What most requests of a while have in common."""
     said = {
         "method": method,
         "path": path,
         "status": status,
-        "model": target.name if target else None,
-        "version": str(target.number) if target else None,
-        **({"arm": arm} if arm else {}),
+        "model": route.target.name if route else None,
+        "version": str(route.target.number) if route else None,
+        **({"arm": route.arm} if route and route.arm else {}),
     }
     return _json(said)[1:-1]

@@ -8,18 +8,18 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
 from app.host.slots import Slot, held_slots
-from app.inference.messages import Prediction, Shadowed
+from app.inference.messages import Observer, Prediction, Reply, Route, Shadowed
 from app.monitoring.exposition import CONTENT_TYPE, exposition
 from models.names import Version
 
 T = TypeVar("T")
 
-__all__ = ["CONTENT_TYPE", "Metrics", "NullMetrics", "PrometheusMetrics"]
+__all__ = ["CONTENT_TYPE", "Metrics", "PrometheusMetrics"]
 
 #: Seconds. The smallest is half a millisecond: that is what a request costs here.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -36,70 +36,21 @@ SLICE, PAUSE_SECONDS = 500, 0.0005
 NO_TARGET = ("none", "none")
 
 
-class Metrics(Protocol):
-    """What is counted, and the page that shows it. An Observer of the engine too."""
+class Metrics(Observer):
+    """What is counted, and the page that shows it. This one counts nothing."""
 
     def start(self, slot: Slot | None) -> None:
         """Open what counting needs: files of the worker's slot, or memory without one."""
 
-    def request_started(self) -> None:
-        """A request has arrived."""
-
-    def request_finished(self, target: Version | None, status: int, seconds: float, arm: str = "") -> None:
-        """It was answered; ``arm`` : why a traffic rule chose the version, if one did."""
-
-    def request_left(self) -> None:
-        """It is gone, answered or not."""
-
     def flush(self) -> None:
         """Count what has finished since the last time. Requests themselves only note that they did."""
 
-    def predicted(self, prediction: Prediction) -> None:
-        """The engine answered."""
-
-    def loaded(self, target: Version, seconds: float, ready: bool) -> None:
-        """A version was loaded, or could not be."""
-
-    def shadowed(self, shadowed: Shadowed) -> None:
-        """Another version was asked the same."""
-
     def page(self) -> str:
         """Everything counted by all workers, in Prometheus's text format."""
-
-
-class NullMetrics:
-    """Counts nothing."""
-
-    def start(self, slot: Slot | None) -> None:
-        """Nothing."""
-
-    def request_started(self) -> None:
-        """Nothing."""
-
-    def request_finished(self, target: Version | None, status: int, seconds: float, arm: str = "") -> None:
-        """Nothing."""
-
-    def request_left(self) -> None:
-        """Nothing."""
-
-    def flush(self) -> None:
-        """Nothing."""
-
-    def predicted(self, prediction: Prediction) -> None:
-        """Nothing."""
-
-    def loaded(self, target: Version, seconds: float, ready: bool) -> None:
-        """Nothing."""
-
-    def shadowed(self, shadowed: Shadowed) -> None:
-        """Nothing."""
-
-    def page(self) -> str:
-        """An empty page."""
         return ""
 
 
-class PrometheusMetrics:
+class PrometheusMetrics(Metrics):
     """Counts in files that every worker of the server can read, or in memory.
 
     The constructor opens nothing: metrics exist from ``start`` on, in a registry of their own.
@@ -107,7 +58,7 @@ class PrometheusMetrics:
 
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
-        self._finished: deque[tuple[Version | None, int, float, str]] = deque(maxlen=MAX_WAITING)
+        self._replies: deque[Reply] = deque(maxlen=MAX_WAITING)
         self._answered: deque[tuple[Version, int, float]] = deque(maxlen=MAX_WAITING)
         self._present: list[None] = []
         self._slot: Slot | None = None
@@ -192,16 +143,16 @@ class PrometheusMetrics:
         )
         self._started = True
 
-    def request_started(self) -> None:
-        """Count it as in flight."""
+    def arrived(self) -> None:
+        """Count the request as in flight."""
         self._present.append(None)
 
-    def request_finished(self, target: Version | None, status: int, seconds: float, arm: str = "") -> None:
-        """Note it, to be counted by model, version and status."""
-        self._finished.append((target, status, seconds, arm))
+    def replied(self, reply: Reply) -> None:
+        """Note the reply, to be counted by model, version and status."""
+        self._replies.append(reply)
 
-    def request_left(self) -> None:
-        """Count it as in flight no more."""
+    def left(self) -> None:
+        """Count the request as in flight no more."""
         self._present.pop()
 
     def predicted(self, prediction: Prediction) -> None:
@@ -219,16 +170,16 @@ class PrometheusMetrics:
     def flush(self) -> None:
         """Count what was noted, a slice at a time; many threads may call it."""
         self._in_flight.set(len(self._present))
-        while self._finished or self._answered:
-            times: dict[tuple[Version | None, int, str], list[float]] = defaultdict(list)
-            for asked, status, seconds, arm in _taken(self._finished):
-                times[asked, status, arm].append(seconds)
-            for (asked, status, arm), seconds_each in times.items():
-                version = (asked.name, str(asked.number)) if asked else NO_TARGET
+        while self._replies or self._answered:
+            times: dict[tuple[Route | None, int], list[float]] = defaultdict(list)
+            for reply in _taken(self._replies):
+                times[reply.route, reply.status].append(reply.seconds)
+            for (route, status), seconds_each in times.items():
+                version = (route.target.name, str(route.target.number)) if route else NO_TARGET
                 self._requests.labels(*version, str(status)).inc(len(seconds_each))
                 _observe(self._seconds.labels(*version, str(status)), seconds_each)
-                if arm:
-                    _observe(self._arm_seconds.labels(*version, arm, str(status)), seconds_each)
+                if route and route.arm:
+                    _observe(self._arm_seconds.labels(*version, route.arm, str(status)), seconds_each)
             batches: dict[Version, list[tuple[int, float]]] = defaultdict(list)
             for target, rows, seconds in _taken(self._answered):
                 batches[target].append((rows, seconds))
@@ -237,7 +188,7 @@ class PrometheusMetrics:
                 rows_each, waits_each = zip(*calls, strict=True)
                 _observe(self._batch_rows.labels(*version), rows_each)
                 _observe(self._queue_seconds.labels(*version), waits_each)
-            if self._finished or self._answered:
+            if self._replies or self._answered:
                 self._pause(PAUSE_SECONDS)
 
     def loaded(self, target: Version, seconds: float, ready: bool) -> None:

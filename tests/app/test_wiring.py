@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.monitoring.access_log import ATOMIC_BYTES, Finished, JsonLines
+from app.inference.messages import Reply
+from app.monitoring.access_log import ATOMIC_BYTES, JsonLines
 from app.wiring import wire
 from tests.conftest import wait_until
 
 
-def finished(name: str, path: str = "/") -> Finished:
-    return Finished(time.time_ns(), 0.001, name, "GET", path, 200, None, "", 0)
+def finished(name: str, path: str = "/") -> Reply:
+    return Reply(time.time_ns(), 0.001, name, "GET", path, 200, None, "", 0)
 
 
 class Broken(io.StringIO):
@@ -41,7 +42,7 @@ def test_a_failed_write_does_not_end_the_log(tmp_path: Path) -> None:
     services.start()
     try:
         for i in range(100):
-            services.access_log.add(finished(str(i)))
+            services.access_log.replied(finished(str(i)))
             time.sleep(0.01)
         wait_until(lambda: '"99"' in stream.getvalue())
     finally:
@@ -61,9 +62,9 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody_and_gets_its_lines_later(tmp_p
         services.access_log = JsonLines(stream)
         services.start()
         for name in ("first", "second"):
-            services.access_log.add(finished(name))
+            services.access_log.replied(finished(name))
             time.sleep(0.2)
-        services.access_log.add(finished("last"))
+        services.access_log.replied(finished("last"))
         found: list[bytes] = []
         drain = threading.Thread(target=lambda: found.append(reader.read()))
         drain.start()
@@ -86,7 +87,7 @@ def test_lines_of_several_workers_are_not_mixed_in_a_pipe(monkeypatch: pytest.Mo
     with tempfile.TemporaryFile("w") as stream:
         log = JsonLines(stream)
         for i in range(2000):
-            log.add(finished(str(i), "/" + "x" * (i % 250)))
+            log.replied(finished(str(i), "/" + "x" * (i % 250)))
         assert log.flush()
     assert max(map(len, written)) <= ATOMIC_BYTES <= os.pathconf("/", "PC_PIPE_BUF")
     assert all(data.endswith(b"\n") for data in written)

@@ -12,7 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.api.context import context
-from app.monitoring.access_log import Finished, JsonLines
+from app.inference.messages import Reply
+from app.monitoring.access_log import JsonLines
 from models.store import Store
 from tests.app.api.asking import FLOWER, JSON, answer, check_reply
 from tests.conftest import MakeApp
@@ -190,7 +191,7 @@ def test_lines_that_nobody_takes_are_counted_instead_of_kept(monkeypatch: pytest
     monkeypatch.setattr("app.monitoring.access_log.MAX_WAITING", 3)
     lines = Lines()
     for i in range(5):
-        lines.add(Finished(0, 0.001, str(i), "GET", "/", 200, None, "", 0))
+        lines.replied(Reply(0, 0.001, str(i), "GET", "/", 200, None, "", 0))
     written = logged(lines)
     assert [line.get("request_id") for line in written] == ["0", "1", "2", None]
     assert written[-1]["message"] == "2 lines were dropped"

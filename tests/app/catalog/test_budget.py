@@ -12,6 +12,7 @@ from app.catalog.budget import Budget, Resident
 from app.catalog.residency import Loader, LoadingRule
 from app.catalog.snapshot import read_catalog
 from app.engine.engine import Engine
+from app.inference.messages import Ask
 from app.inference.model import LoadedModel
 from models.names import Version
 from models.record import Record
@@ -76,7 +77,7 @@ class Process:
 
     def ask(self, names: str) -> None:
         for name in names:
-            self.engine.predict(Version(name, 1), ROW, {})
+            self.engine.ask(Ask(name, "1", ROW))
 
     @property
     def ready(self) -> str:

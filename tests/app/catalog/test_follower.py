@@ -20,6 +20,7 @@ from app.catalog.snapshot import Catalog, read_catalog
 from app.concurrency.forms import Threads
 from app.engine.engine import Engine
 from app.host.proof import NullProver, Proof
+from app.inference.messages import Ask
 from app.inference.model import LoadedModel
 from models.errors import LoadError, NotReady, VersionNotFound
 from models.names import Version
@@ -115,8 +116,7 @@ class Process:
 
     def answers(self) -> int:
         """The version that a routed request gets, and that it does get an answer."""
-        target = self.engine.route("toy")
-        self.engine.predict(target, ROW, {})
+        target = self.engine.ask(Ask("toy", None, ROW)).target
         return target.number
 
 
@@ -153,7 +153,7 @@ def test_the_new_version_is_loaded_before_requests_are_routed_to_it(process: Pro
 
     class Watching(list[int]):
         def append(self, version: int) -> None:
-            at_load.append(process.engine.route("toy").number)
+            at_load.append(process.engine.catalog.resolve("toy").number)
             super().append(version)
 
     process.opened = Watching(opened)
@@ -192,7 +192,7 @@ def test_a_version_that_fails_its_proof_is_not_loaded_and_the_old_one_answers(pr
     assert process.loader.status(Version("toy", 2)) == ("failed", process.judge.refused[2])
     assert process.told[-1][1] == {"toy:2": process.judge.refused[2]}
     assert process.engine.catalog.stand_ins == {"toy": 1}
-    assert process.engine.route("toy", "stable") == Version("toy", 1), "also by the alias's name"
+    assert process.engine.catalog.resolve("toy", "stable") == Version("toy", 1), "also by the alias's name"
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one(process: Process) -> None:
@@ -227,7 +227,7 @@ def test_a_version_that_never_comes_holds_up_no_other_change(store: Store) -> No
     assert process.answers() == 1, "until the new one is there"
     promote(store, "other", 3)
     process.live._look()
-    wait_until(lambda: process.engine.route("other") == Version("other", 3))
+    wait_until(lambda: process.engine.catalog.resolve("other") == Version("other", 3))
     promote(store, "toy", 3)
     process.live._look()
     assert process.answers() == 3
@@ -292,9 +292,9 @@ def test_a_deleted_version_is_gone_for_new_requests(process: Process) -> None:
     process.store.delete("toy", 2)
     process.live.check()
     with pytest.raises(VersionNotFound):
-        process.engine.route("toy", "2")
+        process.engine.catalog.resolve("toy", "2")
     with pytest.raises(VersionNotFound):
-        process.engine.predict(Version("toy", 2), ROW, {})
+        process.engine.ask(Ask("toy", "2", ROW))
     assert len(process.routes) == 1
 
 
@@ -302,7 +302,7 @@ def test_a_model_that_comes_and_goes(process: Process) -> None:
     other = summing_draft("other")
     process.store.add(other.manifest, other.files)
     process.live.check()
-    assert process.engine.route("other") == Version("other", 1)
+    assert process.engine.catalog.resolve("other") == Version("other", 1)
     process.store.delete_model("other")
     process.live.check()
     assert list(process.engine.catalog.models) == ["toy"]
@@ -385,7 +385,7 @@ def test_what_changed_between_reading_and_starting_is_not_missed(store: Store) -
     store.add(DRAFT.manifest, DRAFT.files)
     process.start()
     assert process.answers() == 2
-    assert process.engine.route("toy", "4") == Version("toy", 4)
+    assert process.engine.catalog.resolve("toy", "4") == Version("toy", 4)
     assert len(process.routes) == 1
 
 
@@ -448,12 +448,5 @@ def test_every_version_of_a_rule_is_loaded_and_stays(process: Process) -> None:
 
 
 def arms(process: Process) -> dict[int, str]:
-    rule = process.engine.catalog.rules["toy"]
-    routes = [process.engine.divide("toy", rule, lambda key=f"{i}": key, nothing) for i in range(50)]
-    for route in routes:
-        process.engine.predict(route.target, ROW, {})
-    return {route.target.number: route.arm for route in routes}
-
-
-def nothing(name: str) -> str | None:
-    return None
+    routes = [process.engine.ask(Ask("toy", None, ROW, request_id=f"{i}")).ask.route for i in range(50)]
+    return {route.target.number: route.arm for route in routes if route is not None}

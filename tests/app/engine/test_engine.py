@@ -15,9 +15,9 @@ from app.catalog.snapshot import read_catalog
 from app.concurrency.forms import Threads
 from app.engine.engine import Engine
 from app.inference.calibration import BatchWish
-from app.inference.messages import NullObserver, Prediction
+from app.inference.messages import Ask, Failure, Observer, Prediction, listeners
 from app.inference.model import LoadedModel
-from models.errors import ModelNotFound, PredictError, VersionNotFound
+from models.errors import Fault, InputError, ModelNotFound, PredictError, VersionNotFound
 from models.names import Version
 from models.outputs import Outputs
 from models.record import Record
@@ -37,17 +37,21 @@ class Answers(ToyRuntime):
         return self.outputs
 
 
-class Keeper(NullObserver):
-    """Keeps the predictions that it is told of."""
+class Keeper(Observer):
+    """Keeps what it hears."""
 
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
+        self.failures: list[Failure] = []
 
     def predicted(self, prediction: Prediction) -> None:
         self.predictions.append(prediction)
 
+    def failed(self, failure: Failure) -> None:
+        self.failures.append(failure)
 
-def engine(path: Path, runtime: Runtime | None = None, observer: NullObserver | None = None) -> Engine:
+
+def engine(path: Path, runtime: Runtime | None = None, observer: Observer | None = None) -> Engine:
     """An engine over two versions of the summing toy, or of another runtime in its place."""
     store = Store(path)
     draft = summing_draft("toy")
@@ -61,14 +65,13 @@ def engine(path: Path, runtime: Runtime | None = None, observer: NullObserver | 
         return LoadedModel(runtime, artifact.manifest, threads)
 
     loader = Loader(read_catalog(store, "toy"), LoadingRule("lazy"), threads, opened)
-    return Engine(loader, [observer or NullObserver()])
+    return Engine(loader, [observer or Observer()])
 
 
 def test_a_request_is_answered_by_the_version_it_was_routed_to(tmp_path: Path) -> None:
     keeper = Keeper()
     serving = engine(tmp_path, observer=keeper)
-    target = serving.route("toy", "2")
-    prediction = serving.predict(target, np.array([[1.0, 2.0], [3.0, 4.0]]), {"factor": 2.0})
+    prediction = serving.ask(Ask("toy", "2", np.array([[1.0, 2.0], [3.0, 4.0]]), {"factor": 2.0}))
     assert prediction.target == Version("toy", 2)
     assert prediction.answer.outputs.values.tolist() == [6.0, 14.0]
     assert prediction.answer.predict_seconds >= 0
@@ -79,22 +82,22 @@ def test_a_request_is_answered_by_the_version_it_was_routed_to(tmp_path: Path) -
 def test_ids_of_predictions_differ(tmp_path: Path) -> None:
     serving = engine(tmp_path)
     rows = np.array([[1.0, 2.0]])
-    ids = {serving.predict(Version("toy", 1), rows, {"factor": 1.0}).prediction_id for _ in range(100)}
+    ids = {serving.ask(Ask("toy", "1", rows, {"factor": 1.0})).prediction_id for _ in range(100)}
     assert len(ids) == 100
 
 
 @pytest.mark.parametrize(("selector", "version"), [(None, 1), ("stable", 1), ("latest", 2), ("2", 2)])
 def test_a_selector_names_a_version(tmp_path: Path, selector: str | None, version: int) -> None:
-    assert engine(tmp_path).route("toy", selector) == Version("toy", version)
+    assert engine(tmp_path).route(Ask("toy", selector)).target == Version("toy", version)
 
 
 def test_what_does_not_exist_is_named_with_what_does(tmp_path: Path) -> None:
     serving = engine(tmp_path)
     with pytest.raises(ModelNotFound, match="the store has: toy"):
-        serving.route("tea")
+        serving.route(Ask("tea"))
     for selector in ("3", "blue", "0", "01"):
         with pytest.raises(VersionNotFound, match="it has: 1, 2, stable, latest"):
-            serving.route("toy", selector)
+            serving.route(Ask("toy", selector))
 
 
 @pytest.mark.parametrize(
@@ -116,5 +119,46 @@ def test_answers_that_no_reply_can_hold_are_a_fault_of_the_model(
     keeper = Keeper()
     serving = engine(tmp_path, runtime, keeper)
     with pytest.raises(PredictError, match=why):
-        serving.predict(Version("toy", 1), np.array([[1.0, 2.0], [3.0, 4.0]]), {})
+        serving.ask(Ask("toy", "1", np.array([[1.0, 2.0], [3.0, 4.0]])))
     assert keeper.predictions == []
+    assert [(str(failure.ask.route.target), type(failure.error)) for failure in keeper.failures] == [
+        ("toy:1", PredictError)
+    ]
+
+
+class Unreadable(Ask):
+    """A request whose body is refused when it is read."""
+
+    def read(self, version: Version) -> None:
+        raise InputError([Fault(("features",), "not a number")])
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "routed"),
+    [
+        (Unreadable("toy"), InputError, True),
+        (Ask("toy", "7"), VersionNotFound, False),
+        (Ask("tea"), ModelNotFound, False),
+    ],
+)
+def test_observers_hear_of_refusals(tmp_path: Path, ask: Ask, error: type[Exception], routed: bool) -> None:
+    keeper = Keeper()
+    with pytest.raises(error):
+        engine(tmp_path, observer=keeper).ask(ask)
+    (failure,) = keeper.failures
+    assert failure.ask is ask
+    assert type(failure.error) is error
+    assert (ask.route is not None) == routed
+    assert keeper.predictions == []
+
+
+class Deaf(Observer):
+    """Overrides one method only."""
+
+    def left(self) -> None: ...
+
+
+def test_only_who_overrides_a_method_is_called() -> None:
+    deaf = Deaf()
+    assert listeners([deaf, Observer()], "left") == (deaf.left,)
+    assert listeners([deaf, Observer()], "predicted") == ()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.concurrency.forms import Concurrency, Threads
-from app.inference.batcher import STALE_SECONDS, Answer, Batcher, BatchRule
+from app.inference.batcher import STALE_SECONDS, Batcher, BatchRule
+from app.inference.messages import Answer
 from models.errors import DeadlinePassed, Fault, InputError, Overloaded
 from models.outputs import Outputs
 from tests.app.inference.greenlets import Killed, Schedule
@@ -129,13 +129,13 @@ def test_a_model_that_may_not_batch_is_asked_request_by_request() -> None:
 
 
 @pytest.mark.parametrize("merge", [True, False])
-def test_what_is_asked_aside_is_called_on_a_thread_and_alone(merge: bool) -> None:
+def test_a_background_request_runs_on_a_thread_and_alone(merge: bool) -> None:
     schedule, model = Schedule(), Model()
     batcher = Batcher(model, schedule, BatchRule(merge=merge))
-    aside = [Client(schedule, batcher, rows_of(i), aside=True) for i in range(3)]
+    aside = [Client(schedule, batcher, rows_of(i), background=True) for i in range(3)]
     schedule.run()
     assert (model.calls, schedule.on_threads) == ([1, 1, 1], 3)
-    mixed = [Client(schedule, batcher, rows_of(i), aside=i == 1) for i in range(4)]
+    mixed = [Client(schedule, batcher, rows_of(i), background=i == 1) for i in range(4)]
     schedule.run()
     for client in (*aside, *mixed):
         client.check()
@@ -155,7 +155,8 @@ def test_calls_of_one_version_never_overlap(merge: bool) -> None:
 
     batcher = Batcher(Model(0.05, pause), schedule, BatchRule(merge=merge, max_rows=4, call_rows=4))
     clients = [
-        Client(schedule, batcher, rows_of(*range(5 if i % 3 else 1)), aside=i % 5 == 0) for i in range(20)
+        Client(schedule, batcher, rows_of(*range(5 if i % 3 else 1)), background=i % 5 == 0)
+        for i in range(20)
     ]
     schedule.run()
     for client in clients:
@@ -226,27 +227,25 @@ def test_a_poisonous_request_fails_alone() -> None:
 
 
 def test_who_gave_up_is_not_computed() -> None:
-    """A killed greenlet, a passed deadline, a client that has left: nobody waits for these."""
+    """A killed greenlet and a client that has left wait for nothing."""
     schedule = Schedule()
     model = Model(0.05, schedule.pause)
-    batcher = Batcher(model, schedule, BatchRule(threaded=True))
+    batcher = Batcher(model, schedule, BatchRule(lane="thread"))
     busy = Client(schedule, batcher, rows_of(0))
     waiting: list[Client] = []
 
     def come() -> None:
         waiting.extend(Client(schedule, batcher, rows_of(i)) for i in (1, 2, 3))
-        waiting.append(Client(schedule, batcher, rows_of(4), deadline=0.03))
         waiting[2].left = True
 
     schedule.at(0.001, come)
     schedule.at(0.01, lambda: waiting[1].greenlet.throw(Killed))
     schedule.run()
     busy.check()
-    fine, killed, left, late = waiting
+    fine, killed, left = waiting
     fine.check()
     assert [type(error) for error in killed.errors] == [Killed]
     assert [type(error) for error in left.errors] == [DeadlinePassed]
-    assert [type(error) for error in late.errors] == [DeadlinePassed]
     assert model.calls == [1, 1]
 
 
@@ -267,7 +266,7 @@ def test_what_cannot_be_queued_is_refused_at_once() -> None:
 def test_a_threaded_batch_goes_on_when_its_first_client_gives_up() -> None:
     schedule = Schedule()
     model = Model()
-    batcher = Batcher(model, schedule, BatchRule(threaded=True))
+    batcher = Batcher(model, schedule, BatchRule(lane="thread"))
     first = Client(schedule, batcher, rows_of(1))
     schedule.ready.pop()()
     second = Client(schedule, batcher, rows_of(2))
@@ -281,7 +280,7 @@ def test_a_threaded_batch_goes_on_when_its_first_client_gives_up() -> None:
 ACTIONS = st.tuples(
     st.integers(0, 40),  # when, in half milliseconds
     st.lists(st.sampled_from([1.0, 2.0, 3.0, POISON]), min_size=1, max_size=5),
-    st.sampled_from(["stays", "stays", "stays", "is killed", "leaves", "has a deadline"]),
+    st.sampled_from(["stays", "stays", "stays", "is killed", "leaves"]),
     st.integers(0, 40),
     st.sampled_from([1, 1, 2]),
 )
@@ -291,24 +290,23 @@ ACTIONS = st.tuples(
     st.lists(ACTIONS, min_size=1, max_size=25),
     st.integers(0, 1000),
     st.sampled_from([0.0, 0.001, 0.03]),
-    st.booleans(),
+    st.sampled_from(["hub", "thread"]),
     st.booleans(),
     st.sampled_from([1, 4, 256]),
     st.sampled_from([0.0, 0.002]),
 )
 @settings(max_examples=300)
 def test_everybody_gets_exactly_their_own_answer_once(
-    actions: list[Any], seed: int, seconds: float, threaded: bool, merge: bool, max_rows: int, wait: float
+    actions: list[Any], seed: int, seconds: float, lane: str, merge: bool, max_rows: int, wait: float
 ) -> None:
     schedule = Schedule(seed)
     # On the hub nothing happens while a model computes; its time passes, but nobody else's turn comes.
-    model = Model(seconds if threaded else 0.0, schedule.pause)
-    batcher = Batcher(model, schedule, BatchRule(merge, max_rows, 7, wait, 10_000, threaded))
+    model = Model(seconds if lane == "thread" else 0.0, schedule.pause)
+    batcher = Batcher(model, schedule, BatchRule(merge, max_rows, 7, wait, 10_000, lane))
     clients: list[tuple[Client, str, int]] = []
 
     def ask(rows: list[float], fate: str, later: int, factor: int) -> None:
-        deadline = schedule.time + later / 2000 if fate == "has a deadline" else None
-        client = Client(schedule, batcher, rows_of(*rows), parameters={"factor": factor}, deadline=deadline)
+        client = Client(schedule, batcher, rows_of(*rows), parameters={"factor": factor})
         clients.append((client, fate, factor))
         if fate == "is killed":
             schedule.at(schedule.time + later / 2000, lambda: kill(client))
@@ -332,7 +330,7 @@ def test_everybody_gets_exactly_their_own_answer_once(
             assert client.answers[0].batch_rows <= max(max_rows, len(client.rows))
         else:
             kind = type(client.errors[0])
-            allowed = {"is killed": Killed, "leaves": DeadlinePassed, "has a deadline": DeadlinePassed}
+            allowed = {"is killed": Killed, "leaves": DeadlinePassed}
             assert (kind is InputError and poisoned) or kind is allowed.get(fate)
     assert not batcher._queue and not batcher._busy and batcher._queued_rows == 0
 
@@ -354,25 +352,6 @@ def test_native_threads_share_calls_too() -> None:
     assert len(model.calls) == 2
 
 
-def test_native_threads_keep_their_deadlines() -> None:
-    """The first is computed until the others have given up."""
-    errors: list[BaseException] = []
-    model = Model(1, lambda _: wait_until(lambda: len(errors) == 3))
-    batcher = Batcher(model, Threads())
-
-    def ask(i: int) -> None:
-        if i:
-            wait_until(lambda: model.calls == [1])
-        try:
-            batcher.answer(rows_of(1.0), {}, deadline=time.perf_counter() + (0.05 if i else LONG_SECONDS))
-        except DeadlinePassed as error:
-            errors.append(error)
-
-    ask_many(ask, 4)
-    assert len(errors) == 3
-    assert sum(model.calls) == 1, "what nobody waits for is not computed"
-
-
 def ask_many(ask: Any, count: int) -> None:
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(count)]
     for thread in threads:
@@ -390,9 +369,9 @@ from app.inference.batcher import Batcher, BatchRule
 from app.concurrency.forms import Greenlets, here
 from tests.app.inference.test_batcher import Model, rows_of
 assert isinstance(here(), Greenlets)
-for threaded in (False, True):
+for lane in ("hub", "thread"):
     model = Model()
-    batcher = Batcher(model, Greenlets(), BatchRule(threaded=threaded))
+    batcher = Batcher(model, Greenlets(), BatchRule(lane=lane))
     pairs, waiting = [socket.socketpair() for _ in range(300)], []
     def ask(i):
         waiting.append(i)
@@ -415,13 +394,6 @@ for threaded in (False, True):
     [end.close() for pair in pairs for end in pair]
     assert [job.value.outputs.values.tolist() for job in jobs] == [[i + 100.0] for i in range(300)]
     assert sum(model.calls) >= 300 and len(model.calls) < 150, model.calls
-    try:
-        batcher._busy, kept = True, batcher._busy
-        batcher.answer(rows_of(1.0), {{}}, deadline=time.perf_counter() + 0.02)
-    except Exception as error:
-        assert type(error).__name__ == "DeadlinePassed"
-    else:
-        raise SystemExit("no deadline")
 print("fine")
 """
 

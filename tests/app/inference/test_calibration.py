@@ -59,7 +59,7 @@ def test_the_cost_of_a_call_is_found() -> None:
 def test_a_long_call_is_tried_on_a_thread() -> None:
     found = measured(sums, base=0.003, row=0.0)
     assert found.stall_ms is not None
-    assert rule_for(found, BatchWish(), exact=False).threaded
+    assert rule_for(found, BatchWish(), exact=False).lane == "thread"
 
 
 def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
@@ -77,7 +77,7 @@ def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
     assert sum(n for n, _ in asked) <= 8
     assert all(threads > 0 for _, threads in asked[1:])
     assert found[0].call_ms(10) == pytest.approx(3000, rel=0.05)
-    assert rule_for(found[0], BatchWish(), exact=False).threaded
+    assert rule_for(found[0], BatchWish(), exact=False).lane == "thread"
 
 
 def test_a_row_that_hardly_shows_beside_a_long_call_is_measured_all_the_same() -> None:
@@ -143,9 +143,9 @@ VERY_DEAR = Calibration(50.0, 1.0, True, True, 0.0, 60.0)
             BatchWish(on=False, queue_rows=9),
             BatchRule(merge=False, max_rows=4096, call_rows=9900, queue_rows=9),
         ),
-        (DEAR, BatchWish(), BatchRule(max_rows=140, call_rows=140, threaded=True)),
-        (DEAR, BatchWish(on=False), BatchRule(merge=False, max_rows=140, call_rows=140, threaded=True)),
-        (VERY_DEAR, BatchWish(), BatchRule(max_rows=52, call_rows=52, threaded=True)),
+        (DEAR, BatchWish(), BatchRule(max_rows=140, call_rows=140, lane="thread")),
+        (DEAR, BatchWish(on=False), BatchRule(merge=False, max_rows=140, call_rows=140, lane="thread")),
+        (VERY_DEAR, BatchWish(), BatchRule(max_rows=52, call_rows=52, lane="thread")),
     ],
 )
 def test_lane_and_cap_follow_from_the_cost_and_the_settings(

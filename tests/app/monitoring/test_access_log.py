@@ -11,12 +11,13 @@ import time
 import orjson
 import pytest
 
-from app.monitoring.access_log import Finished, JsonLines
+from app.inference.messages import Reply
+from app.monitoring.access_log import JsonLines
 from tests.conftest import LONG_SECONDS
 
 
-def finished(name: str) -> Finished:
-    return Finished(time.time_ns(), 0.001, name, "GET", "/", 200, None, "", 0)
+def finished(name: str) -> Reply:
+    return Reply(time.time_ns(), 0.001, name, "GET", "/", 200, None, "", 0)
 
 
 class FullOnce(io.StringIO):
@@ -35,10 +36,10 @@ def test_lines_that_could_not_be_written_are_counted() -> None:
     stream = FullOnce()
     log = JsonLines(stream)
     for i in range(7):
-        log.add(finished(str(i)))
+        log.replied(finished(str(i)))
     with pytest.raises(OSError, match="No space"):
         log.flush()
-    log.add(finished("later"))
+    log.replied(finished("later"))
     assert log.flush()
     lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
     assert [line.get("request_id") or line["message"] for line in lines] == ["later", "7 lines were dropped"]
@@ -49,7 +50,7 @@ def test_a_last_flush_does_not_wait_for_ever_for_a_reader() -> None:
     fill(write)
     with os.fdopen(read, "rb"), os.fdopen(write, "w") as stream:
         log = JsonLines(stream)
-        log.add(finished("kept"))
+        log.replied(finished("kept"))
         began = time.monotonic()
         with pytest.raises(BlockingIOError):
             log.flush(0.1)
@@ -64,7 +65,7 @@ def test_a_pipe_that_another_worker_fills_between_look_and_write_stops_nobody(
     fill(write)
     with os.fdopen(read, "rb") as reader, os.fdopen(write, "w") as stream:
         log = JsonLines(stream)
-        log.add(finished("kept"))
+        log.replied(finished("kept"))
 
         class AlwaysReady:
             def register(self, *_: object) -> None:
@@ -79,7 +80,7 @@ def test_a_pipe_that_another_worker_fills_between_look_and_write_stops_nobody(
         assert os.get_blocking(stream.fileno()), "others who write there count on waiting"
         drained = threading.Thread(target=lambda: reader.read(1_000_000))
         drained.start()
-        log.add(finished("after"))
+        log.replied(finished("after"))
         log.flush(5)
         log.close()
         stream.close()

@@ -17,16 +17,18 @@ COUNT = """
 import os, sys
 sys.path.insert(0, os.getcwd())
 from pathlib import Path
+from app.inference.messages import Reply, Route
 from app.monitoring.metrics import PrometheusMetrics
 from models.names import Version
 from app.host.slots import claim_slot
 metrics = PrometheusMetrics()
 metrics.start(claim_slot(Path(sys.argv[1])))
 for i in range({requests}):
-    metrics.request_started()
-    metrics.request_finished(Version("m\\"o\\\\del", i % {versions}), 200 + i % 2, 0.0007 * (i % 40))
-    metrics.request_left()
-metrics.request_started()
+    metrics.arrived()
+    route = Route(Version("m\\"o\\\\del", i % {versions}))
+    metrics.replied(Reply(0, 0.0007 * (i % 40), "", "POST", "/", 200 + i % 2, route, "", 0))
+    metrics.left()
+metrics.arrived()
 metrics.loaded(Version("m", 1), {load_seconds}, True)
 metrics.flush()
 print(metrics._slot.number, flush=True)

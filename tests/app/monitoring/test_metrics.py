@@ -1,18 +1,23 @@
-"""What one process counts, and that the null twin takes the same calls."""
+"""What one process counts."""
 
 from __future__ import annotations
 
-from app.monitoring.metrics import Metrics, NullMetrics, PrometheusMetrics
+from app.inference.messages import Reply, Route
+from app.monitoring.metrics import Metrics, PrometheusMetrics
 from models.names import Version
+
+
+def reply(status: int, seconds: float, route: Route | None = None) -> Reply:
+    return Reply(0, seconds, "id", "POST", "/predict", status, route, "", 0)
 
 
 def test_requests_are_counted_by_model_version_and_status() -> None:
     metrics = PrometheusMetrics()
     metrics.start(None)
     for status in (200, 200, 422):
-        metrics.request_started()
-        metrics.request_finished(Version("toy", 3), status, 0.002)
-        metrics.request_left()
+        metrics.arrived()
+        metrics.replied(reply(status, 0.002, Route(Version("toy", 3))))
+        metrics.left()
     page = metrics.page()
     assert 'plumbline_requests_total{model="toy",status="200",version="3"} 2.0' in page
     assert 'plumbline_requests_total{model="toy",status="422",version="3"} 1.0' in page
@@ -31,8 +36,8 @@ def test_requests_for_nothing_that_exists_share_one_label() -> None:
     """No client can make the page grow by asking for made-up names."""
     metrics = PrometheusMetrics()
     metrics.start(None)
-    metrics.request_started()
-    metrics.request_finished(None, 404, 0.001)
+    metrics.arrived()
+    metrics.replied(reply(404, 0.001))
     assert 'plumbline_requests_total{model="none",status="404",version="none"} 1.0' in metrics.page()
 
 
@@ -40,15 +45,15 @@ def test_several_applications_in_one_process_do_not_share_counts() -> None:
     first, second = PrometheusMetrics(), PrometheusMetrics()
     for metrics in (first, second):
         metrics.start(None)
-    first.request_started()
-    first.request_finished(None, 200, 0.001)
+    first.arrived()
+    first.replied(reply(200, 0.001))
     assert "plumbline_requests_total{" not in second.page()
 
 
-def test_the_null_twin_takes_every_call() -> None:
-    metrics: Metrics = NullMetrics()
+def test_metrics_that_are_off_show_an_empty_page() -> None:
+    metrics = Metrics()
     metrics.start(None)
-    metrics.request_started()
-    metrics.request_finished(None, 200, 0.1)
+    metrics.arrived()
+    metrics.replied(reply(200, 0.1))
     metrics.loaded(Version("toy", 1), 0.1, True)
     assert metrics.page() == ""

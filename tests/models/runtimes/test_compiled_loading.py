@@ -291,10 +291,10 @@ SERVE = """
 import os, sys
 os.environ["PLUMBLINE_STORE"] = {store!r}
 import numpy as np
-from models.names import Version
+from app.inference.messages import Ask
 from wsgi import app
 app.start()
-print(app.services.engine.predict(Version("toy", 1), np.zeros((1, 3)), {{}}).answer.batch_rows)
+print(app.services.engine.ask(Ask("toy", "1", np.zeros((1, 3)))).answer.batch_rows)
 app.close()
 print(*sorted({{"sklearn", "joblib", "pandas"}} & set(sys.modules)))
 """
