@@ -35,9 +35,8 @@ class Native(Protocol):
     def encode(self, ask: HttpAsk, prediction: Prediction) -> Response:
         """The prediction in its envelope, or alone where the signature says so."""
         target = prediction.target
-        signature = ask.request.here.schemas(target).signature
         body = reply_body(
-            signature,
+            ask.schemas.signature,
             prediction.answer.outputs,
             target.name,
             target.number,
@@ -60,9 +59,7 @@ class Native(Protocol):
 
     def located(self, ask: HttpAsk, error: InputError) -> InputError:
         """Below ``features`` or ``inputs``, or at the columns of a bare body."""
-        assert ask.route is not None
-        schemas = ask.request.here.schemas(ask.route.target)
-        return schemas.located(error, single=ask.is_single, bare=ask.is_bare)
+        return ask.schemas.located(error, single=ask.is_single, bare=ask.is_bare)
 
 
 NATIVE = Native()

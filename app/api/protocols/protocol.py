@@ -62,6 +62,8 @@ class HttpAsk(Ask):
 
     #: The body and whether it holds only numbers, where a traffic rule has made it necessary to read it early.
     body: tuple[Any, bool] | None = None
+    #: Those of the version, once the request is read.
+    schemas: PredictSchemas
     #: Of a native request: whether the body is the row itself.
     is_bare = False
     #: The moment when the rows had been read (time.perf_counter).
@@ -86,7 +88,8 @@ class HttpAsk(Ask):
 
     def read(self, version: Version) -> None:
         """Decode the body by the schemas of the version."""
-        self.protocol.decode(self, self.request.here.schemas(version))
+        self.schemas = schemas = self.request.here.schemas(version)
+        self.protocol.decode(self, schemas)
 
     def header(self, name: str) -> str | None:
         """The value of a header of the request."""
