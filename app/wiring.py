@@ -16,7 +16,7 @@ from app.catalog.loading import open_served
 from app.catalog.residency import Loader, LoadingRule
 from app.catalog.shared import Shared
 from app.catalog.snapshot import read_catalog
-from app.concurrency.forms import Concurrency, Lock, here
+from app.concurrency.forms import Concurrency, Lock, concurrency_of_this_process
 from app.config import Settings
 from app.credentials import read_key
 from app.engine.engine import Engine
@@ -136,7 +136,7 @@ def wire(
     ``output`` : where the access log is written, by default standard output.
     """
     store = Store(settings.store, key=read_key(settings))
-    concurrency = here()
+    concurrency = concurrency_of_this_process()
     metrics = PrometheusMetrics(concurrency.pause) if settings.metrics else Metrics()
     access_log = JsonLines(output, concurrency.pause) if settings.access_log else AccessLog()
     observers = (metrics, access_log)

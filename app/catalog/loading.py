@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.concurrency.forms import Concurrency, nobody
+from app.concurrency.forms import Concurrency, not_awaited
 from app.inference.calibration import BatchWish, calibrate, rule_for
 from app.inference.model import LoadedModel, checked
 from models.errors import LoadError
@@ -21,7 +21,7 @@ def open_served(
     model: Any = None,
     *,
     replay: bool = False,
-    awaited: Callable[[], bool] = nobody,
+    awaited: Callable[[], bool] = not_awaited,
 ) -> LoadedModel:
     """Load a version beside the requests and measure how it is best called; raises LoadError.
 

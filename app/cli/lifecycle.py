@@ -11,7 +11,7 @@ import click
 
 from app.cli.command import Command, as_json_option, one_version, open_store
 from app.cli.output import print_facts, print_json, print_table, progress
-from app.concurrency.forms import here
+from app.concurrency.forms import concurrency_of_this_process
 from app.host.proof import HostProver
 from app.host.run_dir import RunDirError, make_run_dir, servers_of
 from app.operations.operations import Outcome, Verbs
@@ -208,7 +208,7 @@ def open_control(wait_seconds: float | None) -> Control:
                 "set HOST and PORT, or PLUMBLINE_RUN_DIR, to the one that is meant"
             )
         run_dir = found[0] if found else None
-    concurrency = here()
+    concurrency = concurrency_of_this_process()
     # Where no server runs there is nobody to share a proof with, and nothing to be left behind.
     there = run_dir if run_dir is not None and run_dir.is_dir() else None
     prover = HostProver(store, there, settings.proof_seconds, concurrency, settings.worker_timeout_seconds)

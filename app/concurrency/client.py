@@ -9,7 +9,7 @@ from typing import Any
 
 from gevent import get_hub, getcurrent
 
-from app.concurrency.forms import on_the_hub
+from app.concurrency.forms import runs_greenlets
 from app.concurrency.polling import is_ready
 
 #: How often a limit is looked at.
@@ -46,7 +46,7 @@ def time_limit(seconds: float, connection: Any) -> Iterator[None]:
     connection : None when it is not known; one that is ``timed`` ends its waits itself. Outside gevent's workers the server
     in front must do it.
     """
-    if not on_the_hub() or getattr(connection, "timed", False):
+    if not runs_greenlets() or getattr(connection, "timed", False):
         yield
         return
     waiting, loop = getcurrent(), get_hub().loop

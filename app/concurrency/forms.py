@@ -23,9 +23,9 @@ from app.concurrency.polling import is_ready
 
 T = TypeVar("T")
 
-#: What is done before the thread is held up; see ``put_off``.
-_put_off: list[Callable[[], None]] = []
-#: Set by ``serve_with_greenlets``.
+#: What is done before the thread is held up; see ``before_blocking``.
+_before_blocking: list[Callable[[], None]] = []
+#: Set by ``use_greenlets``.
 _greenlets = False
 
 
@@ -54,7 +54,7 @@ class Waiter(Protocol):
         """End the wait, also one that has not begun. From any greenlet, or from any thread."""
 
 
-def nobody() -> bool:
+def not_awaited() -> bool:
     """Waits."""
     return False
 
@@ -83,19 +83,19 @@ class Concurrency(Protocol):
     def pause(self, seconds: float) -> None:
         """Let everything else go on for so long."""
 
-    def in_place(self, call: Callable[[], T]) -> T:
+    def inline(self, call: Callable[[], T]) -> T:
         """Call it here, whoever waits meanwhile; what others have put off until the end of their turn goes first."""
 
     def on_thread(self, call: Callable[[], T]) -> T:
         """Call it on a native thread, and wait for that; everything else goes on."""
 
-    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = nobody) -> T:
+    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = not_awaited) -> T:
         """``on_thread`` for what takes long and is written in Python, such as loading a model: requests go first.
 
         ``awaited`` : whether a client waits for it; asked now and then.
         """
 
-    def asked(self) -> None:
+    def note_request(self) -> None:
         """A client asks a model: more of them may come, and what is in the background is to let them go first."""
 
 
@@ -131,7 +131,7 @@ class Threads:
         """time.sleep()."""
         time.sleep(seconds)
 
-    def in_place(self, call: Callable[[], T]) -> T:
+    def inline(self, call: Callable[[], T]) -> T:
         """Nothing is put off here."""
         return call()
 
@@ -139,11 +139,11 @@ class Threads:
         """The caller is a native thread already."""
         return call()
 
-    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = nobody) -> T:
+    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = not_awaited) -> T:
         """The caller is a native thread already."""
         return call()
 
-    def asked(self) -> None:
+    def note_request(self) -> None:
         """Nothing is in the background."""
 
 
@@ -197,9 +197,9 @@ class Greenlets(Threads):
         if waiting:
             waiting[0].hub.loop.run_callback(_resume, waiting)
 
-    def in_place(self, call: Callable[[], T]) -> T:
+    def inline(self, call: Callable[[], T]) -> T:
         """On the hub's thread."""
-        for do in _put_off:
+        for do in _before_blocking:
             do()
         return call()
 
@@ -208,24 +208,24 @@ class Greenlets(Threads):
         with hub.calling():
             return on_pool(get_hub().threadpool, call)
 
-    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = nobody) -> T:
+    def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = not_awaited) -> T:
         """On a native thread that rests while the hub is busy."""
         return in_background(call, awaited)
 
-    def asked(self) -> None:
+    def note_request(self) -> None:
         """Noted for threads in the background."""
         hub.asked.append(now())
 
 
 @contextmanager
-def put_off(do: Callable[[], None]) -> Iterator[None]:
+def before_blocking(do: Callable[[], None]) -> Iterator[None]:
     """Meanwhile something is put off to the end of each turn of the loop; ``do`` does it at once, without a wait. It is
     called before a greenlet holds up the others: what was put off would be late then."""
-    _put_off.append(do)
+    _before_blocking.append(do)
     try:
         yield
     finally:
-        _put_off.remove(do)
+        _before_blocking.remove(do)
 
 
 def _resume(waiters: Sequence[_GreenletWaiter]) -> None:
@@ -282,18 +282,18 @@ class _GreenletWaiter:
             self._greenlet.switch()
 
 
-def serve_with_greenlets() -> None:
+def use_greenlets() -> None:
     """From now on everything in this process that waits does so in greenlets of one thread."""
     global _greenlets
     _greenlets = True
 
 
-def on_the_hub() -> bool:
+def runs_greenlets() -> bool:
     """Whether this process runs greenlets, so that long work must be cut into slices: a worker of ours says so, and under
     gunicorn's own gevent worker the standard library is patched."""
     return _greenlets or bool(monkey.is_module_patched("threading"))
 
 
-def here() -> Concurrency:
+def concurrency_of_this_process() -> Concurrency:
     """The form that fits this process."""
-    return Greenlets() if on_the_hub() else Threads()
+    return Greenlets() if runs_greenlets() else Threads()

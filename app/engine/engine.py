@@ -10,7 +10,7 @@ import numpy as np
 
 from app.catalog.residency import Loader
 from app.catalog.snapshot import Catalog
-from app.concurrency.forms import Concurrency, here
+from app.concurrency.forms import Concurrency, concurrency_of_this_process
 from app.engine.router import choose
 from app.engine.shadow import Shadows
 from app.inference.ids import new_id
@@ -38,7 +38,7 @@ class Engine:
         default_model: str = "",
     ) -> None:
         self.loader = loader
-        self.concurrency = concurrency or here()
+        self.concurrency = concurrency or concurrency_of_this_process()
         self._default_model = default_model
         self._on_prediction = listeners(observers, "predicted")
         self._on_failure = listeners(observers, "failed")
@@ -69,7 +69,7 @@ class Engine:
             target = route.target
             ask.read(target)
             model = self.loader.version(target)
-            self.concurrency.asked()
+            self.concurrency.note_request()
             try:
                 answer = model.answer(ask.rows, ask.parameters, ask.is_gone)
             except InputError as error:

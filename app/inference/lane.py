@@ -32,7 +32,7 @@ class Lanes:
     def of(cls, concurrency: Concurrency) -> Lanes:
         """The lanes that greenlets or native threads have."""
         return cls(
-            Lane("hub", concurrency.in_place, True),
+            Lane("hub", concurrency.inline, True),
             Lane("thread", concurrency.on_thread, False),
             Lane("background", concurrency.in_background, False),
         )

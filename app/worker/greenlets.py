@@ -15,7 +15,7 @@ import gevent.socket
 from gevent import monkey
 from gunicorn.workers.ggevent import GeventWorker
 
-from app.concurrency.forms import serve_with_greenlets
+from app.concurrency.forms import use_greenlets
 from app.worker.forks import Forks
 
 
@@ -33,4 +33,4 @@ class GreenletWorker(GeventWorker):
             for listener in self.sockets
         ]
         Forks(self.SIGNALS, self.sockets).start()
-        serve_with_greenlets()
+        use_greenlets()

@@ -34,7 +34,7 @@ from gunicorn.sock import is_http2_negotiated
 from gunicorn.util import write_error
 
 from app.concurrency.client import TimedOut
-from app.concurrency.forms import put_off
+from app.concurrency.forms import before_blocking
 from app.config import load_settings
 from app.worker.connection import Connection, TlsConnection
 from app.worker.greenlets import GreenletWorker
@@ -82,7 +82,7 @@ class PlumblineWorker(GreenletWorker):
         sweep = loop.timer(SWEEP_SECONDS, SWEEP_SECONDS, priority=-1)
         sweep.start(self._sweep)
         try:
-            with put_off(self.outbox.flush):
+            with before_blocking(self.outbox.flush):
                 super().run()
         finally:
             sweep.stop()

@@ -9,7 +9,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from app.concurrency.forms import Threads, Waiter, nobody
+from app.concurrency.forms import Threads, Waiter, not_awaited
 
 
 class Killed(BaseException):
@@ -52,7 +52,7 @@ class Schedule(Threads):
         self.pause(0.001)
         return call()
 
-    def in_background(self, call: Callable[[], Any], awaited: Callable[[], bool] = nobody) -> Any:
+    def in_background(self, call: Callable[[], Any], awaited: Callable[[], bool] = not_awaited) -> Any:
         return self.on_thread(call)
 
     def at(self, moment: float, run: Callable[[], Any]) -> None:

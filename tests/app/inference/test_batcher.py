@@ -366,9 +366,9 @@ from gevent import monkey; monkey.patch_all()
 import gevent, socket, sys, time
 sys.path.insert(0, {root!r})
 from app.inference.batcher import Batcher, BatchRule
-from app.concurrency.forms import Greenlets, here
+from app.concurrency.forms import Greenlets, concurrency_of_this_process
 from tests.app.inference.test_batcher import Model, rows_of
-assert isinstance(here(), Greenlets)
+assert isinstance(concurrency_of_this_process(), Greenlets)
 for lane in ("hub", "thread"):
     model = Model()
     batcher = Batcher(model, Greenlets(), BatchRule(lane=lane))

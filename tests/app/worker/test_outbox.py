@@ -104,7 +104,7 @@ def test_a_client_that_left_before_its_reply_harms_nobody(server: Serving) -> No
 IN_PLACE = """
 from gevent import monkey; monkey.patch_all()
 import gevent, socket, time
-from app.concurrency.forms import Greenlets, put_off
+from app.concurrency.forms import Greenlets, before_blocking
 from app.worker.connection import Connection
 from app.worker.outbox import MOST_REPLIES, Outbox
 
@@ -121,10 +121,10 @@ def look():
         seen.append(b"")
     theirs.setblocking(True)
 
-with put_off(outbox.flush):
+with before_blocking(outbox.flush):
     outbox.put(connection, b"before a model's call")
     look()
-    Greenlets().in_place(look)
+    Greenlets().inline(look)
     outbox.put(connection, b"at the end of the turn")
     look()
     gevent.sleep(0)
@@ -137,7 +137,7 @@ with put_off(outbox.flush):
     connection.close()
     seen.append(theirs.recv(100))
 outbox.put(connection, b"")
-Greenlets().in_place(lambda: None)
+Greenlets().inline(lambda: None)
 theirs.close()
 print(seen)
 """
