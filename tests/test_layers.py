@@ -75,7 +75,6 @@ PACKAGES = ("app", "schemas", "models")
 ENTRY_FILES = ("wsgi.py", "gunicorn.conf.py")
 ZOO = "models.zoo"
 ZOO_TESTS = ("tests/models/zoo/", "tests/models/test_zoo")
-MAX_LINES = 300
 
 DEMO_WORDS = re.compile(r"fraud|recommend|demand|stock|iris", re.IGNORECASE)
 # The one setting whose default is a demo model: (file, the whole literal).
@@ -207,11 +206,6 @@ def demo_word_faults(root: Path) -> list[str]:
     return found
 
 
-def length_faults(root: Path) -> list[str]:
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources(root).values()}
-    return [f"{path.relative_to(root)}: {n} lines" for path, n in lengths.items() if n > MAX_LINES]
-
-
 def test_imports_point_down_only() -> None:
     assert faults(ROOT) == []
 
@@ -222,10 +216,6 @@ def test_only_the_zoo_and_its_tests_import_demo_models() -> None:
 
 def test_no_string_outside_the_zoo_names_a_demo_model() -> None:
     assert demo_word_faults(ROOT) == []
-
-
-def test_no_file_is_longer_than_one_question() -> None:
-    assert length_faults(ROOT) == []
 
 
 @pytest.mark.parametrize(
