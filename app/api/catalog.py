@@ -12,8 +12,7 @@ from app.api.documented import CATALOG, documented
 from app.api.json_provider import json_reply
 from app.catalog.snapshot import CatalogModel
 from models.names import Version
-from models.traffic import Rule
-from schemas.catalog import version_metadata, version_summary
+from schemas.documents import model_document, version_document, version_summary
 from schemas.service import (
     ComparisonSchema,
     ModelDetailSchema,
@@ -38,8 +37,8 @@ def models() -> Response:
 @documented("models.get", "Which versions does a model have?", CATALOG, ModelDetailSchema)
 def model(name: str) -> Response:
     """One model, with what is known about each of its versions."""
-    found = context().engine.catalog.model(name)
-    return json_reply({**summary(found), "versions": [_summary(found, v) for v in found.versions]})
+    entry = context().engine.catalog.model(name)
+    return json_reply({**summary(entry), "versions": [_summary(entry, v) for v in entry.versions]})
 
 
 @blueprint.get("/models/<name>/versions/<version>")
@@ -54,9 +53,9 @@ def version(name: str, version: str) -> Response:
     """Everything recorded about one version, chosen by number, tag or alias."""
     engine = context().engine
     target = engine.catalog.resolve(name, version)
-    found = engine.catalog.model(name)
-    summary, batching = _summary(found, target.number), engine.loader.about(target)
-    return json_reply(version_metadata(summary, engine.catalog.manifest(target), batching))
+    entry = engine.catalog.model(name)
+    document = version_document(_summary(entry, target.number), engine.catalog.manifest(target))
+    return json_reply({**document, "batching": engine.loader.about(target)})
 
 
 @blueprint.get("/models/<name>/compare")
@@ -91,48 +90,36 @@ def ready(name: str) -> tuple[Response, int]:
     """Whether routed requests of the model can be answered."""
     state, reason = context().engine.loader.model_status(name)
     able = state in ("ready", "lazy")
-    body: dict[str, Any] = {
-        "name": name,
-        "ready": able,
-        "state": state,
-        **({"reason": reason} if reason else {}),
-    }
-    return json_reply(body), 200 if able else 503
+    return json_reply({"name": name, "ready": able, **_state(state, reason)}), 200 if able else 503
 
 
-def summary(found: CatalogModel) -> dict[str, Any]:
+def summary(entry: CatalogModel) -> dict[str, Any]:
     """One model: its state, versions, aliases and tags."""
     engine = context().engine
-    state, reason = engine.loader.model_status(found.name)
-    described = found.whole.get(found.selectors.get("stable", 0))
-    stand_in = engine.catalog.stand_ins.get(found.name)
-    return {
-        "name": found.name,
-        "default": found.name == engine.catalog.default,
-        "state": state,
-        **({"reason": reason} if reason else {}),
-        "description": described.manifest.description if described else "",
-        "versions": [str(v) for v in found.versions],
-        "latest": str(found.versions[-1]) if found.versions else None,
-        "aliases": {alias: str(v) for alias, v in found.aliases.items()},
-        "tags": {tag: str(v) for tag, v in found.tags.items()},
-        **({"traffic": _without_secrets(found.rule)} if found.rule else {}),
-        **({"stand_in": str(stand_in)} if stand_in is not None else {}),
-    }
-
-
-def _without_secrets(rule: Rule) -> dict[str, Any]:
-    """A traffic rule without the header values that open a match."""
-    said = rule.to_json()
-    for match in said.get("matches", ()):
-        del match["value"]
-    return said
-
-
-def _summary(found: CatalogModel, version: int) -> dict[str, Any]:
-    state, reason = context().engine.loader.status(Version(found.name, version))
-    stored = found.whole.get(version)
-    manifest = stored.manifest if stored else None
-    return version_summary(
-        version, state, reason or found.faulty.get(version, ""), found.names_of(version), manifest
+    stand_in = engine.catalog.stand_ins.get(entry.name)
+    document = model_document(
+        entry.name,
+        entry.versions,
+        default=entry.name == engine.catalog.default,
+        description=entry.description,
+        aliases=entry.aliases,
+        tags=entry.tags,
+        rule=entry.rule,
+        state=_state(*engine.loader.model_status(entry.name)),
     )
+    return document if stand_in is None else {**document, "stand_in": str(stand_in)}
+
+
+def _summary(entry: CatalogModel, number: int) -> dict[str, Any]:
+    state, reason = context().engine.loader.status(Version(entry.name, number))
+    stored = entry.whole.get(number)
+    return version_summary(
+        number,
+        entry.names_of(number),
+        stored.manifest if stored else None,
+        _state(state, reason or entry.faulty.get(number, "")),
+    )
+
+
+def _state(state: str, reason: str) -> dict[str, str]:
+    return {"state": state, **({"reason": reason} if reason else {})}

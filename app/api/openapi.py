@@ -158,11 +158,8 @@ def _component_name(schema: type[Schema] | Schema) -> str:
 
 def _model_line(catalog: Catalog, name: str) -> str:
     """What is said about a model beside its name."""
-    model = catalog.model(name)
-    stable = model.whole.get(model.selectors.get("stable", 0))
-    said = stable.manifest.description if stable else ""
     default = "the default model" if name == catalog.default else ""
-    return ". ".join(part for part in (default, plain(said)) if part)
+    return ". ".join(part for part in (default, plain(catalog.model(name).description)) if part)
 
 
 def _path_parameters(names: Iterable[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from models.errors import LoadError
 from models.manifest import Manifest
 from models.names import Version
 from models.signature import Column, Output
-from schemas.cells import describe
+from schemas.documents import column_words
 
 #: A wider table helps nobody; the metadata of the version lists every feature.
 MAX_LISTED = 60
@@ -186,10 +186,10 @@ def _answered(output: Output) -> list[str]:
 
 def _table(heading: str, columns: tuple[Column, ...]) -> str:
     """The columns as a table, without what no column has anything to say about."""
-    listed = columns[:MAX_LISTED]
+    listed = [column_words(column) for column in columns[:MAX_LISTED]]
     table = {
         heading: [f"**{plain(c.name)}**" for c in listed],
-        "Takes": [plain(describe(c)) for c in listed],
+        "Takes": [plain(c.takes) for c in listed],
         "Seen in training": [c.seen for c in listed],
         "Default": ["" if c.default is None else plain(str(c.default)) for c in listed],
         "What it is": [plain(c.description) for c in listed],

@@ -55,6 +55,12 @@ class CatalogModel:
         """All of them, ascending."""
         return sorted([*self.whole, *self.faulty])
 
+    @property
+    def description(self) -> str:
+        """What the publisher says about the stable version; empty where that cannot be read."""
+        stable = self.whole.get(self.selectors.get("stable", 0))
+        return stable.manifest.description if stable else ""
+
     def names_of(self, version: int) -> list[str]:
         """The tags and aliases of a version."""
         return [selector for selector, number in self.selectors.items() if number == version]

@@ -11,6 +11,7 @@ import orjson
 
 from app.cli.answers import describe_output
 from app.cli.command import Command, as_json_option
+from app.cli.documents import described_version
 from app.cli.given import model_options, read_given
 from app.cli.output import (
     cell,
@@ -66,12 +67,12 @@ def check(file: str, as_json: bool, **options: Any) -> None:
 
 
 def _document(draft: Record, found: Sequence[Concern]) -> dict[str, Any]:
-    """The manifest that publishing would record, and what was found."""
+    """What publishing would record, and what was found."""
     return {
         "publishable": True,
         "problems": [concern.text for concern in found if concern.level == "problem"],
         "hints": [concern.text for concern in found if concern.level == "hint"],
-        "manifest": orjson.loads(draft.manifest.to_bytes()),
+        "manifest": described_version(draft, []),
     }
 
 

@@ -25,12 +25,11 @@ from app.cli.command import (
     tags_option,
 )
 from app.cli.compare import compare
+from app.cli.documents import described_models, described_version, file_status, names_of
 from app.cli.input import read_body, read_request
 from app.cli.lifecycle import VERBS, open_control
 from app.cli.output import (
     curl,
-    file_status,
-    model_document,
     print_added,
     print_facts,
     print_json,
@@ -40,7 +39,6 @@ from app.cli.output import (
     print_version,
     progress,
     say,
-    version_document,
 )
 from app.cli.publish import publish
 from models.conformity import misfit
@@ -71,7 +69,7 @@ def list_models(as_json: bool) -> None:
     if catalog.fault:
         raise click.ClickException(catalog.fault)
     with progress("checking files", len(catalog.targets())) as step:
-        models = [model_document(model, step) for model in catalog.models.values()]
+        models = described_models(catalog, step)
     if as_json:
         print_json({"models": models})
     elif models:
@@ -95,7 +93,7 @@ def show(reference: str, history: bool, as_json: bool) -> None:
     changes = store.history(stored.manifest.name) if history else []
     if as_json:
         past = {"history": changes} if history else {}
-        print_json({**version_document(store, stored), "status": status, **past})
+        print_json(described_version(stored, names_of(store, stored), status=status, **past))
     else:
         reply = orjson.dumps(stored.manifest.example["response"]).decode()
         facts = {"call": curl(settings, stored), "reply": reply, "status": status}

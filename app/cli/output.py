@@ -17,18 +17,17 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from app.catalog.snapshot import CatalogModel
 from app.cli.answers import answer_columns, describe_output
-from app.cli.compiled import describe_compiled
+from app.cli.documents import described_version, names_of
 from app.config import Settings
-from models.errors import ArtifactDamaged
+from models.compiled import compiled_state
 from models.outputs import Outputs
 from models.publishing.reference import REFERENCE
 from models.record import Record
 from models.signature import Column, Signature
 from models.store import Store
 from models.talk import aside
-from schemas.cells import describe
+from schemas.documents import column_words
 
 #: Wide enough that nothing is wrapped or cut where no terminal says how much room there is.
 PIPE_WIDTH = 100_000
@@ -116,7 +115,7 @@ def print_models(models: Sequence[Mapping[str, Any]]) -> None:
         (
             model["name"],
             version["version"],
-            version["tags"],
+            version["names"],
             version.get("framework"),
             version.get("pickled_with"),
             *(version.get(key, "")[:16].replace("T", " ") for key in ("trained_at", "published_at")),
@@ -138,7 +137,7 @@ def _origin(stored: Record) -> str:
 def print_added(settings: Settings, store: Store, stored: Record, as_json: bool) -> None:
     """A version that is new in the store, and what can be done with it."""
     if as_json:
-        print_json(version_document(store, stored))
+        print_json(described_version(stored, names_of(store, stored)))
         return
     manifest, stable = stored.manifest, store.resolve(stored.manifest.name)
     made_up = f"{_origin(stored)}; --data SAMPLE.csv with more gives real ones, and the ranges of each column"
@@ -170,7 +169,7 @@ def print_version(
             "metrics": manifest.metrics,
             "speed": ", ".join(f"{cell(ms)} ms for {n}" for n, ms in manifest.measured_ms.items()) + " rows",
             "golden rows": f"{manifest.golden_rows}" + (", synthetic" if manifest.golden_synthetic else ""),
-            **describe_compiled(manifest.compiled),
+            **_compiled_facts(manifest.compiled),
         }
     )
     print_columns(signature.columns, "Columns" if signature.named else "Columns, called so by position")
@@ -183,6 +182,20 @@ def print_version(
     print_table(["when", "who", "what", "details"], changes, "History of the model")
     console().print()
     print_facts(facts)
+
+
+def _compiled_facts(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Which form serves and why, how far it may be from the original and how far it was."""
+    state = compiled_state(recorded)
+    if "here" not in state:
+        return {"compiled": state.get("why", "")}
+    here = state["here"]
+    return {
+        "compiled": f"{state['form']}: {state['why']}",
+        "deviation": f"{state['max_abs_difference']:.2g} at most in {state['rows_compared']} rows; "
+        f"{state['tolerance']:g} is allowed",
+        "served here": f"by the original: {here['why']}" if "why" in here else "",
+    }
 
 
 def print_prediction(
@@ -217,18 +230,8 @@ def _print_records(columns: Sequence[Column], outputs: Outputs, *, single: bool)
 
 def print_columns(columns: Sequence[Column], title: str) -> None:
     """A table of columns or parameters; nothing where there are none."""
-    rows = (
-        (
-            column.name,
-            describe(column),
-            column.default,
-            column.seen,
-            column.example,
-            column.description,
-        )
-        for column in columns
-    )
-    print_table(["name", "takes", "default", "seen in training", "example", "description"], rows, title)
+    headings = ["name", "takes", "default", "seen in training", "example", "description"]
+    print_table(headings, map(column_words, columns), title)
 
 
 def print_json(document: Any) -> None:
@@ -239,49 +242,6 @@ def print_json(document: Any) -> None:
 def say(as_json: bool, line: str, **document: Any) -> None:
     """What was done, as a sentence or as JSON."""
     print_json(document) if as_json else click.echo(line)
-
-
-def file_status(stored: Record) -> str:
-    """``ok``, or which file is not the one that was published."""
-    try:
-        for path in stored.manifest.files:
-            stored.read(path)
-    except ArtifactDamaged as error:
-        return str(error)
-    return "ok"
-
-
-def names_of(store: Store, stored: Record) -> list[str]:
-    """The tags and aliases of the version."""
-    chosen = store.selectors(stored.manifest.name)
-    return [name for name, version in chosen.items() if version == stored.manifest.version]
-
-
-def version_document(store: Store, stored: Record) -> dict[str, Any]:
-    """What the version recorded, and its tags and aliases."""
-    return {**orjson.loads(stored.manifest.to_bytes()), "tags": names_of(store, stored)}
-
-
-def model_document(model: CatalogModel, step: Callable[[str], None]) -> dict[str, Any]:
-    """A model and the state of each version; ``step`` is told before the files of each are read."""
-    versions: list[dict[str, Any]] = []
-    if model.fault:
-        versions.append({"version": None, "tags": [], "status": model.fault})
-    for version in model.versions:
-        step(f"checking {model.name}:{version}")
-        document: dict[str, Any] = {"version": version, "tags": model.names_of(version)}
-        if version in model.whole:
-            manifest = model.whole[version].manifest
-            document |= {k: getattr(manifest, k) for k in ("framework", "trained_at", "published_at")}
-            if manifest.pickled_with:
-                document["pickled_with"] = dict(manifest.pickled_with)
-            document["bytes"] = sum(file.size_bytes for file in manifest.files.values())
-            document["status"] = file_status(model.whole[version])
-        else:
-            document["status"] = model.faulty[version]
-        versions.append(document)
-    chosen = {name: model.selectors.get(name) for name in ("stable", "latest")}
-    return {"name": model.name, **chosen, "tags": model.tags, "versions": versions}
 
 
 def curl(settings: Settings, stored: Record) -> str:

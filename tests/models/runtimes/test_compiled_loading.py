@@ -32,7 +32,7 @@ from models.runtimes.loading import open_original, open_runtime
 from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
 from models.store.archive import export_version, import_version
-from schemas.catalog import version_metadata
+from schemas.documents import version_document
 from tests.toys import ToyRuntime, directory
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -90,7 +90,7 @@ def test_another_platform_means_the_original(store: Store, trees: Record, caplog
     there = {**trees.manifest.compiled["platform"], fact: "pdp11"}
     version = stored(store, trees, platform=there)
     assert "it was built for " in served_by_original(version, caplog)
-    shown = version_metadata({}, version.manifest, {})["compiled"]
+    shown = version_document({}, version.manifest)["compiled"]
     assert (shown["form"], shown["here"]["form"]) == ("treelite", "original")
     assert "pdp11" in shown["here"]["why"]
 

@@ -6,7 +6,7 @@ import orjson
 
 from models.manifest import FileRecord, Manifest
 from models.signature import Column, Output, Signature
-from schemas.catalog import column_metadata, signature_metadata, version_metadata, version_summary
+from schemas.documents import column_document, signature_document, version_document, version_summary
 
 MANIFEST = Manifest(
     name="toy",
@@ -35,9 +35,8 @@ MANIFEST = Manifest(
 
 
 def test_everything_recorded_about_a_version_is_shown() -> None:
-    shown = version_metadata(
-        version_summary(3, "ready", "", ["stable", "latest", "1.0"], MANIFEST), MANIFEST, {"on": True}
-    )
+    summary = version_summary(3, ["stable", "latest", "1.0"], MANIFEST, {"state": "ready"})
+    shown = version_document(summary, MANIFEST)
     assert orjson.loads(orjson.dumps(shown)) == {
         "name": "toy",
         "version": "3",
@@ -63,7 +62,6 @@ def test_everything_recorded_about_a_version_is_shown() -> None:
         "measured_ms": {"1": 0.1, "8": 0.2, "64": 0.3},
         "exact": False,
         "compiled": {},
-        "batching": {"on": True},
         "golden_rows": {"rows": 32, "synthetic": True},
         "libraries": {"numpy": "2.0"},
         "files": {"model.joblib": {"sha256": "ab" * 32, "bytes": 12}},
@@ -71,7 +69,7 @@ def test_everything_recorded_about_a_version_is_shown() -> None:
 
 
 def test_a_version_whose_manifest_cannot_be_trusted_shows_its_state_and_why() -> None:
-    assert version_summary(3, "failed", "digest", [], None) == {
+    assert version_summary(3, [], None, {"state": "failed", "reason": "digest"}) == {
         "version": "3",
         "state": "failed",
         "names": [],
@@ -81,15 +79,15 @@ def test_a_version_whose_manifest_cannot_be_trusted_shows_its_state_and_why() ->
 
 def test_each_kind_of_output_shows_what_it_has() -> None:
     column = (Column("a"),)
-    vector = signature_metadata(Signature(column, Output("vector", size=3)))
+    vector = signature_document(Signature(column, Output("vector", size=3)))
     assert vector["output"] == {"kind": "vector", "size": 3}
-    assert signature_metadata(Signature(column, Output("number")))["output"] == {"kind": "number"}
-    records = signature_metadata(Signature(column, Output("records", columns=(Column("day", "date"),))))
+    assert signature_document(Signature(column, Output("number")))["output"] == {"kind": "number"}
+    records = signature_document(Signature(column, Output("records", columns=(Column("day", "date"),))))
     assert records["output"]["columns"] == [{"name": "day", "dtype": "date", "required": True}]
 
 
 def test_values_that_are_false_or_zero_are_shown() -> None:
-    shown = column_metadata(Column("n", "int", default=0, minimum=0, min_length=0, example=0))
+    shown = column_document(Column("n", "int", default=0, minimum=0, min_length=0, example=0))
     assert shown == {
         "name": "n",
         "dtype": "int",
@@ -99,7 +97,7 @@ def test_values_that_are_false_or_zero_are_shown() -> None:
         "min_length": 0,
         "example": 0,
     }
-    assert column_metadata(Column("b", "bool", default=False, example=False)) == {
+    assert column_document(Column("b", "bool", default=False, example=False)) == {
         "name": "b",
         "dtype": "bool",
         "required": False,
@@ -119,7 +117,7 @@ def test_what_a_publisher_said_about_a_moment_is_shown() -> None:
         limit_of="datetime64[ns]",
         observed=("2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"),
     )
-    assert column_metadata(column) == {
+    assert column_document(column) == {
         "name": "at",
         "dtype": "datetime",
         "required": False,
