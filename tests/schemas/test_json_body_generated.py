@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.json_body import MAX_DEPTH, MalformedBody, parse, read
+from tests.lengths import in_two_lengths, try_examples
 
 
 class Refused(Exception):
@@ -105,17 +105,19 @@ def damaged(draw: st.DrawFn) -> str:
     return text[:start] + draw(st.text('[]{}",:\\ 1eaNn.-\t\x00é', max_size=2)) + text[end:]
 
 
-@settings(max_examples=2000)
-@given(st.one_of(TEXTS, damaged()))
-def test_the_fast_parser_agrees_with_a_slow_one(text: str) -> None:
-    body = text.encode()
-    try:
-        expected = slow_parse(body)
-    except Refused:
-        with pytest.raises(MalformedBody):
-            parse(body)
-    else:
-        assert repr(parse(body)) == repr(expected)
+@in_two_lengths(400, 2000)
+def test_the_fast_parser_agrees_with_a_slow_one(examples: int) -> None:
+    def agree(text: str) -> None:
+        body = text.encode()
+        try:
+            expected = slow_parse(body)
+        except Refused:
+            with pytest.raises(MalformedBody):
+                parse(body)
+        else:
+            assert repr(parse(body)) == repr(expected)
+
+    try_examples(examples, agree, st.one_of(TEXTS, damaged()))
 
 
 def scalars(value: Any) -> list[Any]:
@@ -130,15 +132,17 @@ MIXED = st.lists(LITERALS, max_size=4).map(lambda cells: f"[{', '.join(cells)}]"
 MIXED_ROWS = st.lists(MIXED, max_size=3).map(lambda rows: f"[{','.join(rows)}]")
 
 
-@settings(max_examples=1000)
-@given(st.one_of(TEXTS, member_lists(st.one_of(MIXED, MIXED_ROWS))))
-def test_what_is_said_to_hold_numbers_only_does(text: str) -> None:
-    try:
-        value, numbers = read(text.encode())
-    except MalformedBody:
-        return
-    if numbers:
-        assert set(map(type, scalars(value))) <= {int, float}
+@in_two_lengths(200, 1000)
+def test_what_is_said_to_hold_numbers_only_does(examples: int) -> None:
+    def check(text: str) -> None:
+        try:
+            value, numbers = read(text.encode())
+        except MalformedBody:
+            return
+        if numbers:
+            assert set(map(type, scalars(value))) <= {int, float}
+
+    try_examples(examples, check, st.one_of(TEXTS, member_lists(st.one_of(MIXED, MIXED_ROWS))))
 
 
 @pytest.mark.parametrize(

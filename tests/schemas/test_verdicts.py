@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.signature import Column, Signature
 from schemas.matrix import MAX_FAULTS, Rows
+from tests.lengths import in_two_lengths, try_examples
 from tests.schemas.reading import signature
 
 LIMITS = st.sampled_from([None, None, -1, 0, 0.5, 2, 2**53, -(2**60)])
@@ -169,78 +169,82 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.dtype == other.dtype and repr(one.tolist()) == repr(other.tolist())
 
 
-@settings(max_examples=1500)
-@given(cases())
-def test_a_batch_is_judged_cell_by_cell(case: tuple[Signature, list[list[Any]]]) -> None:
-    described, rows = case
-    wrong = [
-        (i, column.name)
-        for i, row in enumerate(rows)
-        for column, cell in zip(described.columns, row, strict=True)
-        if not allowed(column, cell)
-    ]
-    matrix, faults = Rows(described).read(rows)
-    assert [fault.loc for fault in faults] == wrong[:MAX_FAULTS]
-    assert (matrix is None) == bool(wrong)
-    if matrix is not None:
-        assert matrix.shape == (len(rows), len(described.columns))
-        assert matrix.dtype == (np.float64 if described.numeric else object)
-        for cell, found in zip((c for row in rows for c in row), matrix.ravel().tolist(), strict=True):
-            if matrix.dtype == object:
-                assert found is cell
+@in_two_lengths(300, 1500)
+def test_a_batch_is_judged_cell_by_cell(examples: int) -> None:
+    def check(case: tuple[Signature, list[list[Any]]]) -> None:
+        described, rows = case
+        wrong = [
+            (i, column.name)
+            for i, row in enumerate(rows)
+            for column, cell in zip(described.columns, row, strict=True)
+            if not allowed(column, cell)
+        ]
+        matrix, faults = Rows(described).read(rows)
+        assert [fault.loc for fault in faults] == wrong[:MAX_FAULTS]
+        assert (matrix is None) == bool(wrong)
+        if matrix is not None:
+            assert matrix.shape == (len(rows), len(described.columns))
+            assert matrix.dtype == (np.float64 if described.numeric else object)
+            for cell, found in zip((c for row in rows for c in row), matrix.ravel().tolist(), strict=True):
+                if matrix.dtype == object:
+                    assert found is cell
+                else:
+                    assert math.isnan(found) if cell is None else found == float(cell)
+
+    try_examples(examples, check, cases())
+
+
+@in_two_lengths(200, 1000)
+def test_the_form_of_a_row_changes_nothing(examples: int) -> None:
+    def check(case: tuple[Signature, list[list[Any]]], by_name: list[bool]) -> None:
+        described, rows = case
+        names = [column.name for column in described.columns]
+        mixed = [
+            dict(zip(names, row, strict=True)) if named else row
+            for row, named in zip(rows, by_name, strict=False)
+        ]
+        reader = Rows(described)
+        (one, one_faults), (other, other_faults) = reader.read(rows), reader.read(mixed)
+        assert one_faults == other_faults
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert same(one, other)
+
+    try_examples(examples, check, cases(), st.lists(st.booleans(), min_size=4, max_size=4))
+
+
+@in_two_lengths(200, 1000)
+def test_a_row_is_judged_alike_alone_and_among_others(examples: int) -> None:
+    def check(case: tuple[Signature, list[list[Any]]]) -> None:
+        described, rows = case
+        reader = Rows(described)
+        together, faults = reader.read(rows)
+        alone = [reader.read([row]) for row in rows]
+        expected = [
+            replace(fault, loc=(i, *fault.loc[1:])) for i, (_, found) in enumerate(alone) for fault in found
+        ]
+        assert faults == expected
+        if together is not None:
+            parts = [matrix for matrix, _ in alone if matrix is not None]
+            assert same(np.concatenate(parts), together)
+
+    try_examples(examples, check, cases())
+
+
+@in_two_lengths(100, 300)
+def test_the_quick_way_of_a_row_takes_nothing_that_the_thorough_one_refuses(examples: int) -> None:
+    def check(case: tuple[Signature, list[list[Any]]]) -> None:
+        described, rows = case
+        reader = Rows(described)
+        quick = all(c.dtype in ("float", "int", "duration") and c.values is None for c in described.columns)
+        for row in rows:
+            (found, _), one = reader.read([row]), reader.read_one(row)
+            if one is None:
+                assert found is None or not quick
             else:
-                assert math.isnan(found) if cell is None else found == float(cell)
+                assert found is not None
+                assert same(one, found)
+                if all(type(cell) in (int, float) for cell in row):
+                    assert same(reader.read_one(row, numbers=True), one)  # type: ignore[arg-type]
 
-
-@settings(max_examples=1000)
-@given(cases(), st.lists(st.booleans(), min_size=4, max_size=4))
-def test_the_form_of_a_row_changes_nothing(
-    case: tuple[Signature, list[list[Any]]], by_name: list[bool]
-) -> None:
-    described, rows = case
-    names = [column.name for column in described.columns]
-    mixed = [
-        dict(zip(names, row, strict=True)) if named else row
-        for row, named in zip(rows, by_name, strict=False)
-    ]
-    reader = Rows(described)
-    (one, one_faults), (other, other_faults) = reader.read(rows), reader.read(mixed)
-    assert one_faults == other_faults
-    assert (one is None) == (other is None)
-    if one is not None and other is not None:
-        assert same(one, other)
-
-
-@settings(max_examples=1000)
-@given(cases())
-def test_a_row_is_judged_alike_alone_and_among_others(case: tuple[Signature, list[list[Any]]]) -> None:
-    described, rows = case
-    reader = Rows(described)
-    together, faults = reader.read(rows)
-    alone = [reader.read([row]) for row in rows]
-    expected = [
-        replace(fault, loc=(i, *fault.loc[1:])) for i, (_, found) in enumerate(alone) for fault in found
-    ]
-    assert faults == expected
-    if together is not None:
-        parts = [matrix for matrix, _ in alone if matrix is not None]
-        assert same(np.concatenate(parts), together)
-
-
-@settings(max_examples=300)
-@given(cases())
-def test_the_quick_way_of_a_row_takes_nothing_that_the_thorough_one_refuses(
-    case: tuple[Signature, list[list[Any]]],
-) -> None:
-    described, rows = case
-    reader = Rows(described)
-    quick = all(c.dtype in ("float", "int", "duration") and c.values is None for c in described.columns)
-    for row in rows:
-        (found, _), one = reader.read([row]), reader.read_one(row)
-        if one is None:
-            assert found is None or not quick
-        else:
-            assert found is not None
-            assert same(one, found)
-            if all(type(cell) in (int, float) for cell in row):
-                assert same(reader.read_one(row, numbers=True), one)  # type: ignore[arg-type]
+    try_examples(examples, check, cases())
