@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from threadpoolctl import threadpool_limits
 
 from app.api.flask_class import FlaskClass, choose_class
 from app.config import Settings
@@ -21,6 +23,7 @@ from app.factory import create_app
 from app.wiring import wire
 from models.store import Store
 from models.zoo import publish_all
+from tests.counted import count_no_children
 from tests.toy_store import publish_toys
 
 hypothesis.settings.register_profile(
@@ -62,6 +65,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=rank)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Let no process count lines but those that tests/counted.py names, as soon as this one counts its own."""
+    count_no_children()
+
+
 def rank(item: pytest.Item) -> int:
     """The place of a test in ``LONGEST``."""
     return next((i for i, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
@@ -88,18 +97,36 @@ def wrk() -> None:
         missing("wrk is not installed: apt-get install wrk")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute as in the server: threads that wait for each other make small models slow on a busy machine."""
+    with threadpool_limits(1):
+        yield
+
+
+def published_once(factory: pytest.TempPathFactory, name: str, publish: Callable[[Store], object]) -> Store:
+    """The store that ``publish`` fills: by whichever of the processes of this run needs it first."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    store, done = Store(shared / name), shared / f"{name}.done"
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            publish(store)
+            done.touch()
+    return store
+
+
 @pytest.fixture(scope="session")
 def toy_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Small models of every kind (see tests/toy_store.py). Shared: copy it before you change it."""
-    return publish_toys(Store(tmp_path_factory.mktemp("toys")))
+    return published_once(tmp_path_factory, "toys", publish_toys)
 
 
 @pytest.fixture(scope="session")
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The demo models. They take some seconds to train. Shared: copy it before you change it."""
-    store = Store(tmp_path_factory.mktemp("demo"))
-    publish_all(store)
-    return store
+    return published_once(tmp_path_factory, "demo", publish_all)
 
 
 @contextmanager
@@ -143,8 +170,9 @@ def client(toy_app: Flask) -> FlaskClient:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = LONG_SECONDS) -> None:
-    """Wait for what other threads or processes do."""
-    deadline = time.monotonic() + seconds
+    """Wait for what other threads or processes do, and leave them the processor meanwhile."""
+    deadline, pause = time.monotonic() + seconds, 0.002
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.05)

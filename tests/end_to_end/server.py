@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.conftest import LONG_SECONDS, wait_until
+from tests.counted import COUNTED
 
 ROOT = Path(__file__).parents[2]
 Lines = list[dict[str, Any]]
@@ -70,6 +71,7 @@ class Server:
         self.run_dir = Path(self._files.name) / "run"
         self._env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("PLUMBLINE_")},
+            **COUNTED,
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "WORKERS": str(workers),

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from models.store import Store
-from models.zoo import publish_all
 from tests.conftest import LONG_SECONDS
 from tests.end_to_end.server import ROOT, Server
 
@@ -41,7 +40,7 @@ def steady(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Server]]:
+def checkout(demo_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Server]]:
     """A copy of the project with the demo models in its own store, served on a port of its own."""
     copy = tmp_path_factory.mktemp("checkout") / "plumbline"
     ignored = shutil.ignore_patterns(
@@ -51,7 +50,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, S
     (copy / ".venv" / "bin").mkdir(parents=True)
     tools = Path(sys.executable).parent
     (copy / ".venv" / "bin" / "activate").write_text(f'export PATH="{tools}:$PATH"\n')
-    publish_all(Store(copy / "models" / "artifacts"))
+    shutil.copytree(demo_store.path, copy / "models" / "artifacts", dirs_exist_ok=True)
     with Server(copy / "models" / "artifacts", cwd=copy, PLUMBLINE_BANNER="1") as server:
         yield copy, server
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
-from threadpoolctl import threadpool_limits
 
 from models.store import Store
 
@@ -22,10 +20,3 @@ def store(tmp_path: Path) -> Store:
 def iris() -> tuple[pd.DataFrame, pd.Series]:
     data = load_iris(as_frame=True)
     return data.data, data.target
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in the server: threads that wait for each other make small models slow on a busy machine."""
-    with threadpool_limits(1):
-        yield

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import LONG_SECONDS
+from tests.counted import COUNTED
 from tests.end_to_end.server import ROOT, free_port
 
 OURS, STOCK = "app.worker.PlumblineWorker", "gevent"
@@ -97,7 +98,7 @@ def serving(
     patience = {"PLUMBLINE_BODY_TIMEOUT_SECONDS": f"{LONG_SECONDS:.0f}"}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **patience, **env}
+            command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **COUNTED, **patience, **env}
         )
         try:
             server = Serving(port, process, log, tls)
