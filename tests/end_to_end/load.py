@@ -33,8 +33,8 @@ class Load:
 
     port: int
     path: str = "/models/toy/predict"
-    clients: int = 6
-    pause_seconds: float = 0.002
+    clients: int = 4
+    pause_seconds: float = 0.01
     asked: list[Asked] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -56,11 +56,6 @@ class Load:
     def faults(self) -> list[str]:
         """What was wrong, by request."""
         return [asked.fault for asked in self.asked if asked.fault]
-
-    def p99_ms(self, since: float = 0.0, until: float = float("inf")) -> float:
-        """Of the requests that were sent in this time."""
-        took = [a.answered - a.sent for a in self.asked if since <= a.sent < until]
-        return float(np.percentile(took, 99)) * 1000
 
     def _ask(self, seed: int) -> None:
         rng = np.random.default_rng(seed)

@@ -15,20 +15,26 @@ from pathlib import Path
 
 import pytest
 
+from models.runtimes.pickled import ARTIFACT
 from models.store import Store
-from models.zoo import publish_all
 from tests.conftest import LONG_SECONDS, wait_until
 from tests.end_to_end.server import Server, free_port
+from tests.toys import toy_store
 
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
+PAIR = {"features": [1, 2]}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the demo models."""
-    path = tmp_path_factory.mktemp("store")
-    publish_all(Store(path))
-    return path
+def store(demo_store: Store) -> Path:
+    """A store with the demo models. Shared: copy it before you change it."""
+    return demo_store.path
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two versions of a model that costs nothing, for servers that are started to be ended. Shared too."""
+    return toy_store(tmp_path_factory.mktemp("light"), 2).path
 
 
 @pytest.fixture(scope="module")
@@ -197,52 +203,52 @@ def test_a_chunked_body_over_the_limit_is_a_413(server: Server) -> None:
     assert reply.startswith(b"HTTP/1.1 413"), reply[:200]
 
 
-def test_a_killed_worker_is_replaced_and_its_slot_taken_again(store: Path) -> None:
-    with Server(store, workers=2) as server:
+def test_a_killed_worker_is_replaced_and_its_slot_taken_again(light: Path) -> None:
+    with Server(light, workers=2) as server:
         victim = server.workers()[0]
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: victim not in server.workers() and len(server.workers()) == 2)
-        ready = 'plumbline_model_ready{model="iris",version="1"} 2.0'
+        ready = 'plumbline_model_ready{model="toy",version="1"} 2.0'
         wait_until(lambda: ready in server.get("/metrics").body.decode())
         assert sorted(p.name for p in server.run_dir.glob("slot-*.lock")) == ["slot-0.lock", "slot-1.lock"]
 
 
 def test_a_reload_serves_what_was_published_meanwhile_and_loses_no_request(
-    store: Path, tmp_path: Path
+    light: Path, tmp_path: Path
 ) -> None:
     """SIGHUP: the listener stays open, new workers read the store again."""
     copy = tmp_path / "store"
-    shutil.copytree(store, copy)
+    shutil.copytree(light, copy)
     with Server(copy, workers=2) as server:
-        assert server.get("/models/iris/versions/3").status == 404
-        target = Store(copy).get("iris", 1)
+        assert server.get("/models/toy/versions/3").status == 404
+        target = Store(copy).get("toy", 1)
         Store(copy).add(target.manifest, {path: target.read(path) for path in target.manifest.files})
         old = set(server.workers())
         server.signal(signal.SIGHUP)
         statuses = []
 
         def replaced() -> bool:
-            statuses.append(server.post("/predict", ROW).status)
+            statuses.append(server.post("/models/toy/predict", PAIR).status)
             return not set(server.workers()) & old and len(server.workers()) == 2
 
         wait_until(replaced)
         assert set(statuses) == {200}
-        assert server.get("/models/iris/versions/3").status == 200
+        assert server.get("/models/toy/versions/3").status == 200
 
 
-def test_sigterm_ends_the_server_cleanly(store: Path) -> None:
-    with Server(store) as server:
-        assert server.post("/predict", ROW).status == 200
+def test_sigterm_ends_the_server_cleanly(light: Path) -> None:
+    with Server(light) as server:
+        assert server.post("/models/toy/predict", PAIR).status == 200
         assert server.stop() == 0
         assert "Traceback" not in server.errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_ctrl_c_ends_the_server_without_a_traceback_and_leaves_nothing(
-    store: Path, number: signal.Signals
+    light: Path, number: signal.Signals
 ) -> None:
     """A terminal sends it to the workers too."""
-    with Server(store, workers=2) as server:
+    with Server(light, workers=2) as server:
         for pid in server.workers():
             os.kill(pid, number)
         server.signal(number)
@@ -261,20 +267,20 @@ def test_an_empty_store_starts_and_says_so(tmp_path: Path) -> None:
         assert not (tmp_path / "nothing").exists(), "serving writes nothing into the store"
 
 
-def test_a_damaged_artifact_is_reported_and_everything_else_serves(store: Path, tmp_path: Path) -> None:
+def test_a_damaged_artifact_is_reported_and_everything_else_serves(light: Path, tmp_path: Path) -> None:
     copy = tmp_path / "store"
-    shutil.copytree(store, copy)
-    artifact = copy / "iris" / "2" / "model.joblib"
+    shutil.copytree(light, copy)
+    artifact = copy / "toy" / "2" / ARTIFACT
     data = bytearray(artifact.read_bytes())
     data[len(data) // 2] ^= 1
     artifact.chmod(0o644)
     artifact.write_bytes(data)
-    with Server(copy, workers=1) as server:
+    with Server(copy, PLUMBLINE_DEFAULT_MODEL="toy") as server:
         ready = server.get("/ready")
         assert ready.status == 200
-        assert "digest" in ready.json()["models"]["iris"]["versions"]["2"]["reason"]
-        assert server.post("/v1/predict", ROW).status == 200
-        refused = server.post("/v2/predict", ROW)
+        assert "digest" in ready.json()["models"]["toy"]["versions"]["2"]["reason"]
+        assert server.post("/v1/predict", PAIR).status == 200
+        refused = server.post("/v2/predict", PAIR)
         assert (refused.status, refused.headers["retry-after"]) == (503, "5")
 
 
@@ -293,12 +299,12 @@ def test_lazy_loading_begins_with_the_first_request(store: Path) -> None:
         assert server.get("/models/iris/ready").json()["state"] == "ready"
 
 
-def test_a_taken_port_is_said(store: Path) -> None:
+def test_a_taken_port_is_said(light: Path) -> None:
     """gunicorn tries five times, then gives up with an error that names the address."""
     port = free_port()
     with (
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(RuntimeError, match=f"in use.*{port}"),
-        Server(store, PORT=str(port)),
+        Server(light, PORT=str(port)),
     ):
         pass
