@@ -31,16 +31,16 @@ from benchmarks.environments import ROOT
 from benchmarks.workload import MODELS, artifact, rows
 from models.compiled import CHOICES
 from models.names import Version
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 
 CALLS = 300
 ROWS = (1, 64)
 OPEN_ALONE = """
 import sys
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
-runtime = open_runtime(Store(sys.argv[1]).get(sys.argv[2], int(sys.argv[3])))
+runtime = load_version(Store(sys.argv[1]).get(sys.argv[2], int(sys.argv[3])))
 print(open("/proc/self/smaps_rollup").read())
 """
 
@@ -77,7 +77,7 @@ def measure(names: Sequence[str], calls: int = CALLS) -> Iterator[Line]:
                 began = time.perf_counter()
                 versions.append(publish(store, name, artifact(name), sample, compile=choice))
                 took.append(time.perf_counter() - began)
-            runtimes = [open_runtime(version) for version in versions]
+            runtimes = [load_version(version) for version in versions]
             batches = [sample[:n] for n in ROWS]
             times: list[list[list[float]]] = [[[] for _ in batches] for _ in runtimes]
             for _ in range(ROUNDS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from models.outputs import Outputs
 from models.publishing.publication import Description, draft_version
-from models.record import Record
+from models.record import Contents, Record
 from models.runtimes.pickled import ARTIFACT
 from models.signature import Column, Output, Signature
 from models.store import Store
@@ -42,6 +42,30 @@ class ToyRuntime:
     def close(self) -> None:
         """Count."""
         self.closes += 1
+
+
+class Counting(Contents):
+    """Passes on another version's files and counts how often each is read."""
+
+    def __init__(self, files: Contents) -> None:
+        self.files = files
+        self.reads: dict[str, int] = {}
+
+    def __getitem__(self, path: str) -> bytes:
+        self.reads[path] = self.reads.get(path, 0) + 1
+        return self.files[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def size_bytes(self, path: str) -> int | None:
+        return self.files.size_bytes(path)
+
+    def exists(self) -> bool:
+        return self.files.exists()
 
 
 class Summing:

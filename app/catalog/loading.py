@@ -8,10 +8,10 @@ from typing import Any
 from app.concurrency.forms import Concurrency, not_awaited
 from app.inference.calibration import BatchWish, calibrate, rule_for
 from app.inference.model import LoadedModel, checked
-from models.errors import LoadError
+from models.golden import GoldenRows
 from models.record import Record
 from models.runtime import Runtime
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 
 
 def open_served(
@@ -25,21 +25,17 @@ def open_served(
 ) -> LoadedModel:
     """Load a version beside the requests and measure how it is best called; raises LoadError.
 
-    ``model`` : as in ``open_runtime``; ``replay`` : whether it must give its recorded answers before it is given any;
-    ``awaited`` : whether a client waits for it, asked now and then.
+    model: as in ``load_version``. replay: whether it must give its recorded answers before it answers anybody.
+    awaited: tells whether a client waits for it, called now and then.
     """
-    runtime = concurrency.in_background(lambda: _open(record, model, replay), awaited)
-    golden = record.golden
+
+    def load() -> tuple[Runtime, GoldenRows]:
+        golden = record.golden  # held, so that loading does not read it again
+        return load_version(record, model, verify=replay), golden
+
+    runtime, golden = concurrency.in_background(load, awaited)
     manifest = record.manifest
     call = checked(runtime, manifest)
     found = calibrate(lambda rows: call(rows, golden.parameters), golden, concurrency)
     rule = rule_for(found, wish, exact=manifest.exact, alone=manifest.alone)
     return LoadedModel(runtime, manifest, concurrency, rule, found)
-
-
-def _open(record: Record, model: Any, replay: bool) -> Runtime:
-    """All golden rows are replayed at once, as they were recorded: a model may answer a single row another way."""
-    runtime = open_runtime(record, model)
-    if replay and not record.golden.holds(runtime, record.manifest.tolerance):
-        raise LoadError("its golden rows do not give the recorded answers; publish it again")
-    return runtime

@@ -44,7 +44,7 @@ from app.cli.publish import publish
 from models.conformity import misfit
 from models.errors import Conflict, PredictError
 from models.names import check_model_name
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store.archive import export_version, import_version
 from models.zoo import DEMO_MODELS, publish_all
 from schemas.predict import PredictSchemas, reply_body
@@ -214,7 +214,7 @@ def predict_command(reference: str, example: bool, file: str | None, as_json: bo
     else:
         rows, parameters, single = read_request(file, schemas)
     with progress(f"loading {manifest.key}"):
-        runtime = open_runtime(stored)
+        runtime = load_version(stored)
         began = time.perf_counter()
         outputs = runtime.predict(rows, parameters)
         milliseconds = (time.perf_counter() - began) * 1000.0

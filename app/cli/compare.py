@@ -18,7 +18,7 @@ from models.comparison import comparable
 from models.errors import Conflict
 from models.outputs import Outputs
 from models.runtime import Runtime
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.signature import Output
 
 #: So many rows are asked at a time, so that the progress bar moves.
@@ -63,7 +63,7 @@ def compare(
         for reference, record in zip((first, second), records, strict=True):
             step(f"loading {reference}")
             found.append(
-                _ask(open_runtime(record), rows, golden.parameters, lambda r=reference: step(f"asking {r}"))
+                _ask(load_version(record), rows, golden.parameters, lambda r=reference: step(f"asking {r}"))
             )
     result = comparison.compare(one, other, rows, (found[0], found[1]), truth).to_json()
     if html is not None:

@@ -30,8 +30,8 @@ from models.errors import LoadError, PlumblineError
 from models.names import Version
 from models.record import Record
 from models.runtimes import runtime_class
-from models.runtimes.loading import open_runtime, replay
-from models.runtimes.shareable import PACKAGES, foreign_packages, native_threads
+from models.runtimes.loading import load_each_form
+from models.runtimes.shareable import PACKAGES, native_threads, try_shareable
 from models.store import Store
 from models.talk import Talk
 
@@ -235,7 +235,8 @@ def _beat(descriptor: int) -> None:
 def why_not(store: Store, name: str, version: int, purpose: Purpose = "sharing") -> str:
     """Load the version and replay its golden rows; why it is not to be shared or served, or nothing."""
     try:
-        return _FAULTS[purpose](store.get(name, version))
+        _LOAD[purpose](store.get(name, version))
+        return ""
     except LoadError as error:
         if purpose == "serving":
             # Clients may read it; what other code said is for whoever reads this process's output.
@@ -248,27 +249,15 @@ def why_not(store: Store, name: str, version: int, purpose: Purpose = "sharing")
         return f"{type(error).__name__} while loading"
 
 
-def _fault_for_serving(record: Record) -> str:
-    replay(record)
-    return ""
+def _load_for_serving(record: Record) -> None:
+    for _ in load_each_form(record):
+        pass
 
 
-def _fault_for_sharing(record: Record) -> str:
-    manifest = record.manifest
-    before, visited = native_threads(), set[str]()
-    model = runtime_class(manifest.framework).read(record, visited.add)
-    if native_threads() > before:
-        return "loading it starts native threads"
-    if foreign := foreign_packages(manifest, visited):
-        return f"it uses {', '.join(sorted(foreign))}"
-    if not record.golden.holds(open_runtime(record, model)):
-        return "its golden rows do not give the recorded answers"
-    return ""
-
-
-_FAULTS: dict[Purpose, Callable[[Record], str]] = {
-    "sharing": _fault_for_sharing,
-    "serving": _fault_for_serving,
+#: Purpose -> what loads a version for it and raises PlumblineError if it must not be.
+_LOAD: dict[Purpose, Callable[[Record], object]] = {
+    "sharing": try_shareable,
+    "serving": _load_for_serving,
 }
 
 

@@ -21,7 +21,7 @@ from models.errors import CodeMissing, LoadError, PlumblineError, PublishError
 from models.libraries import canonical, requirements_of, versions_of
 from models.publishing.fork_server import ForkServer, serve
 from models.record import InMemory, Record
-from models.runtimes.loading import replay_compiled, replay_original
+from models.runtimes.loading import load_each_form
 
 #: How long importing the libraries may take, and loading a version and replaying its golden rows.
 START_SECONDS, PROOF_SECONDS = 60.0, 900.0
@@ -141,9 +141,9 @@ def _answer(connection: socket.socket) -> None:
     before = set(sys.modules)
     imported: dict[str, str] = {}
     try:
-        replay_original(draft)
-        imported = _imported_since(before)
-        replay_compiled(draft)
+        for _ in load_each_form(draft):
+            # The original comes first. What a compiled form needs is in its own record.
+            imported = imported or _imported_since(before)
         found = Finding(imported)
     except PlumblineError as error:
         found = _failure(error)

@@ -1,8 +1,13 @@
-"""What has to hold before a stored version may answer: whole bytes, and the libraries or the answers recorded."""
+"""Loading a version and verifying that it still answers: the one way for servers, proofs, sharing and commands.
+
+What has to hold before a version may answer: the bytes are whole, and either the libraries are the recorded ones or
+the golden rows still give the recorded answers.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from models.compiled import ORIGINAL
@@ -15,55 +20,75 @@ from models.runtimes.compiled_runtime import CompiledRuntime
 
 log = logging.getLogger("plumbline.models")
 
+#: What is wrong with a version that loads and answers otherwise than when it was published.
+OTHER_ANSWERS = "its golden rows do not give the recorded answers"
 
-def open_runtime(record: Record, model: Any = None) -> Runtime:
-    """A loaded, warmed runtime. Raises LoadError; nothing is loaded unless its digest matches.
 
-    It is that of the compiled form if one was recorded, works here, and still answers the golden rows within its
-    tolerance; else, with a warning, that of the original, which never left the version.
+def load_version(
+    record: Record, model: Any = None, *, verify: bool = False, original: bool = False
+) -> Runtime:
+    """A loaded, warmed runtime of the version. No byte is used that does not match its digest.
 
-    ``model`` : what was unpickled of the original already (``models.runtimes.shareable``), if anything.
+    The compiled form serves if one was recorded, works on this machine and gives the recorded answers within its
+    tolerance. Otherwise the original serves, which never left the version, and a warning says why.
+
+    model: the original's object, where ``models.runtimes.shareable`` has unpickled it already.
+    verify: replay all golden rows. Without it, the original replays them only where library versions differ from
+        the recorded ones; a compiled form always does. They are asked together, as they were recorded: a model may
+        answer a single row in another way.
+    original: load the original also where a compiled form serves.
+    Raises LoadError, or PredictError where the model fails on golden rows that are replayed.
     """
-    manifest = record.manifest
-    if manifest.form == ORIGINAL:
-        return open_original(record, model)
-    try:
-        return _open_compiled(record, model)
-    except ArtifactDamaged:
-        raise
-    except PlumblineError as error:
-        why = error.in_full if isinstance(error, LoadError) else str(error)
-        log.warning("%s is served by its original: %s", manifest.key, why)
-    return open_original(record, model)
-
-
-def _open_compiled(record: Record, model: Any) -> Runtime:
-    """The compiled form, once it gave the recorded answers; raises LoadError or PredictError."""
-    golden = record.golden
-    runtime = CompiledRuntime(record, lambda: open_original(record, model))
-    runtime.load()
-    if runtime.record is None or not golden.holds(runtime, runtime.record.tolerance):
-        raise LoadError("its compiled form no longer gives the recorded answers; publish it again")
+    golden = record.golden  # held here, so that it is read once for the whole load
+    if not original and record.manifest.form != ORIGINAL:
+        try:
+            compiled = CompiledRuntime(record, lambda: load_version(record, model, original=True))
+            compiled.load()
+            if not golden.holds(compiled, record.manifest.tolerance):
+                raise LoadError("its compiled form no longer gives the recorded answers; publish it again")
+            return compiled
+        except ArtifactDamaged:
+            raise
+        except PlumblineError as error:
+            why = error.in_full if isinstance(error, LoadError) else str(error)
+            log.warning("%s is served by its original: %s", record.key, why)
+    changed = _changed_libraries(record)
+    runtime = _warm_original(record, model, changed)
+    if verify and not changed and not golden.holds(runtime):
+        raise LoadError(OTHER_ANSWERS)
     return runtime
 
 
-def open_original(record: Record, model: Any = None) -> Runtime:
-    """The estimator or object itself, loaded and warmed. Raises LoadError.
+def load_each_form(record: Record) -> Iterator[Runtime]:
+    """The original and then the compiled form, if there is one: each loaded and verified, and closed afterwards.
 
-    ``model`` : what was unpickled of this record already (``models.runtimes.shareable``), if anything.
-
-    With other library versions than recorded the golden rows are replayed, and the version is served only if they
-    still give the recorded answers. Otherwise one row is answered, so that the first client does not pay for it.
+    The original is what a server falls back to, so a version is proved only when both give the recorded answers.
+    Raises LoadError or PredictError.
     """
-    manifest = record.manifest
-    golden = record.golden
-    here = installed_versions(list(manifest.libraries))
-    changed = [
-        f"{name} {recorded} (here {here.get(name, 'missing')})"
-        for name, recorded in manifest.libraries.items()
-        if here.get(name) != recorded
+    for original in (True, False) if record.manifest.form != ORIGINAL else (True,):
+        runtime = load_version(record, verify=True, original=original)
+        yield runtime
+        runtime.close()
+
+
+def _changed_libraries(record: Record) -> list[str]:
+    """The libraries that are installed in another version than recorded."""
+    recorded = record.manifest.libraries
+    installed = installed_versions(list(recorded))
+    return [
+        f"{name} {version} (here {installed.get(name, 'missing')})"
+        for name, version in recorded.items()
+        if installed.get(name) != version
     ]
-    what = f"{manifest.key} was published with {', '.join(changed)}"
+
+
+def _warm_original(record: Record, model: Any, changed: list[str]) -> Runtime:
+    """The original, after it answered one row, so that the first client does not pay for that.
+
+    Where libraries changed it must give the recorded answers first; raises LibraryMismatch, which names them.
+    """
+    golden = record.golden
+    what = f"{record.key} was published with {', '.join(changed)}"
     fix = "install the recorded versions, or train and publish it again"
     try:
         runtime = runtime_for(record, model)
@@ -84,29 +109,3 @@ def open_original(record: Record, model: Any = None) -> Runtime:
     if changed:
         log.warning("%s; its golden rows still give the recorded answers", what)
     return runtime
-
-
-def replay(record: Record) -> None:
-    """Load the version as a server does and ask its golden rows, of the original too where a compiled form serves: it is
-    what is fallen back to.
-
-    Raises LoadError or PredictError unless both give the recorded answers.
-    """
-    replay_original(record)
-    replay_compiled(record)
-
-
-def replay_original(record: Record) -> None:
-    """As ``replay``, of the original alone."""
-    _check(record.golden.holds(open_original(record)))
-
-
-def replay_compiled(record: Record) -> None:
-    """As ``replay``, of the compiled form alone, if there is one."""
-    if record.manifest.form != ORIGINAL:
-        _check(record.golden.holds(open_runtime(record), record.manifest.tolerance))
-
-
-def _check(holds: bool) -> None:
-    if not holds:
-        raise LoadError("its golden rows do not give the recorded answers")

@@ -16,6 +16,7 @@ from models.errors import LoadError
 from models.manifest import Manifest
 from models.record import Record
 from models.runtimes import runtime_class
+from models.runtimes.loading import load_version
 from models.runtimes.user_code import PREFIX
 
 #: framework -> the packages that its pickles may name. A framework that starts threads when it loads has no row.
@@ -38,21 +39,32 @@ def why_private(manifest: Manifest) -> str:
     return ""
 
 
-def foreign_packages(manifest: Manifest, visited: set[str]) -> set[str]:
-    """What a pickle named beyond the packages that its framework may share."""
-    return visited - PACKAGES.get(manifest.framework, frozenset())
-
-
 def read_shareable(record: Record) -> Any:
     """The version's model, unpickled and never called; raises LoadError, also for a class of any other package."""
     if reason := why_private(record.manifest):
         raise LoadError(reason)
 
+    framework = record.manifest.framework
+
     def refuse(package: str) -> None:
-        if foreign_packages(record.manifest, {package}):
+        if package not in PACKAGES[framework]:
             raise LoadError(f"it uses {package}")
 
-    return runtime_class(record.manifest.framework).read(record, refuse)
+    return runtime_class(framework).read(record, refuse)
+
+
+def try_shareable(record: Record) -> None:
+    """Raises LoadError or PredictError where a parent process must not hold the version for its workers.
+
+    Call it in a process that may come to harm: foreign code is run, which tells more than refusing it.
+    """
+    framework, before, visited = record.manifest.framework, native_threads(), set[str]()
+    model = runtime_class(framework).read(record, visited.add)
+    if native_threads() > before:
+        raise LoadError("loading it starts native threads")
+    if foreign := visited - PACKAGES.get(framework, frozenset()):
+        raise LoadError(f"it uses {', '.join(sorted(foreign))}")
+    load_version(record, model, verify=True)
 
 
 def native_threads() -> int:

@@ -15,7 +15,7 @@ from models.errors import InputError
 from models.moment_columns import moment_column, moment_range
 from models.publishing import publish
 from models.record import Record
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from schemas.predict import PredictSchemas
 
@@ -42,7 +42,7 @@ class Seconds(Year):
 def answers(version: Record, cells: list[Any]) -> list[float]:
     """To all cells in one batch, which must be the answers to each alone."""
     schemas = PredictSchemas(version.manifest.signature, max_rows=100)
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     name = version.manifest.signature.columns[0].name
     rows = [schemas.read_single({"features": {name: cell, "k": 1.0}})[0] for cell in cells]
     together = runtime.predict(np.concatenate(rows), {}).values.tolist()
@@ -122,7 +122,7 @@ def test_local_times_of_long_ago_can_be_sent_again(store: Store) -> None:
     row, _ = PredictSchemas(version.manifest.signature, max_rows=9).read_single(
         version.manifest.example["request"]
     )
-    assert open_runtime(version).predict(row, {}).values.tolist() == [1880.12]
+    assert load_version(version).predict(row, {}).values.tolist() == [1880.12]
 
 
 def test_the_range_of_dates_date_times_and_durations_is_recorded(store: Store) -> None:

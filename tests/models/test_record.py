@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,36 +12,12 @@ from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged
 from models.golden import GOLDEN
 from models.names import Version
-from models.record import Contents, Record, same_version
+from models.record import Record, same_version
 from models.runtimes.pickled import ARTIFACT
 from models.store import Store
-from tests.toys import directory, summing_draft
+from tests.toys import Counting, directory, summing_draft
 
 DRAFT = summing_draft()
-
-
-class Counting(Contents):
-    """Passes on another version's files and counts how often each is read."""
-
-    def __init__(self, files: Contents) -> None:
-        self.files = files
-        self.reads: dict[str, int] = {}
-
-    def __getitem__(self, path: str) -> bytes:
-        self.reads[path] = self.reads.get(path, 0) + 1
-        return self.files[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.files)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def size_bytes(self, path: str) -> int | None:
-        return self.files.size_bytes(path)
-
-    def exists(self) -> bool:
-        return self.files.exists()
 
 
 @pytest.fixture

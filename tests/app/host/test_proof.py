@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from app.concurrency.forms import Threads
-from app.host import proof
+from app.host import memory, proof
 from app.host.marks import forget
 from app.host.proof import HostProver, Proof
 from models.errors import LoadError
@@ -210,7 +210,7 @@ def test_a_version_that_is_larger_than_what_is_left_is_refused(
     store = Store(tmp_path / "store")
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9999 kB\nMemAvailable: 0 kB\n")
-    monkeypatch.setattr(proof, "MEMINFO", meminfo)
+    monkeypatch.setattr(memory, "MEMINFO", meminfo)
     found = prover(store, None).prove(*added(store, linear_draft("large")))
     assert (found.why == "") == (found.mib <= 0)
     assert found.why == "" or "this machine has 0 MiB left" in found.why

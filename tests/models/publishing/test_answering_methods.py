@@ -29,7 +29,7 @@ from models.conformity import misfit
 from models.errors import PublishError, PublishWarning
 from models.named import members
 from models.publishing.publication import Description, draft_version
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.signature import Output
 from models.store import Store
 from tests.toys import Local
@@ -44,7 +44,7 @@ def opened(store: Store, model: Any, sample: Any = X, **said: Any) -> tuple[Outp
     """Published without the proof in a process of its own, which has its own tests, and opened by what was stored."""
     draft = draft_version("toy", model, sample, None, Description(**said))
     version = store.add(draft.manifest, draft.files)
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     assert version.golden.holds(runtime)
     return version.manifest.signature.output, runtime
 

@@ -42,7 +42,7 @@ from models.publishing import publish
 from models.publishing.compiling import choice
 from models.publishing.compiling.boundaries import boundary_rows
 from models.runtimes.compiled_runtime import CompiledRuntime
-from models.runtimes.loading import open_original, open_runtime
+from models.runtimes.loading import load_version
 from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
 from tests.conftest import wait_until
@@ -83,14 +83,14 @@ def reason(store: Store, model: Any, compile: str, rows: Any = X) -> str:
     assert found.keys() == {"form", "why"} and found["form"] == "original"
     assert found["why"].startswith("cannot be compiled: ")
     assert found["why"].endswith("; the original serves") and "\n" not in found["why"]
-    assert isinstance(open_runtime(store.get("toy", 1)), SklearnRuntime)
+    assert isinstance(load_version(store.get("toy", 1)), SklearnRuntime)
     return str(found["why"])
 
 
 def test_the_original_is_the_default(store: Store) -> None:
     version = publish(store, "toy", forest(), X)
     assert version.manifest.compiled == {}
-    assert isinstance(open_runtime(version), SklearnRuntime)
+    assert isinstance(load_version(version), SklearnRuntime)
 
 
 def test_what_is_recorded_about_a_form(store: Store) -> None:
@@ -112,16 +112,16 @@ def test_a_linear_pipeline_becomes_one_graph(store: Store) -> None:
     found = version.manifest.compiled
     assert (found["form"], found["dtype"], found["tolerance"]) == ("onnx", "float64", 1e-9)
     assert found["libraries"] == installed_versions(["onnxruntime"])
-    runtime, rows = open_runtime(version), RNG.normal(size=(500, 3))
+    runtime, rows = load_version(version), RNG.normal(size=(500, 3))
     assert isinstance(runtime, CompiledRuntime)
-    assert same_answers(open_original(version).predict(rows, {}), runtime.predict(rows, {}))
+    assert same_answers(load_version(version, original=True).predict(rows, {}), runtime.predict(rows, {}))
 
 
 def test_a_linear_regression_becomes_a_graph_too(store: Store) -> None:
     model = LinearRegression().fit(X, X @ [1.0, 2.0, 3.0])
     version = publish(store, "toy", model, X, compile="onnx")
     assert version.manifest.compiled["form"] == "onnx", version.manifest.compiled
-    assert open_runtime(version).predict(X, {}).values == pytest.approx(model.predict(X), abs=1e-4)
+    assert load_version(version).predict(X, {}).values == pytest.approx(model.predict(X), abs=1e-4)
 
 
 def test_float32_must_be_asked_for_and_says_its_tolerance(store: Store) -> None:
@@ -134,7 +134,10 @@ def test_float32_must_be_asked_for_and_says_its_tolerance(store: Store) -> None:
     assert 0 < found["max_abs_difference"] <= FLOAT32_TOLERANCE
     assert found["why"].endswith("answers within 1e-05")
     rows = RNG.normal(size=(2000, 3))
-    expected, answers = open_original(version).predict(rows, {}), open_runtime(version).predict(rows, {})
+    expected, answers = (
+        load_version(version, original=True).predict(rows, {}),
+        load_version(version).predict(rows, {}),
+    )
     assert same_answers(expected, answers, FLOAT32_TOLERANCE)
     assert answers.values.tolist() == expected.values.tolist()
 
@@ -333,7 +336,7 @@ def test_rows_at_thresholds_are_found_before_a_scaler() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
 def test_a_graph_refuses_what_no_model_takes(store: Store, value: float) -> None:
     model = RandomForestClassifier(11, max_depth=4, random_state=0).fit(X, Y)
-    runtime = open_runtime(publish(store, "toy", model, X, compile="onnx"))
+    runtime = load_version(publish(store, "toy", model, X, compile="onnx"))
     assert isinstance(runtime, CompiledRuntime)
     with pytest.raises(PredictError, match="row 2 has a value that is missing, infinite or too large"):
         runtime.predict(np.array([[0.0, 0.0, 0.0], [1e38, 3e38, -3e38], [0.0, value, 0.0]]), {})

@@ -28,7 +28,7 @@ from models.publishing.compiling import choice
 from models.publishing.compiling.trees import is_bit_exact
 from models.record import Record
 from models.runtimes.compiled_runtime import CompiledRuntime
-from models.runtimes.loading import open_original, open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -56,7 +56,7 @@ def published(store: Store, model: Any, rows: np.ndarray = X) -> Record:
 
 
 def compiled(version: Record) -> CompiledRuntime:
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     assert isinstance(runtime, CompiledRuntime)
     return runtime
 
@@ -97,7 +97,10 @@ CASES: list[tuple[Any, Any]] = [
 def test_an_ensemble_answers_as_it_does_in_scikit_learn(store: Store, model: Any, y: np.ndarray) -> None:
     version = published(store, model.fit(X, y))
     rows = np.concatenate([X, RNG.normal(size=(2000, 4)), RNG.normal(size=(20, 4)) * 1e30])
-    expected, found = open_original(version).predict(rows, {}), compiled(version).predict(rows, {})
+    expected, found = (
+        load_version(version, original=True).predict(rows, {}),
+        compiled(version).predict(rows, {}),
+    )
     assert same_answers(expected, found)
     assert found.values.tolist() == expected.values.tolist() or y.dtype.kind == "f"
 
@@ -106,7 +109,10 @@ def test_a_forest_gives_every_bit(store: Store) -> None:
     version = published(store, RandomForestClassifier(30, random_state=0).fit(X, THREE))
     assert version.manifest.compiled["bit_exact"] is True
     rows = RNG.normal(size=(3000, 4))
-    expected, found = open_original(version).predict(rows, {}), compiled(version).predict(rows, {})
+    expected, found = (
+        load_version(version, original=True).predict(rows, {}),
+        compiled(version).predict(rows, {}),
+    )
     assert expected.probabilities is not None and found.probabilities is not None
     assert np.array_equal(expected.probabilities, found.probabilities)
 
@@ -116,7 +122,10 @@ def test_a_forest_of_mixed_leaves_claims_every_bit_only_where_it_gives_it(store:
     model = RandomForestClassifier(9, max_depth=depth, class_weight="balanced_subsample", random_state=0)
     version = published(store, model.fit(X, THREE))
     rows = RNG.normal(size=(3000, 4))
-    expected, found = open_original(version).predict(rows, {}), compiled(version).predict(rows, {})
+    expected, found = (
+        load_version(version, original=True).predict(rows, {}),
+        compiled(version).predict(rows, {}),
+    )
     assert found.values.tolist() == expected.values.tolist()
     if version.manifest.compiled["bit_exact"]:
         assert largest_difference(expected, found) == 0.0
@@ -160,7 +169,9 @@ def test_missing_values_are_answered_where_the_model_takes_them(store: Store) ->
         make_pipeline(SimpleImputer(), GradientBoostingClassifier(n_estimators=5)),
     ):
         version = published(store, model.fit(holes, TWO), holes)
-        assert same_answers(open_original(version).predict(holes, {}), compiled(version).predict(holes, {}))
+        assert same_answers(
+            load_version(version, original=True).predict(holes, {}), compiled(version).predict(holes, {})
+        )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])

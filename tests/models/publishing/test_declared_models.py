@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import Fault, InputError, PredictError, PublishError
 from models.publishing import publish
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.signature import Column, Output, Signature
 from models.store import Store
 from tests.toys import Local, Summing
@@ -57,7 +57,7 @@ def test_parameters_reach_the_model_and_are_part_of_the_example(store: Store) ->
     assert version.manifest.framework == "python"
     assert version.manifest.example["request"] == {"x": 0.0, "k": 3}
     assert len(version.manifest.example["response"]["prediction"]) == 3
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     outputs = runtime.predict(np.array([[8.0], [2.0]]), {"k": 1})
     values, probabilities = outputs.values.tolist(), outputs.probabilities
     assert values == [[{"item": "i0", "score": 8.0, "rank": 0}], [{"item": "i0", "score": 2.0, "rank": 0}]]
@@ -79,7 +79,7 @@ def test_an_example_may_say_its_parameters(store: Store) -> None:
 def test_labels_come_with_their_probabilities(store: Store) -> None:
     version = publish(store, "level", Declared(LABEL, labels), ROWS, np.array(["low"] * 21 + ["high"] * 19))
     assert version.manifest.metrics == {"sample_accuracy": 1.0}
-    assert open_runtime(version).predict(np.array([[10.0]]), {}).to_lists() == {
+    assert load_version(version).predict(np.array([[10.0]]), {}).to_lists() == {
         "values": ["low"],
         "probabilities": [[0.75, 0.25]],
     }
@@ -96,7 +96,7 @@ def test_a_signature_may_be_given_beside_the_object(store: Store) -> None:
 def test_a_signature_given_beside_an_object_without_one_makes_it_a_declared_model(store: Store) -> None:
     signature = Signature((Column("x"),), NUMBER, (Column("plus", default=1.0),))
     version = publish(store, "plain", Plain(), [[1.0]], signature=signature)
-    assert open_runtime(version).predict(np.array([[1.0]]), {"plus": 5.0}).values.tolist() == [6.0]
+    assert load_version(version).predict(np.array([[1.0]]), {"plus": 5.0}).values.tolist() == [6.0]
 
 
 class Plain:
@@ -172,14 +172,14 @@ def test_what_only_the_model_can_judge_is_an_input_error(store: Store) -> None:
     model = Declared(NUMBER, at_most_ten)
     with pytest.raises(PublishError, match=r"the golden rows: inputs\.0\.x: unknown customer"):
         publish(store, "toy", model, ROWS)
-    runtime = open_runtime(publish(store, "toy", model, ROWS[:5]))
+    runtime = load_version(publish(store, "toy", model, ROWS[:5]))
     with pytest.raises(InputError) as refused:
         runtime.predict(np.array([[11.0]]), {})
     assert refused.value.faults[0].expected == "1 to 10"
 
 
 def test_any_other_failure_names_the_version(store: Store) -> None:
-    runtime = open_runtime(
+    runtime = load_version(
         publish(store, "best", Declared(RECORDS, best, Column("k", "int", default=3)), ROWS)
     )
     with pytest.raises(PredictError, match="best:1 failed: TypeError"):

@@ -31,7 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from models.errors import CodeMissing, LibraryMismatch, LoadError, PublishError
 from models.publishing import publish
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from tests.models.pickles import OLD, older, renamed
 
@@ -76,7 +76,7 @@ def test_a_pickle_is_published_however_it_was_written(store: Store, tmp_path: Pa
     file.write_bytes(WRITERS[kind]())
     version = publish(store, "toy", file, X)
     expected = (doubled() if kind in ("cloudpickle", "dill") else fitted()).predict(X)
-    assert open_runtime(version).predict(X, {}).values.tolist() == expected.tolist()
+    assert load_version(version).predict(X, {}).values.tolist() == expected.tolist()
     assert (kind in version.manifest.libraries) == (kind in ("cloudpickle", "dill"))
 
 

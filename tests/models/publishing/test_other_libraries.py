@@ -25,7 +25,7 @@ from models.errors import PublishError
 from models.outputs import Outputs
 from models.publishing import publish
 from models.publishing.publication import Description, draft_version
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.signature import Output
 from models.store import Store
 
@@ -146,7 +146,7 @@ def opened(store: Store, model: Any, sample: Any, **said: Any) -> tuple[Output, 
     """Published without the proof in a process of its own, which has its own tests."""
     draft = draft_version("toy", model, sample, None, Description(**said))
     version = store.add(draft.manifest, draft.files)
-    return version.manifest.signature.output, open_runtime(version)
+    return version.manifest.signature.output, load_version(version)
 
 
 def as_is(model: Any, rows: Any, output: Output) -> tuple[list[Any], Any]:
@@ -210,7 +210,7 @@ def test_columns_keep_their_names_where_lightgbm_records_others(store: Store, ki
     model = model if kind == "estimator" else model.booster_
     version = publish(store, "toy", model, frame[frame.columns[::-1]])
     assert [c.name for c in version.manifest.signature.columns] == [*frame.columns]
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     runtime.load()
     np.testing.assert_allclose(runtime.predict(X, {}).values, model.predict(frame), rtol=1e-9)
     with pytest.raises(
@@ -249,5 +249,5 @@ def test_a_call_starts_no_threads_of_its_own(
         assert model.n_jobs == 1
         return
     draft = draft_version("again", runtime.model, sample, None, Description())
-    open_runtime(store.add(draft.manifest, draft.files)).predict(sample, {})
+    load_version(store.add(draft.manifest, draft.files)).predict(sample, {})
     assert set(told) == {1}

@@ -81,8 +81,8 @@ def script(store: Store, work: Path, *code: str, run: str = "train.py") -> str:
 def fresh_answer(store: Store) -> list[float]:
     """What toy:1 answers in a process that is started where a server is."""
     program = (
-        "import sys, numpy as np; from models.runtimes.loading import open_runtime; from models.store import Store\n"
-        "runtime = open_runtime(Store(sys.argv[1]).get('toy', 1))\n"
+        "import sys, numpy as np; from models.runtimes.loading import load_version; from models.store import Store\n"
+        "runtime = load_version(Store(sys.argv[1]).get('toy', 1))\n"
         "print(*runtime.predict(np.array([[1.0, 2.0], [3.0, 4.0]]), {}).values.tolist())"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

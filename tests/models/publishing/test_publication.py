@@ -23,7 +23,7 @@ from models.compare import same_answers
 from models.outputs import Outputs
 from models.publishing import publish
 from models.record import Record
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
 from tests.toys import SEEN, remember
@@ -32,7 +32,7 @@ Iris = tuple[pd.DataFrame, pd.Series]
 
 
 def served(version: Record) -> SklearnRuntime:
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     assert isinstance(runtime, SklearnRuntime)
     return runtime
 

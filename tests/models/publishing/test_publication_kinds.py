@@ -19,7 +19,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from models.publishing import publish
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.signature import Output
 from models.store import Store
 
@@ -83,7 +83,7 @@ def test_the_output_is_what_the_estimator_answers(
     version = publish(store, "toy", model.fit(X, y), X, y)
     assert version.manifest.signature.output == output
     assert list(version.manifest.metrics) == [metric]
-    answers = open_runtime(version).predict(X[:1], {})
+    answers = load_version(version).predict(X[:1], {})
     assert answers.values.tolist() == model.predict(X[:1]).tolist()
     assert (answers.probabilities is not None) is output.probability
     if answers.probabilities is not None:
@@ -99,7 +99,7 @@ def test_missing_text_is_what_it_was_in_training(store: Store, dtype: str) -> No
     version = publish(store, "toy", model, sample)
     (city, _) = version.manifest.signature.columns
     assert (city.dtype, city.values, city.nullable) == ("category", ("Bern", "Zug"), True)
-    answers = open_runtime(version).predict(np.array([[None, 0.25]], dtype=object), {})
+    answers = load_version(version).predict(np.array([[None, 0.25]], dtype=object), {})
     expected = model.predict_proba(
         pd.DataFrame({"city": pd.Series([np.nan], dtype=sample["city"].dtype), "size": [0.25]})
     )
@@ -112,7 +112,7 @@ def test_missing_text_in_an_array_is_nan_too(store: Store) -> None:
     model = make_pipeline(ColumnTransformer([("city", OneHotEncoder(), [0])]), LogisticRegression()).fit(
         sample, SIDE
     )
-    answers = open_runtime(publish(store, "toy", model, sample)).predict(
+    answers = load_version(publish(store, "toy", model, sample)).predict(
         np.array([[None, 0.5]], dtype=object), {}
     )
     assert answers.probabilities is not None
@@ -125,7 +125,7 @@ def test_missing_numbers_are_taken_in_every_form_of_pandas(store: Store, dtype: 
     model = HistGradientBoostingClassifier(max_iter=2).fit(sample, SIDE)
     version = publish(store, "toy", model, sample)
     assert version.manifest.signature.columns[0].nullable
-    answers = open_runtime(version).predict(np.array([[np.nan, 0.25]]), {})
+    answers = load_version(version).predict(np.array([[np.nan, 0.25]]), {})
     expected = model.predict_proba(pd.DataFrame({"n": pd.array([None], dtype=dtype), "size": [0.25]}))
     assert answers.probabilities is not None
     assert np.array_equal(answers.probabilities, expected)
@@ -134,7 +134,7 @@ def test_missing_numbers_are_taken_in_every_form_of_pandas(store: Store, dtype: 
 def test_single_precision_columns_keep_their_precision(store: Store) -> None:
     sample = pd.DataFrame(X, columns=["a", "b", "c"]).astype("float32")
     model = LinearRegression().fit(sample, SIDE)
-    answers = open_runtime(publish(store, "toy", model, sample)).predict(
+    answers = load_version(publish(store, "toy", model, sample)).predict(
         sample.to_numpy()[:1].astype(float), {}
     )
     assert answers.values.tolist() == model.predict(sample[:1]).tolist()
@@ -146,7 +146,7 @@ def test_categories_of_numbers_are_served_as_numbers(store: Store) -> None:
     version = publish(store, "toy", model, sample)
     assert version.manifest.signature.columns[0].values == (3, 2, 1)
     assert version.manifest.example["request"] == {"size": 1, "x": X[0, 0]}
-    answers = open_runtime(version).predict(np.array([[2, 0.25]], dtype=object), {})
+    answers = load_version(version).predict(np.array([[2, 0.25]], dtype=object), {})
     assert answers.probabilities is not None
     assert np.array_equal(answers.probabilities, model.predict_proba(sample[:2].assign(x=0.25))[1:])
 
@@ -157,7 +157,7 @@ def test_dates_go_in_as_text_and_reach_the_estimator_as_dates(store: Store) -> N
     version = publish(store, "toy", model, days)
     assert version.manifest.example["request"] == {"day": "2024-01-01"}
     rows = np.array([["2024-01-06"], ["2024-01-08"]], dtype=object)
-    assert open_runtime(version).predict(rows, {}).values.tolist() == [5.0, 0.0]
+    assert load_version(version).predict(rows, {}).values.tolist() == [5.0, 0.0]
 
 
 class Weekday(BaseEstimator, TransformerMixin):
@@ -175,7 +175,7 @@ def test_a_transformer_that_uses_names_without_recording_them_gets_a_frame(store
     version = publish(store, "toy", model, sample)
     assert [c.name for c in version.manifest.signature.columns] == ["debt", "income"]
     assert version.manifest.signature.named
-    answers = open_runtime(version).predict(sample.to_numpy()[:1], {})
+    answers = load_version(version).predict(sample.to_numpy()[:1], {})
     assert answers.values.tolist() == model.predict(sample[:1]).tolist()
 
 
@@ -184,4 +184,4 @@ def test_golden_rows_with_missing_values_are_the_same_after_json(store: Store) -
     version = publish(store, "toy", HistGradientBoostingClassifier(max_iter=2).fit(sample, SIDE), sample)
     golden = version.golden
     assert np.isnan(golden.rows).any()
-    assert golden.holds(open_runtime(version))
+    assert golden.holds(load_version(version))

@@ -26,7 +26,7 @@ from models.errors import PublishError
 from models.named import members
 from models.outputs import Outputs
 from models.publishing import publish
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.signature import Output
 from models.store import Store
 
@@ -73,7 +73,7 @@ def test_every_output_has_its_label_and_its_probabilities(store: Store, model: A
     output, names = stored.manifest.signature.output, list(getattr(y, "columns", ["y0", "y1"]))
     assert (output.kind, output.probability) == ("several", True)
     assert [one.name for one in output.outputs] == names
-    runtime = open_runtime(stored)
+    runtime = load_version(stored)
     expected, probabilities = model.predict(X), chances(model, X)
     for rows in (slice(0, 150), slice(70, 71), slice(140, 147)):
         outputs = runtime.predict(X[rows], {})
@@ -106,7 +106,7 @@ def test_probabilities_that_the_model_cannot_give_are_left_out_with_a_warning(st
     with pytest.warns(UserWarning, match=r"predict_proba\(\) fails \(ValueError: .*so replies have no prob"):
         stored = publish(store, "chain", chain, X)
     assert not stored.manifest.signature.output.probability
-    values = open_runtime(stored).predict(X, {}).values
+    values = load_version(stored).predict(X, {}).values
     assert values.tolist() == chain.predict(X).astype(int).tolist()
     assert values.dtype.kind == "i"
 
@@ -116,7 +116,7 @@ def test_numbers_are_a_vector_whose_components_are_the_targets(store: Store) -> 
     model = RandomForestRegressor(**FEW).fit(X[:, :2], y)
     stored = publish(store, "petal", model, X[:, :2], y)
     assert stored.manifest.signature.output == Output("vector", size=2, components=("length", "width"))
-    assert open_runtime(stored).predict(X[:3, :2], {}).values.tolist() == model.predict(X[:3, :2]).tolist()
+    assert load_version(stored).predict(X[:3, :2], {}).values.tolist() == model.predict(X[:3, :2]).tolist()
 
 
 def test_names_for_more_outputs_than_the_model_has_are_refused(store: Store) -> None:
@@ -145,7 +145,7 @@ def test_golden_rows_of_labels_of_several_types_survive_json(store: Store) -> No
 def test_two_versions_are_compared_output_by_output(store: Store) -> None:
     deep = publish(store, "flower", RandomForestClassifier(**FEW).fit(X, NAMED), X, NAMED)
     flat = publish(store, "flower", RandomForestClassifier(**FEW, max_depth=1).fit(X, NAMED), X, NAMED)
-    answers = open_runtime(deep).predict(X, {}), open_runtime(flat).predict(X, {})
+    answers = load_version(deep).predict(X, {}), load_version(flat).predict(X, {})
     found = compare(deep.manifest, flat.manifest, X, answers, NAMED.to_numpy()).to_json()
     same = answers[0].values == answers[1].values
     assert found["answers"]["changed"] == int((~same.all(axis=1)).sum()) > 0
@@ -161,7 +161,7 @@ def test_two_versions_are_compared_output_by_output(store: Store) -> None:
 def test_golden_rows_are_held_in_every_output(store: Store) -> None:
     stored = publish(store, "flower", MultiOutputClassifier(LINE).fit(X, NAMED), X)
     golden = stored.golden
-    assert golden.holds(open_runtime(stored))
+    assert golden.holds(load_version(stored))
     assert golden.outputs.probabilities is not None
     golden.outputs.probabilities[3, 4] += 1e-6
-    assert not golden.holds(open_runtime(stored))
+    assert not golden.holds(load_version(stored))

@@ -28,7 +28,7 @@ from models.publishing.publication import Description, draft_version
 from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.compiled_runtime import CompiledRuntime
-from models.runtimes.loading import open_original, open_runtime
+from models.runtimes.loading import load_version
 from models.runtimes.sklearn_runtime import SklearnRuntime
 from models.store import Store
 from models.store.archive import export_version, import_version
@@ -73,7 +73,7 @@ def stored(store: Store, draft: Record, **changed: Any) -> Record:
 def served_by_original(version: Record, caplog: Log) -> str:
     """The reason that the log gives."""
     with caplog.at_level(logging.WARNING, "plumbline"):
-        runtime = open_runtime(version)
+        runtime = load_version(version)
     assert isinstance(runtime, SklearnRuntime) and len(runtime.predict(X, {})) == len(X)
     (line,) = (entry.getMessage() for entry in caplog.records)
     assert line.startswith("toy:1 is served by its original: ")
@@ -81,7 +81,7 @@ def served_by_original(version: Record, caplog: Log) -> str:
 
 
 def test_a_form_of_this_machine_opens_without_a_word(store: Store, trees: Record, caplog: Log) -> None:
-    assert isinstance(open_runtime(stored(store, trees)), CompiledRuntime)
+    assert isinstance(load_version(stored(store, trees)), CompiledRuntime)
     assert caplog.records == []
 
 
@@ -147,14 +147,14 @@ def test_a_damaged_form_is_never_opened(
     monkeypatch.setattr("ctypes.CDLL", None)
     monkeypatch.setattr("onnxruntime.InferenceSession", None)
     with pytest.raises(ArtifactDamaged, match=r"toy/1/compiled/model\.\w+ does not match its recorded"):
-        open_runtime(store.get("toy", 1))
+        load_version(store.get("toy", 1))
 
 
 def test_a_form_travels_with_its_version(store: Store, trees: Record, tmp_path: Path) -> None:
     stored(store, trees)
     export_version(store, "toy", 1, tmp_path / "toy.tar.gz")
     imported = import_version(Store(tmp_path / "other"), tmp_path / "toy.tar.gz")
-    assert isinstance(open_runtime(imported), CompiledRuntime)
+    assert isinstance(load_version(imported), CompiledRuntime)
 
 
 def test_other_library_versions_of_the_original_do_not_matter_to_its_compiled_form(
@@ -163,7 +163,7 @@ def test_other_library_versions_of_the_original_do_not_matter_to_its_compiled_fo
     golden = orjson.loads(trees.files[GOLDEN])
     assert golden["values"]
     manifest = replace(trees.manifest, libraries={"scikit-learn": "0.1"})
-    assert isinstance(open_runtime(store.add(manifest, trees.files)), CompiledRuntime)
+    assert isinstance(load_version(store.add(manifest, trees.files)), CompiledRuntime)
     assert caplog.records == []
 
 
@@ -175,7 +175,7 @@ class Opened:
 
     def __call__(self) -> Runtime:
         self.times += 1
-        return open_original(self.version)
+        return load_version(self.version, original=True)
 
 
 def between_the_classes(model: LogisticRegression) -> np.ndarray:
@@ -187,7 +187,7 @@ def between_the_classes(model: LogisticRegression) -> np.ndarray:
 def test_equal_probabilities_are_the_original_s_to_judge(store: Store, graph: Record) -> None:
     """It is loaded for the first such row, and once."""
     version = stored(store, graph)
-    model = open_original(version).model  # type: ignore[attr-defined]
+    model = load_version(version, original=True).model  # type: ignore[attr-defined]
     tie = between_the_classes(model)
     original = Opened(version)
     runtime = CompiledRuntime(version, original)
@@ -223,7 +223,7 @@ def test_equal_votes_of_a_forest_need_no_second_opinion(store: Store) -> None:
 
 def test_an_original_that_is_gone_is_a_failure_of_that_answer_alone(store: Store, graph: Record) -> None:
     version = stored(store, graph)
-    tie = between_the_classes(open_original(version).model)  # type: ignore[attr-defined]
+    tie = between_the_classes(load_version(version, original=True).model)  # type: ignore[attr-defined]
     runtime = CompiledRuntime(version, Opened(version))
     runtime.load()
     (directory(version) / "model.joblib").unlink()
@@ -234,10 +234,10 @@ def test_an_original_that_is_gone_is_a_failure_of_that_answer_alone(store: Store
 
 def test_a_closed_library_is_unmapped_and_its_descriptor_free(store: Store, trees: Record) -> None:
     version = stored(store, trees)
-    open_runtime(version).close()
+    load_version(version).close()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        runtime = open_runtime(version)
+        runtime = load_version(version)
         runtime.close()
         del runtime
     gc.collect()
@@ -257,9 +257,9 @@ for name in {hidden!r}:
     sys.modules[name] = None
 import logging
 logging.basicConfig(format="%(message)s")
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
-runtime = open_runtime(Store({store!r}).get("toy", 1))
+runtime = load_version(Store({store!r}).get("toy", 1))
 print(type(runtime).__name__, *sorted({{"sklearn", "joblib", "pandas"}} & set(sys.modules)))
 """
 

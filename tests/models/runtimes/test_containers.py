@@ -22,7 +22,7 @@ from models.errors import InputError, PublishError, PublishWarning
 from models.manifest import Manifest
 from models.publishing import publish
 from models.record import Record
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from schemas.predict import PredictSchemas
 
@@ -49,7 +49,7 @@ class Reads(BaseEstimator, RegressorMixin):
 def ask(version: Record, *bodies: Any) -> list[Any]:
     """What the loaded version answers to each body of a single request, and to all of them as a batch, the same."""
     schemas = PredictSchemas(version.manifest.signature, max_rows=1000)
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     rows = [schemas.read_single(body)[0] for body in bodies]
     alone = [runtime.predict(row, {}).values[0] for row in rows]
     together = runtime.predict(np.concatenate(rows), {}).values
@@ -238,7 +238,7 @@ def test_a_model_that_writes_into_its_input_gets_its_own(store: Store) -> None:
     version = publish(store, "toy", Reads(writes), sample)
     assert (sample == before).all()
     rows = sample[:3].copy()
-    runtime = open_runtime(version)
+    runtime = load_version(version)
     first, second = (runtime.predict(rows, {}).values.tolist() for _ in range(2))
     assert first == second == (np.log1p(before[:3, 0]) + before[:3, 1]).tolist()
 

@@ -239,12 +239,12 @@ def test_a_published_forest_is_served_by_its_trees(tmp_path: Any) -> None:
     """The pipeline is called once, as its step remembers, for label and probabilities together."""
     from sklearn.preprocessing import FunctionTransformer
 
-    from models.runtimes.loading import open_runtime
+    from models.runtimes.loading import load_version
     from tests.toys import SEEN
 
     model = make_pipeline(FunctionTransformer(remember), few(RandomForestClassifier)).fit(X, Y)
     stored = publish(Store(tmp_path), "toy", model, X)
-    runtime = open_runtime(stored)
+    runtime = load_version(stored)
     SEEN.clear()
     outputs = runtime.predict(X[:3], {})
     assert SEEN == [("ndarray", (3, 4))]

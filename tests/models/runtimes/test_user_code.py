@@ -13,7 +13,7 @@ import pytest
 
 from models.errors import ArtifactDamaged, CodeMissing, LoadError, PublishError
 from models.publishing import publish
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from tests.toys import directory
 
@@ -45,7 +45,7 @@ def train(directory: Path, expression: str, imports: str) -> Path:
 
 
 def answer(store: Store, name: str, version: int = 1) -> list[float]:
-    values: list[float] = open_runtime(store.get(name, version)).predict(np.array(ROWS), {}).values.tolist()
+    values: list[float] = load_version(store.get(name, version)).predict(np.array(ROWS), {}).values.tolist()
     return values
 
 
@@ -95,7 +95,7 @@ def test_a_scikit_learn_pipeline_with_a_step_of_one_s_own(store: Store, tmp_path
         publish(store, "halves", work / "model.joblib", [[2.0]])
     version = publish(store, "halves", work / "model.joblib", [[2.0]], code=work / "steps.py")
     assert version.manifest.framework == "scikit-learn"
-    outputs = open_runtime(version).predict(np.array([[6.0]]), {})
+    outputs = load_version(version).predict(np.array([[6.0]]), {})
     assert outputs.values.tolist() == pytest.approx([3.0])
 
 
@@ -171,7 +171,7 @@ def test_two_versions_of_one_module_answer_side_by_side(store: Store, tmp_path: 
     for i, operator in enumerate("*+", start=1):
         work = write(tmp_path / str(i), {"own.py": TIMES.replace("*", operator)})
         publish(store, "both", train(work, "Times(10)", "from own import Times"), ROWS, code=work / "own.py")
-    first, second = (open_runtime(store.get("both", number)) for number in (1, 2))
+    first, second = (load_version(store.get("both", number)) for number in (1, 2))
     assert first.predict(np.array(ROWS), {}).values.tolist() == [10.0, 30.0]
     assert second.predict(np.array(ROWS), {}).values.tolist() == [11.0, 13.0]
     assert first.predict(np.array(ROWS), {}).values.tolist() == [10.0, 30.0]
@@ -251,7 +251,7 @@ def test_changed_code_is_never_run(store: Store, tmp_path: Path) -> None:
     with pytest.raises(
         ArtifactDamaged, match=r"own/1/code/own\.py does not match its recorded SHA-256 digest"
     ):
-        open_runtime(store.get("own", 1))
+        load_version(store.get("own", 1))
     assert trace.read_text() == before
 
 

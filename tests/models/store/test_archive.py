@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import ArchiveRefused, ArtifactDamaged, ArtifactUnsigned, VersionNotFound
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from models.store.archive import export_version, import_version
 from tests.models.packing import members_of, pack, packed_toy, refused
@@ -41,7 +41,7 @@ def test_a_version_comes_back_under_a_new_number(whole: Path, store: Store, othe
             p: original.read(p) for p in original.manifest.files
         }
         assert version.manifest.published_at == original.manifest.published_at
-        assert open_runtime(version)
+        assert load_version(version)
 
 
 def test_the_same_version_makes_the_same_bytes(whole: Path, store: Store, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_store_with_a_key_takes_only_what_was_signed_with_it_and_signs_it_agai
     )
 
     imported = import_version(target, tmp_path / "signed.tar.gz", "boy")
-    assert open_runtime(target.get("boy", 1)) and imported.manifest.name == "boy"
+    assert load_version(target.get("boy", 1)) and imported.manifest.name == "boy"
     with pytest.raises(ArtifactUnsigned):
         Store(target.path, key=OTHER_KEY).get("boy", 1)
     assert import_version(Store(tmp_path / "keyless"), tmp_path / "signed.tar.gz").manifest.version == 1

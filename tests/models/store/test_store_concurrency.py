@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from tests.models.publisher import publisher, run
 from tests.toys import summing_draft
@@ -32,7 +32,7 @@ def test_eight_processes_publish_25_versions_each(store: Store, tmp_path: Path) 
     assert store.versions("toy") == list(range(1, 201))
     assert store.selectors("toy") == {"stable": 1, "latest": 200}
     for number in (1, 57, 200):
-        assert open_runtime(store.get("toy", number))
+        assert load_version(store.get("toy", number))
     for number in store.versions("toy"):
         version = store.get("toy", number)
         assert all(version.read(path) for path in version.manifest.files)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from models.store.state import State
 from tests.models.publisher import publisher, run
@@ -52,7 +52,7 @@ def check_after_a_crash(store: Store, template: Store, given: list[int], stable:
     for name in store.names():
         versions = store.versions(name)
         for number in versions:
-            assert open_runtime(store.get(name, number))
+            assert load_version(store.get(name, number))
         assert set(store.selectors(name).values()) <= set(versions)
         assert stable is None or store.resolve(name) == stable
         assert all(h["what"] in ("publish", "tag", "delete") for h in store.history(name))
@@ -65,7 +65,7 @@ def check_after_a_crash(store: Store, template: Store, given: list[int], stable:
     assert fresh not in {*visible, *given}
     assert store.versions("toy") == [*visible, fresh]
     assert store.state("toy").tags == tags
-    assert open_runtime(store.get("toy", fresh))
+    assert load_version(store.get("toy", fresh))
     assert store.generation() != before
     leftovers = [p for p in store.path.rglob("*") if p.name.startswith(".")]
     assert leftovers == []

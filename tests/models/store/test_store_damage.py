@@ -13,7 +13,7 @@ import pytest
 from models.errors import ArtifactDamaged, ArtifactUnsigned, LibraryMismatch, LoadError
 from models.manifest import MANIFEST, MANIFEST_SIGNATURE, sealed
 from models.record import Record
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.runtimes.pickled import ARTIFACT
 from models.store import Store
 from tests.toys import canary_draft, directory, summing_draft
@@ -87,7 +87,7 @@ def one_line(error: BaseException) -> str:
 def test_the_canary_sings_when_it_is_unpickled(canary: Record, trace: Path) -> None:
     """Else the tests below would prove nothing."""
     with pytest.raises(LoadError, match=r"has no predict\(\)"):
-        open_runtime(canary)
+        load_version(canary)
     assert trace.exists()
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_artifact_is_never_unpickled(
 ) -> None:
     damage(directory(canary) / ARTIFACT)
     with pytest.raises(ArtifactDamaged) as damaged:
-        open_runtime(store.get("toy", 1))
+        load_version(store.get("toy", 1))
     assert one_line(damaged.value).startswith("toy/1/model.joblib ")
     assert one_line(damaged.value).endswith("; publish it again")
     assert not trace.exists()
@@ -108,7 +108,7 @@ def test_an_artifact_of_another_version_is_never_unpickled(store: Store, trace: 
     first, second = (store.add(draft.manifest, draft.files) for draft in (whole, canary))
     shutil.copy(directory(second) / ARTIFACT, directory(first) / ARTIFACT)
     with pytest.raises(ArtifactDamaged, match=r"toy/1/model\.joblib"):
-        open_runtime(store.get("toy", 1))
+        load_version(store.get("toy", 1))
     assert not trace.exists()
 
 
@@ -118,7 +118,7 @@ def test_nothing_is_unpickled_when_the_golden_rows_are_damaged(
 ) -> None:
     damage(directory(canary) / "golden.json")
     with pytest.raises(ArtifactDamaged, match=r"toy/1/golden\.json"):
-        open_runtime(store.get("toy", 1))
+        load_version(store.get("toy", 1))
     assert not trace.exists()
 
 
@@ -128,7 +128,7 @@ def test_damage_is_named_as_damage_also_under_other_libraries(store: Store) -> N
     edit_manifest(version, lambda m: m["libraries"].update(numpy="1.0"))
     truncate(directory(version) / ARTIFACT)
     with pytest.raises(ArtifactDamaged) as damaged:
-        open_runtime(store.get("toy", 1))
+        load_version(store.get("toy", 1))
     assert not isinstance(damaged.value, LibraryMismatch)
 
 
@@ -222,8 +222,8 @@ def test_a_key_signs_what_is_published_and_is_asked_for_at_every_reading(tmp_pat
     draft = summing_draft()
     signed = Store(tmp_path / "store", key=KEY)
     signed.add(draft.manifest, draft.files)
-    assert open_runtime(signed.get("toy", 1))
-    assert open_runtime(Store(signed.path).get("toy", 1)), "without a key signatures are not looked at"
+    assert load_version(signed.get("toy", 1))
+    assert load_version(Store(signed.path).get("toy", 1)), "without a key signatures are not looked at"
     with pytest.raises(
         ArtifactUnsigned, match=r"toy/1/manifest\.json has no valid signature for this store's key"
     ):
@@ -261,11 +261,11 @@ def test_one_damaged_version_leaves_the_others_alone(store: Store) -> None:
     versions = [store.add(draft.manifest, draft.files) for _ in range(2)]
     (directory(versions[0]) / MANIFEST).write_bytes(b"{")
     assert store.versions("toy") == [1, 2]
-    assert open_runtime(store.get("toy", 2))
+    assert load_version(store.get("toy", 2))
 
 
 def test_a_pickle_that_fails_is_one_line(store: Store) -> None:
     draft = summing_draft().with_files({ARTIFACT: b"\x80\x04no pickle"})
     version = store.add(draft.manifest, draft.files)
     with pytest.raises(LoadError, match="the artifact cannot be unpickled: "):
-        open_runtime(version)
+        load_version(version)

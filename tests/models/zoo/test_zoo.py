@@ -11,7 +11,7 @@ import pytest
 
 import models
 from models.compare import same_answers
-from models.runtimes.loading import open_runtime
+from models.runtimes.loading import load_version
 from models.store import Store
 from models.zoo import DEMO_MODELS, publish_all
 
@@ -46,7 +46,7 @@ def test_iris_has_two_tagged_versions_and_the_others_one(store):
 def test_a_version_answers_alone_as_in_company_and_as_recorded(store, name):
     for version in store.versions(name):
         artifact = store.get(name, version)
-        golden, runtime = artifact.golden, open_runtime(artifact)
+        golden, runtime = artifact.golden, load_version(artifact)
         together = runtime.predict(golden.rows, golden.parameters)
         assert len(golden.rows) >= 32
         assert not artifact.manifest.golden_synthetic
