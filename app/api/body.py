@@ -9,7 +9,7 @@ from typing import Any
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
 from app.api.request import PlainRequest
-from app.concurrency.client import TimedOut, time_limit
+from app.concurrency.time_limit import TimedOut, time_limit
 from schemas.json_body import read
 
 HEADER = "'Content-Type: application/json'"

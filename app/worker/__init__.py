@@ -1,4 +1,4 @@
-"""The gunicorn worker class: a fast lane for plain requests, gunicorn's own loop for everything else."""
+"""The gunicorn worker class: a fast lane for plain requests, and gunicorn's own loop for all others."""
 
 from app.worker.greenlets import GreenletWorker
 from app.worker.worker import PlumblineWorker

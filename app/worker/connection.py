@@ -1,4 +1,4 @@
-"""One client's connection: how its greenlet waits for the client, for how long, and how it is ended."""
+"""Client connections: waiting for bytes, deadlines, sending, and the outbox that sends replies together."""
 
 from __future__ import annotations
 
@@ -16,46 +16,56 @@ from typing import IO, Any, TypeVar
 
 from gevent import get_hub, getcurrent
 
-from app.concurrency.client import TimedOut, has_bytes
+from app.concurrency.polling import has_bytes
+from app.concurrency.time_limit import TimedOut
 
 T = TypeVar("T")
 
-READABLE = 1
+#: libev's event for a readable descriptor.
+READ_EVENT = 1
+#: Bytes that one recv reads at most.
 READ_BYTES = 65536
-#: A file is sent in pieces of this size.
+#: Bytes of a file that are sent at a time.
 FILE_BYTES = 65536
-#: Why a wait ends: bytes have come, its deadline has passed, or what is owed could not be sent without a wait.
-CAME, EXPIRED, OWING = range(3)
-#: A socket that is closed with this drops what the client has not taken.
-AT_ONCE = struct.pack("ii", 1, 0)
+#: Why a wait ended: the socket is readable, the deadline passed, or unsent output remains.
+READABLE, EXPIRED, UNSENT = range(3)
+#: SO_LINGER with a time of 0: close() then drops output that the client has not read.
+LINGER_ZERO = struct.pack("ii", 1, 0)
+#: The outbox is flushed early at this many replies or bytes, so that the first reply does not wait long.
+OUTBOX_REPLIES, OUTBOX_BYTES = 64, 1 << 16
 
 
 class Connection:
-    """Belongs to the greenlet that makes it. The socket is watched all the time, so a wait costs two switches and no call
-    to the kernel; every wait goes through the event loop, so a client that always has data does not starve others.
+    """A client connection, used only by the greenlet that creates it.
 
-    ``served`` : a request was answered. ``idle`` : no byte of the next one has come. ``deadline`` : when a wait for bytes
-    is given up, by the loop's clock. ``send_seconds`` : how long the client may take nothing of what is sent. ``owed`` : a
-    reply, or what is left of it, that was put off (``outbox.py``): it is sent while the next request is waited for.
+    The event loop watches the socket all the time, so a wait costs two greenlet switches and no system call.
+    Every wait goes through the event loop, so a client that always has data does not starve other
+    connections.
     """
 
-    #: It ends waits itself, so nobody else has to (``app/concurrency/client.py``).
-    timed = True
+    #: Tells ``time_limit`` that this connection ends waits itself.
+    has_own_timeout = True
 
     def __init__(self, sock: Any, send_seconds: float) -> None:
         self.sock = sock
+        #: Seconds that the client may take nothing of a reply before the connection is reset.
         self.send_seconds = send_seconds
-        self.served = self.idle = False
+        #: A request on this connection was answered.
+        self.has_replied = False
+        #: The connection waits for a request of which no byte has arrived.
+        self.idle = False
+        #: When a wait for bytes is given up, in seconds of the loop's clock.
         self.deadline = math.inf
-        self.owed = b""
+        #: A deferred reply, or the part of it that is not sent; sent while waiting for the next request.
+        self.unsent = b""
         self._hub = get_hub()
         self._greenlet = getcurrent()
-        self._watcher = self._hub.loop.io(sock.fileno(), READABLE)
+        self._watcher = self._hub.loop.io(sock.fileno(), READ_EVENT)
         self._watched = self._waiting = False
         sock.settimeout(send_seconds)
 
     def recv(self, size: int = READ_BYTES) -> bytes:
-        """What has come, up to ``size`` bytes, after a wait for the first one; empty when the client has closed.
+        """Return at most ``size`` bytes, after waiting for the first one; empty when the client has closed.
 
         Raises TimedOut at the deadline, and OSError.
         """
@@ -64,24 +74,26 @@ class Connection:
         return data
 
     def _wait(self) -> None:
-        """Until something has come."""
+        """Wait until the socket is readable, and send what is unsent meanwhile."""
         while True:
             self._waiting = True
             if not self._watched:
                 self._watched = True
                 self._watcher.start(self._on_readable)
             try:
-                why = self._hub.switch()
+                reason = self._hub.switch()
             finally:
                 self._waiting = False
-            if why == CAME:
+            if reason == READABLE:
                 return
-            if why == EXPIRED:
+            if reason == EXPIRED:
                 raise TimedOut("the client sent nothing in time")
-            self.settle()
+            self.flush()
 
     def next_request(self, seconds: float) -> bytes:
-        """The first bytes of the next request; empty when the client has closed, or was silent for so long."""
+        """Return the first bytes of the next request; empty when the client closed or sent nothing for
+        ``seconds``.
+        """
         self.idle = True
         self.deadline = self._hub.loop.now() + seconds
         try:
@@ -92,114 +104,129 @@ class Connection:
             self.idle = False
 
     def fileno(self) -> int:
-        """The socket's."""
+        """Return the socket's file descriptor."""
         number: int = self.sock.fileno()
         return number
 
     def sendall(self, data: bytes) -> None:
-        """Send all of it, as long as the client takes some now and then; raises OSError, also where it does not."""
+        """Send all bytes, however slowly the client reads.
+
+        Raises OSError, also when the client reads nothing for ``send_seconds``.
+        """
         left = memoryview(data)
         while left:
             queued = self._queued()
             try:
                 left = left[self.sock.send(left) :]
             except TimeoutError:
-                # The kernel says that there is room only after a good part was taken: a slow client is not a stalled one.
+                # The kernel reports room only once a good part of its buffer is free, so a timeout alone does
+                # not tell a slow client from one that has stopped reading.
                 if self._queued() < queued:
                     continue
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
                 raise OSError(errno.ECONNRESET, "the client does not read its reply") from None
 
     def _queued(self) -> int:
-        """How many bytes the kernel holds that the client has not taken."""
+        """Return how many bytes of output the kernel holds that the client has not acknowledged."""
         try:
-            told = fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
+            reply = fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
         except OSError:
             return 0
-        queued: int = struct.unpack("i", told)[0]
+        queued: int = struct.unpack("i", reply)[0]
         return queued
 
     def sendfile(self, file: IO[bytes], offset: int = 0, count: int = 0) -> None:
-        """Send ``count`` bytes of a file, from ``offset`` on, as ``sendall`` does."""
+        """Send ``count`` bytes of a file from ``offset`` on. Raises what ``sendall`` raises."""
         file.seek(offset)
         while count > 0 and (piece := file.read(min(count, FILE_BYTES))):
             self.sendall(piece)
             count -= len(piece)
 
-    def send_owed(self) -> None:
-        """Send as much as goes without a wait. For the rest, or the error, the connection's own greenlet is woken."""
-        if self.owed:
+    def flush_nowait(self) -> None:
+        """Send what fits into the kernel's buffer.
+
+        The connection's greenlet is woken for the rest, or for an error.
+        """
+        if self.unsent:
             try:
-                sent = os.write(self.sock.fileno(), self.owed)
+                sent = os.write(self.sock.fileno(), self.unsent)
             except OSError:
                 sent = 0
-            self.owed = self.owed[sent:]
-            if self.owed:
-                self._hub.loop.run_callback(self._on_owing)
+            self.unsent = self.unsent[sent:]
+            if self.unsent:
+                self._hub.loop.run_callback(self._on_unsent)
 
-    def settle(self) -> None:
-        """Send what is owed. The time that the client takes is not its time for the next request. Raises OSError."""
-        if self.owed:
-            owed, self.owed = self.owed, b""
+    def flush(self) -> None:
+        """Send all unsent output. Sending does not use up the time for the next request. Raises OSError."""
+        if self.unsent:
+            unsent, self.unsent = self.unsent, b""
             began = self._hub.loop.now()
-            self.sendall(owed)
+            self.sendall(unsent)
             self.deadline += self._hub.loop.now() - began
 
     def limit(self, seconds: float) -> None:
-        """Let the deadline be in so many seconds."""
+        """Set the deadline to ``seconds`` from now."""
         self.deadline = self._hub.loop.now() + seconds
 
     def expire(self, now: float) -> None:
-        """End a wait whose deadline has passed, unless the bytes are there. Called on the hub."""
+        """End a wait whose deadline has passed, unless bytes have arrived. Called on the hub."""
         if self._waiting and self.deadline <= now:
-            self._greenlet.switch(CAME if has_bytes(self) else EXPIRED)
+            self._greenlet.switch(READABLE if has_bytes(self) else EXPIRED)
 
     def end_if_idle(self) -> None:
-        """Let the wait for a client that asks nothing more expire; one that has just connected is about to ask."""
-        if self.idle and self.served:
+        """Let an idle wait expire.
+
+        A connection without a first request is kept: its client is about to send one.
+        """
+        if self.idle and self.has_replied:
             self.deadline = 0.0
 
     def close(self) -> None:
-        """Stop watching, and close the socket; what is still owed is sent as far as that goes at once."""
+        """Stop watching and close the socket, after sending as much of the unsent output as goes without a
+        wait.
+        """
         self._watcher.stop()
         self._watcher.close()
         with suppress(OSError):
-            self.send_owed()
+            self.flush_nowait()
             self.sock.close()
 
     def _on_readable(self) -> None:
         if self._waiting:
-            self._greenlet.switch(CAME)
+            self._greenlet.switch(READABLE)
         else:
-            # Bytes that nobody waits for yet would wake the loop for ever.
+            # libev reports unread bytes on every iteration, so the loop would spin until they are read.
             self._watcher.stop()
             self._watched = False
 
-    def _on_owing(self) -> None:
-        # One that does not wait settles before its next request.
-        if self._waiting and self.owed:
-            self._greenlet.switch(OWING)
+    def _on_unsent(self) -> None:
+        # A greenlet that does not wait flushes before its next request.
+        if self._waiting and self.unsent:
+            self._greenlet.switch(UNSENT)
 
 
 class TlsConnection(Connection):
-    """A connection over TLS, once ``handshake`` was called."""
+    """A connection over TLS, from ``handshake`` on."""
 
     def handshake(self, context: ssl.SSLContext, seconds: float) -> None:
-        """Agree with the client in so many seconds. Raises TimedOut, and OSError that says what was wrong."""
+        """Perform the TLS handshake within ``seconds``.
+
+        Raises TimedOut, and OSError with the reason of a failure.
+        """
         self.limit(seconds)
         self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
-        self._once_there(self.sock.do_handshake)
+        self._retry(self.sock.do_handshake)
         self.deadline = math.inf
 
     def recv(self, size: int = READ_BYTES) -> bytes:
-        """As that of its base class."""
+        """Return at most ``size`` decrypted bytes. Raises what ``Connection.recv`` raises."""
         if not self.sock.pending():
             self._wait()
-        data: bytes = self._once_there(lambda: self.sock.recv(size))
+        data: bytes = self._retry(lambda: self.sock.recv(size))
         return data
 
-    def _once_there(self, call: Callable[[], T]) -> T:
-        """The result of a call on the socket that may need more bytes than have come."""
+    def _retry(self, call: Callable[[], T]) -> T:
+        """Repeat a call on the socket until it has enough bytes to return, and wait for bytes in between."""
         while True:
             self.sock.settimeout(0.0)
             try:
@@ -208,3 +235,38 @@ class TlsConnection(Connection):
                 self._wait()
             finally:
                 self.sock.settimeout(self.send_seconds)
+
+
+class Outbox:
+    """The replies of one iteration of the event loop, which are sent one right after the other at its end.
+
+    Sending a reply wakes the client, and waking costs more the longer the client's processor has slept. A
+    second send also finds the kernel's code in the processor's cache. docs/performance.md has the
+    measurements.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[Connection] = []
+        self._bytes = 0
+        self._scheduled = False
+
+    def put(self, connection: Connection, reply: bytes) -> None:
+        """Send the reply at the end of the loop iteration. The connection must have no unsent output."""
+        connection.unsent = reply
+        self._connections.append(connection)
+        self._bytes += len(reply)
+        if len(self._connections) >= OUTBOX_REPLIES or self._bytes >= OUTBOX_BYTES:
+            self.flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            get_hub().loop.run_callback(self._end_of_iteration)
+
+    def flush(self) -> None:
+        """Send all replies now, without a wait."""
+        connections, self._connections, self._bytes = self._connections, [], 0
+        for connection in connections:
+            connection.flush_nowait()
+
+    def _end_of_iteration(self) -> None:
+        self._scheduled = False
+        self.flush()

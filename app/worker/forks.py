@@ -1,4 +1,8 @@
-"""What becomes of a process that a model forks in a worker: it is no worker, and must not be taken for one."""
+"""Fork handlers that turn a process that a model forks in a worker into an ordinary one.
+
+Such a child inherits the worker's signal handlers and sockets. With them it would ignore signals that should
+end it, and would keep clients' connections open.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +18,24 @@ from typing import Any
 
 
 class Forks:
-    """``signals`` : those that the worker handles. ``listeners`` : its sockets."""
+    """The fork handlers of one worker."""
 
     def __init__(self, signals: Collection[int], listeners: Iterable[Any]) -> None:
+        """Store the signals that the worker handles, and the addresses of its listening sockets."""
         self._signals = signals
-        self._places = {_place(listener) for listener in listeners}
+        self._addresses = {_port_or_path(listener) for listener in listeners}
         self._masks: dict[int, set[int]] = {}
 
     def start(self) -> None:
-        """From now on, for as long as this process lives."""
+        """Register the handlers. They stay registered until the process ends."""
         os.register_at_fork(before=self._before, after_in_parent=self._unmask, after_in_child=self._in_child)
 
     def _before(self) -> None:
-        """A signal that came before the child has its own way with it would be lost: whoever ends it would wait for ever."""
+        """Block the worker's signals until the child has default handlers.
+
+        The worker's handlers would swallow a signal that the child gets before that, and its sender would
+        wait forever.
+        """
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         self._masks[threading.get_ident()] = set(map(int, mask))
 
@@ -34,16 +43,19 @@ class Forks:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(threading.get_ident()))
 
     def _in_child(self) -> None:
-        """It dies of the signals that end a worker in good order, and clients' connections end when the worker ends them."""
+        """Restore default signal handling, and close the worker's sockets so that only the worker holds them
+        open.
+        """
         sys.setprofile(None)
         if isinstance(threading.main_thread(), threading._DummyThread):
-            # CPython's gh-102512: until 3.11.8 a process that a native thread forked ends with status 1 for lack of it.
+            # Before 3.11.8 a process that a native thread forked exits with status 1 without this (CPython
+            # gh-102512).
             getattr(threading.main_thread(), "_set_tstate_lock", lambda: None)()
         for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-            with suppress(OSError):  # no socket
-                with socket.socket(fileno=os.dup(descriptor)) as found:
-                    ours = found.type == socket.SOCK_STREAM and _place(found) in self._places
-                if ours:
+            with suppress(OSError):  # not a socket
+                with socket.socket(fileno=os.dup(descriptor)) as sock:
+                    is_workers = sock.type == socket.SOCK_STREAM and _port_or_path(sock) in self._addresses
+                if is_workers:
                     os.close(descriptor)
         signal.set_wakeup_fd(-1)
         for number in self._signals:
@@ -51,7 +63,7 @@ class Forks:
         self._unmask()
 
 
-def _place(sock: Any) -> Any:
-    """The port, or the path, at which a listening socket and what it accepted are found."""
+def _port_or_path(sock: Any) -> Any:
+    """Return what a listening socket and the connections that it accepted have in common."""
     name = sock.getsockname()
     return name[1] if isinstance(name, tuple) else name

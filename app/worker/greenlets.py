@@ -1,9 +1,10 @@
-"""gunicorn's gevent worker over Python's own standard library.
+"""gunicorn's gevent worker without monkey patching.
 
-gunicorn's worker lets gevent patch the standard library, for applications that wait in it. This one waits through gevent
-itself (``app/concurrency/forms.py``), and models are other people's code, which must find the Python that it was tried
-in: patched, ``subprocess`` fails on native threads, ``multiprocessing`` and ``concurrent.futures`` hang for ever, and exit
-statuses of processes are lost to the event loop.
+gunicorn's worker patches the standard library for applications that wait in it. This worker waits through
+gevent by name (``app/concurrency/forms.py``). It leaves the standard library alone because models are user
+code and must find the Python in which they were verified: under gevent's patches ``subprocess`` fails on
+native threads, ``multiprocessing`` and ``concurrent.futures`` hang, and the event loop takes the exit
+statuses of child processes.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from app.worker.forks import Forks
 
 
 class GreenletWorker(GeventWorker):
-    """Serves every connection in a greenlet."""
+    """A worker that serves each connection in a greenlet."""
 
     sockets: list[Any]
 
     def patch(self) -> None:
-        """Instead of patching: let the listening sockets be gevent's, and forked processes be on their own."""
+        """Prepare the process for greenlets. gunicorn calls this where its own worker patches the standard
+        library.
+        """
         if self.cfg.is_ssl:
-            monkey.patch_ssl()  # gunicorn makes the context, and the server needs one of gevent's
+            monkey.patch_ssl()  # gunicorn creates the context, and the server needs one of gevent's
         self.sockets = [
             gevent.socket.socket(listener.FAMILY, socket.SOCK_STREAM, fileno=listener.sock.detach())
             for listener in self.sockets

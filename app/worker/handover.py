@@ -1,4 +1,4 @@
-"""A connection as the socket that gunicorn's own loop serves."""
+"""The socket that gunicorn's own loop gets for a connection that leaves the fast lane."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from app.worker.connection import Connection
 
 
 class Handover:
-    """Gives back what was read already, then reads on.
+    """A socket that first returns the bytes that were read from the connection already, and then reads on."""
 
-    ``expecting`` : the request whose client sends its body only after "100 Continue", while that was not said. It is said
-    when the application asks for the body. After a reply that did without, the connection ends: whether the body still
-    comes, nobody knows.
-    """
-
-    #: As its connection.
-    timed = True
+    #: Tells ``time_limit`` that the connection ends waits itself.
+    has_own_timeout = True
 
     def __init__(self, connection: Connection, unread: bytes) -> None:
         self.connection = connection
+        #: The request whose client waits for "100 Continue" before it sends the body; None once that was
+        #: sent. It is sent when the application reads the body. If the application replies without reading,
+        #: the connection ends, because the server cannot tell whether the body still follows.
         self.expecting: Any = None
         self._unread = unread
 
     def recv(self, size: int) -> bytes:
-        """As a socket does; raises TimedOut at the connection's deadline."""
+        """Return at most ``size`` bytes. Raises TimedOut at the connection's deadline, and OSError."""
         data, self._unread = self._unread[:size], self._unread[size:]
         if not data:
             if self.expecting is not None:
@@ -36,25 +34,25 @@ class Handover:
         return data
 
     def expect(self, request: Any) -> None:
-        """Take "100 Continue" over from gunicorn. A client that has begun with the body, or has none, does not wait for it."""
+        """Take over "100 Continue" from gunicorn, unless the body has begun to arrive or is empty."""
         if request._expected_100_continue:
             request._expected_100_continue = False
             begun = self._unread or request.unreader.buf.getbuffer().nbytes
-            # A body in chunks has no length.
+            # A chunked body has no length.
             if not begun and getattr(request.body.reader, "length", None) != 0:
                 request.force_close()
                 self.expecting = request
 
     def sendall(self, data: bytes) -> None:
-        """As the connection does."""
+        """Send all bytes. Raises what ``Connection.sendall`` raises."""
         self.connection.sendall(data)
 
     def sendfile(self, file: IO[bytes], offset: int = 0, count: int = 0) -> None:
-        """As the connection does."""
+        """Send ``count`` bytes of a file from ``offset`` on. Raises what ``Connection.sendall`` raises."""
         self.connection.sendfile(file, offset, count)
 
     def setblocking(self, flag: bool) -> None:
-        """As a socket does; one that blocks still has the connection's limit."""
+        """Set whether the socket blocks; a blocking one keeps the connection's time limit."""
         self.connection.sock.settimeout(self.connection.send_seconds if flag else 0.0)
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
-"""Which request heads are plain, and the WSGI environ that a plain one stands for.
+"""The fast lane's parser: it recognises plain request heads and builds their WSGI environ.
 
-A head is judged on its raw bytes before anything parses it. What is not strictly plain is not repaired or refused here:
-gunicorn's own parser, which is the strict one, gets it. So this file may be wrong in one direction only.
+A head is matched as raw bytes. One that is not strictly plain is neither repaired nor refused: gunicorn's own
+parser handles it. An error in this file must therefore never accept more than gunicorn does; accepting less
+is harmless.
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gunicorn.config import PostRequest, PreRequest
+from gunicorn.glogging import Logger
 from gunicorn.http.wsgi import base_environ
 from gunicorn.util import split_request_uri, unquote_to_wsgi_str
 
-#: RFC 9112, sections 3 and 5, with every liberty left out: no other line end, no fold, no "_" in a name (which would
-#: be the same environ key as "-"), no method whose reply has no body. Possessive, so that no input makes it backtrack.
+#: The strict form of RFC 9112, sections 3 and 5: CRLF line ends only, no folded lines, no "_" in a field name
+#: (it would share the environ key of "-"), and no method whose reply has no body. The quantifiers are
+#: possessive, so that no input makes the pattern backtrack.
 PLAIN = re.compile(
     rb"(?:GET|POST|PUT|PATCH|DELETE|OPTIONS) /[\x21-\x7e]*+ HTTP/1\.1\r\n"
     rb"(?:[!#$%&'*+\-.^`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 )
-#: What these say is for gunicorn to judge.
+#: A head with one of these fields is left to gunicorn.
 NOT_PLAIN = frozenset({"TRANSFER-ENCODING", "EXPECT", "UPGRADE"})
-#: Said twice they are ambiguous.
+#: Fields that are ambiguous when repeated.
 ONCE = frozenset({"HOST", "CONTENT-TYPE", "CONTENT-LENGTH", "CONNECTION"})
 LENGTH = re.compile(r"[0-9]{1,9}")
-#: RFC 9110, section 7.2, and RFC 3986, section 3.2.2: a name or an address, and a port or none.
+#: A host name or address with an optional port (RFC 9110, section 7.2, and RFC 3986, section 3.2.2).
 HOST = re.compile(
     r"(?:(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+|\[[0-9A-Za-z\-._~%:]++\])(?::[0-9]*+)?"
 )
@@ -35,7 +39,7 @@ MAX_LINE_BYTES = 4094
 MAX_FIELDS = 64
 MAX_FIELD_BYTES = 8190
 
-#: Clients send the same head again and again: this many are kept as read, each of at most so many bytes.
+#: Limits of the cache of parsed heads: clients repeat the same head in most requests.
 KEPT_HEADS = 512
 KEPT_HEAD_BYTES = 2048
 
@@ -44,18 +48,18 @@ _END = b"\r\n\r\n"
 
 @dataclass(slots=True, eq=False)
 class Head:
-    """A plain head. It has what gunicorn's Response and error page ask of a request.
-
-    ``environ`` lacks what belongs to the connection. ``size`` and ``content_length`` are in bytes.
-    """
+    """A parsed plain head, with the attributes of a request that gunicorn's Response and error page read."""
 
     method: str
     uri: str
     path: str
     query: str
+    #: The WSGI environ without the entries of the connection.
     environ: dict[str, Any]
+    #: Bytes of the head, and of the body that follows it.
     size: int
     content_length: int
+    #: The client asked for "Connection: close".
     closes: bool
     version: tuple[int, int] = (1, 1)
     scheme: str = "http"
@@ -63,19 +67,19 @@ class Head:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
     def should_close(self) -> bool:
-        """Whether the client wants the connection closed after the reply."""
+        """Return whether the client wants the connection closed after the reply."""
         return self.closes
 
 
 class Heads:
-    """Finds the head at the beginning of what a client sent. Each distinct one is read once."""
+    """The parser for one listening address, with a cache of the heads that it has parsed."""
 
     def __init__(self, cfg: Any, server: tuple[Any, ...]) -> None:
-        """cfg : gunicorn's configuration; server : the address that is listened on."""
+        """Take the limits from gunicorn's configuration ``cfg``; ``server`` is the listening address."""
         self._line_bytes = _least(cfg.limit_request_line, MAX_LINE_BYTES)
         self._fields = _least(cfg.limit_request_fields, MAX_FIELDS)
         self._field_bytes = _least(cfg.limit_request_field_size, MAX_FIELD_BYTES)
-        # Any other value says what is so anyway: that the client spoke plain HTTP.
+        # Any other value of these headers means plain HTTP, which is the default.
         self._secure = {name.upper(): value for name, value in cfg.secure_scheme_headers.items()}
         self._base = {
             **base_environ(cfg),
@@ -89,7 +93,7 @@ class Heads:
         self._kept: dict[bytes, Head] = {}
 
     def find(self, data: bytes) -> Head | None:
-        """The head at the beginning of ``data``; None when it is not there as a whole, or not plain."""
+        """Return the head at the beginning of ``data``, or None when it is incomplete or not plain."""
         size = data.find(_END) + 4
         raw = data[:size]
         head = self._kept.get(raw)
@@ -103,7 +107,7 @@ class Heads:
         return head
 
     def _read(self, raw: bytes) -> Head | None:
-        """The content of a head that has the form of a plain one; None when what it says is not plain."""
+        """Parse a head that matches PLAIN; None when one of its values is not plain."""
         line, *fields = raw[:-4].decode("latin-1").split("\r\n")
         if len(line) > self._line_bytes or len(fields) > self._fields:
             return None
@@ -146,7 +150,7 @@ class Heads:
 
 
 def _environ_of(values: Mapping[str, str]) -> dict[str, str]:
-    """Header fields as PEP 3333 names them."""
+    """Return header fields under their environ keys (PEP 3333)."""
     environ = {}
     for name, value in values.items():
         key = name.replace("-", "_")
@@ -155,10 +159,20 @@ def _environ_of(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _least(configured: int, fixed: int) -> int:
-    """gunicorn takes 0 or less for its own largest value."""
+    """Return the lower limit. gunicorn reads 0 or less as its own maximum."""
     return min(configured, fixed) if configured > 0 else fixed
 
 
-def application_is_mounted() -> bool:
-    """Whether gunicorn cuts a prefix off every path: then no head is plain."""
-    return bool(os.environ.get("SCRIPT_NAME"))
+def has_fast_lane(cfg: Any, log: Any) -> bool:
+    """Return whether gunicorn is configured for nothing that only its own loop provides."""
+    return not (
+        cfg.is_ssl
+        or not cfg.keepalive
+        or cfg.proxy_protocol not in (False, "off")
+        # gunicorn removes this prefix from every path.
+        or os.environ.get("SCRIPT_NAME")
+        or log.access_log.handlers
+        or type(log).access is not Logger.access
+        or cfg.pre_request is not PreRequest.default
+        or cfg.post_request is not PostRequest.default
+    )

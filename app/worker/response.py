@@ -1,4 +1,4 @@
-"""gunicorn's response with one more way out: head and body as one."""
+"""gunicorn's response, extended by a fast path that returns head and body as one bytes object."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date
 
-#: Names that no connection keeps for itself and that need no look at their characters. Others take gunicorn's way.
+#: Header names known to be valid and not hop-by-hop. gunicorn's code checks all other headers.
 USUAL_NAMES = frozenset(
     {
         "Allow",
@@ -27,9 +27,9 @@ USUAL_NAMES = frozenset(
         "X-Request-Id",
     }
 )
-#: Those whose value is another one in each reply: it would be remembered for nothing.
+#: Headers whose value changes with each reply, so that caching their lines would not pay.
 FRESH_NAMES = frozenset({"Content-Length", "Server-Timing", "X-Prediction-Id", "X-Request-Id"})
-#: Most headers of most replies are the same each time: the lines of so many are kept, and the codes of so many statuses.
+#: Sizes of the caches of header lines and of status codes.
 KEPT_PAIRS, KEPT_STATUSES = 256, 64
 
 _lines: dict[tuple[str, str], str] = {}
@@ -37,7 +37,7 @@ _codes: dict[str, int] = {}
 
 
 class PlainResponse(Response):
-    """The reply to a plain request. What ``whole`` cannot make is written by gunicorn itself."""
+    """The reply to a plain request. gunicorn's own code writes a reply for which ``whole`` returns None."""
 
     headers_sent: bool
     status: str | None
@@ -48,7 +48,10 @@ class PlainResponse(Response):
         self._head: list[str] = []
 
     def start_response(self, status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> Any:
-        """As gunicorn's; raises what it raises. A status that had a body and passed its look once is known."""
+        """Set status and headers (PEP 3333). Raises what gunicorn's Response raises.
+
+        A status whose reply has a body is checked once; after that its code comes from a cache.
+        """
         code = _codes.get(status)
         if code is None or exc_info or self.status is not None:
             write = super().start_response(status, headers, exc_info)
@@ -62,20 +65,23 @@ class PlainResponse(Response):
         return self.write
 
     def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Check names and values as gunicorn does, and write their lines; raises what it raises."""
+        """Check names and values as gunicorn does, and format their lines.
+
+        Raises what gunicorn's Response raises.
+        """
         kept, lines = self.headers, self._head
         for pair in headers:
             line = _lines.get(pair) if type(pair) is tuple else None
             if line is None:
-                line = self._look_at(pair)
+                line = self._checked_line(pair)
             else:
                 kept.append(pair)
             lines.append(line)
 
-    def _look_at(self, pair: tuple[str, str]) -> str:
-        """Check one header; its line, which is empty if the connection keeps it for itself."""
+    def _checked_line(self, pair: tuple[str, str]) -> str:
+        """Check one header and return its line; empty for a hop-by-hop header, which gunicorn writes."""
         name, value = pair
-        # Printable ASCII is what every value may be made of; blanks around it are cut off elsewhere.
+        # Printable ASCII is always valid. gunicorn strips blanks around other values.
         if (
             name not in USUAL_NAMES
             or type(value) is not str
@@ -96,11 +102,11 @@ class PlainResponse(Response):
         return line
 
     def is_chunked(self) -> bool:
-        """As gunicorn says, for HTTP/1.1."""
+        """Return whether the body is sent in chunks: gunicorn's rule, reduced to HTTP/1.1."""
         return self.response_length is None and not self._omits_body
 
     def whole(self, answer: Any) -> bytes | None:
-        """The reply of an application that returned a list of one body, to be sent by the caller; None for any other."""
+        """Return the reply, for the caller to send, if ``answer`` is a list of one body; otherwise None."""
         if (
             type(answer) is not list
             or len(answer) != 1
@@ -114,8 +120,8 @@ class PlainResponse(Response):
             return None
         connection = "close" if self.must_close or self.req.closes else "keep-alive"
         head = (
-            f"HTTP/1.1 {self.status}\r\nServer: {self.version}\r\nDate: {_date()}\r\nConnection: {connection}\r\n"
-            f"{''.join(self._head)}\r\n"
+            f"HTTP/1.1 {self.status}\r\nServer: {self.version}\r\nDate: {_date()}\r\n"
+            f"Connection: {connection}\r\n{''.join(self._head)}\r\n"
         )
         self.headers_sent = True
         self.sent = len(body)
@@ -123,7 +129,7 @@ class PlainResponse(Response):
 
 
 def _text(pairs: Iterable[tuple[str, str]]) -> str:
-    """The lines of these headers."""
+    """Return the lines of these headers."""
     return "".join([f"{name}: {value}\r\n" for name, value in pairs])
 
 
@@ -131,7 +137,7 @@ _second, _moment = 0, ""
 
 
 def _date() -> str:
-    """The value of a Date header, made once a second."""
+    """Return the value of the Date header, formatted once per second."""
     global _second, _moment
     now = int(time.time())
     if now != _second:

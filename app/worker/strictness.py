@@ -1,4 +1,8 @@
-"""What gunicorn's parser lets pass and RFC 9110 and 9112 do not: who reads it otherwise sees another request."""
+"""Checks of RFC 9110 and 9112 that gunicorn's parser leaves out.
+
+A proxy in front that reads such a request differently would see another request than this server (request
+smuggling).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,15 @@ from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 
 from app.worker.head import HOST
 
-#: The newest version that is spoken here: a reply says it, also to a client that knows a newer one.
+#: The newest HTTP version that the server supports; replies to clients with a newer one state it.
 NEWEST = (1, 1)
 
 
 def check(request: Any) -> None:
-    """Raise InvalidHeader for a Host that is missing or malformed, UnsupportedTransferCoding for a coding but ``chunked``.
+    """Validate a request that gunicorn has parsed, and set its version to the one of the reply.
 
-    request : as gunicorn has read it. Its version becomes the one to answer with.
+    Raises InvalidHeader for a Host that is missing or malformed, and UnsupportedTransferCoding for every
+    coding but ``chunked``.
     """
     hosts = [value for name, value in request.headers if name == "HOST"]
     if not all(map(HOST.fullmatch, hosts)) or (not hosts and request.version >= NEWEST):

@@ -1,16 +1,22 @@
-"""How a worker process serves its connections: plain requests in a loop of its own, all others in gunicorn's.
+"""The worker class: it serves plain requests in a loop of its own and all others in gunicorn's loop.
 
-Before a request the loop decides by its head alone (``head.py``). A plain one is answered here; with the first that is
-not, the connection is handed over to gunicorn's loop for good, with the bytes that were read.
+The loop looks at the head of each request (``head.py``). It answers a plain request itself. At the first
+request that is not plain it hands the connection over to gunicorn's loop for good, together with the bytes
+that were read.
 
-What differs from gunicorn's gevent worker, in both lanes: a body that stops coming is given up after
-``PLUMBLINE_BODY_TIMEOUT_SECONDS`` (408, where the application does not answer it itself), and so is a client that takes
-nothing of its reply for so long; a TLS handshake may take as long as a connection may be idle; the time in which the
-server itself stood still does not count; a worker that ends closes idle connections at once; a connection that always
-has data lets the others have their turn; ``strictness.py`` refuses what the parser lets pass.
+Both lanes differ from gunicorn's gevent worker in these points:
 
-In the fast lane gunicorn's access log, ``pre_request`` and ``post_request`` do not exist: where they are configured,
-as with TLS, the PROXY protocol, ``SCRIPT_NAME``, UNIX sockets or no keep-alive, every connection takes gunicorn's loop.
+- A body that stops arriving is given up after ``PLUMBLINE_BODY_TIMEOUT_SECONDS``, with a 408 unless the
+  application replies itself. The same limit holds for a client that stops reading its reply.
+- A TLS handshake may take as long as a connection may be idle.
+- Time in which the event loop was blocked does not count towards a limit.
+- A worker that shuts down closes idle connections at once.
+- A connection that always has data yields to the other connections.
+- ``strictness.py`` refuses requests that gunicorn's parser accepts.
+
+The fast lane has no access log of gunicorn's, no ``pre_request`` and no ``post_request``. Where one of them
+is configured, or TLS, the PROXY protocol, ``SCRIPT_NAME``, a UNIX socket or no keep-alive, gunicorn's loop
+serves every connection.
 """
 
 from __future__ import annotations
@@ -26,32 +32,31 @@ from typing import Any
 
 import gevent
 from gevent.server import StreamServer
-from gunicorn.config import PostRequest, PreRequest
-from gunicorn.glogging import Logger
 from gunicorn.http.message import Request
 from gunicorn.http.wsgi import FileWrapper, _make_early_hints_callback
 from gunicorn.sock import is_http2_negotiated
 from gunicorn.util import write_error
 
-from app.concurrency.client import TimedOut
 from app.concurrency.forms import before_blocking
+from app.concurrency.time_limit import TimedOut
 from app.config import load_settings
-from app.worker.connection import Connection, TlsConnection
+from app.worker.body import StreamedBody
+from app.worker.connection import Connection, Outbox, TlsConnection
 from app.worker.greenlets import GreenletWorker
 from app.worker.handover import Handover
-from app.worker.head import Head, Heads, application_is_mounted
-from app.worker.outbox import Outbox
+from app.worker.head import Head, Heads, has_fast_lane
 from app.worker.response import PlainResponse
-from app.worker.rest import Rest
 from app.worker.strictness import check
 
-#: How often waits are looked at that have a deadline, and an ending worker closes what is idle.
+#: How often deadlines are checked, and idle connections of a worker that shuts down are closed.
 SWEEP_SECONDS = 0.1
-#: A client that sends requests faster than they are answered lets others go first. A sleep of 0 would not look at sockets.
-TURN_SECONDS = 1e-6
-#: A body up to this size (bytes) is read before the application is called; a larger one as it is asked for, and so is one
-#: over ``PLUMBLINE_MAX_BODY_BYTES``, which the application refuses at once.
-MOST_AT_ONCE = 1 << 20
+#: The pause of a connection with pipelined requests. It is not 0, because a sleep of 0 does not poll the
+#: sockets.
+YIELD_SECONDS = 1e-6
+#: The largest body in bytes that is read before the application is called. The application reads a larger one
+#: itself, and also one over ``PLUMBLINE_MAX_BODY_BYTES``, so that it can refuse it without reading.
+MAX_BUFFERED_BYTES = 1 << 20
+#: Errors of a socket whose client has left; they are not logged.
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
 
@@ -64,21 +69,22 @@ class PlumblineWorker(GreenletWorker):
         super().__init__(*args, **kwargs)
         self.connections: dict[Any, Connection] = {}
         self.body_seconds = math.inf
-        self.most_at_once = MOST_AT_ONCE
+        self.max_buffered_bytes = MAX_BUFFERED_BYTES
         self.fast_lane = False
         self.tls: Any = None
-        self._swept = math.inf
+        self._swept_at = math.inf
         self.outbox = Outbox()
         self._heads: dict[Any, Heads] = {}
 
     def run(self) -> None:
-        """Serve until the worker is to end."""
+        """Serve until the worker is told to shut down."""
         settings = load_settings()
         self.body_seconds = settings.body_timeout_seconds
-        self.most_at_once = min(MOST_AT_ONCE, settings.max_body_bytes)
-        self.fast_lane = self._has_fast_lane()
+        self.max_buffered_bytes = min(MAX_BUFFERED_BYTES, settings.max_body_bytes)
+        self.fast_lane = has_fast_lane(self.cfg, self.log)
         loop = gevent.get_hub().loop
-        # After what lies in the sockets: a request that came while the loop was held up is not late.
+        # The low priority runs the sweep after pending reads: bytes that arrived while the loop was blocked
+        # are in time.
         sweep = loop.timer(SWEEP_SECONDS, SWEEP_SECONDS, priority=-1)
         sweep.start(self._sweep)
         try:
@@ -89,7 +95,10 @@ class PlumblineWorker(GreenletWorker):
             sweep.close()
 
     def server_class(self, listener: Any, *, spawn: Any, ssl_context: Any = None, **_: Any) -> StreamServer:
-        """Called by gunicorn for each listener. gevent's server would wait for a TLS handshake without a limit."""
+        """Create the server of one listener; gunicorn calls this.
+
+        TLS is left to ``handle``, because gevent's server waits for a handshake without a limit.
+        """
         self.tls = ssl_context
         server = StreamServer(listener, handle=partial(self.handle, listener), spawn=spawn)
         if self.cfg.workers > 1:
@@ -107,11 +116,11 @@ class PlumblineWorker(GreenletWorker):
                 if not self._handshake(connection, addr):
                     return
             elif self.fast_lane and isinstance(addr, tuple):
-                left = self._serve_plain(connection, listener, addr)
-                if left is None:
+                rest = self._serve_plain(connection, listener, addr)
+                if rest is None:
                     return
-                unread = left
-            # gunicorn's HTTP/2 takes nothing but a TLS socket.
+                unread = rest
+            # gunicorn's HTTP/2 needs the TLS socket itself.
             http2 = is_http2_negotiated(connection.sock)
             super().handle(listener, connection.sock if http2 else Handover(connection, unread), addr)
         finally:
@@ -119,7 +128,7 @@ class PlumblineWorker(GreenletWorker):
             connection.close()
 
     def _handshake(self, connection: TlsConnection, addr: Any) -> bool:
-        """Whether it succeeds, in time."""
+        """Perform the TLS handshake; return whether it succeeded in time."""
         try:
             connection.handshake(self.tls, self.cfg.keepalive or self.body_seconds)
         except (OSError, TimedOut) as error:
@@ -129,7 +138,9 @@ class PlumblineWorker(GreenletWorker):
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
-        """Called by gunicorn around its wait for a request: one that does not come in time is none."""
+        """Limit gunicorn's wait for a request; gunicorn takes a wait that timed out for the end of the
+        connection.
+        """
         connection = self.connections[gevent.getcurrent()]
         connection.idle = True
         connection.limit(self.cfg.keepalive)
@@ -140,7 +151,7 @@ class PlumblineWorker(GreenletWorker):
             connection.idle, connection.deadline = False, math.inf
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
-        """One request in gunicorn's own loop."""
+        """Answer one request in gunicorn's own loop."""
         if isinstance(req, Request):
             check(req)
         connection: Connection = sock.connection
@@ -149,10 +160,10 @@ class PlumblineWorker(GreenletWorker):
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
-            connection.served, connection.deadline = True, math.inf
+            connection.has_replied, connection.deadline = True, math.inf
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer what went wrong, as gunicorn does, and 408 for a body that did not come."""
+        """Send gunicorn's error page for ``exc``, or 408 for a body that did not arrive."""
         if not isinstance(exc, TimedOut):
             super().handle_error(req, client, addr, exc)
             return
@@ -160,7 +171,10 @@ class PlumblineWorker(GreenletWorker):
             write_error(client, 408, "Request Timeout", "The body did not arrive in time")
 
     def _serve_plain(self, connection: Connection, listener: Any, addr: tuple[Any, ...]) -> bytes | None:
-        """Answer requests as long as they are plain. Returns the bytes of the first that is not, or None at the end."""
+        """Answer requests as long as they are plain.
+
+        Returns the bytes of the first request that is not plain, or None when the connection has ended.
+        """
         server = listener.getsockname()
         heads = self._heads.get(server) or self._heads.setdefault(server, Heads(self.cfg, server))
         keepalive_seconds = self.cfg.keepalive
@@ -173,18 +187,18 @@ class PlumblineWorker(GreenletWorker):
         try:
             while True:
                 data = data or connection.next_request(keepalive_seconds)
-                connection.settle()
+                connection.flush()
                 if not data:
                     return None
                 head = heads.find(data)
                 if head is None:
                     return data
-                left = self._answer(connection, head, own, data, addr)
-                if left is None:
+                rest = self._answer(connection, head, own, data, addr)
+                if rest is None:
                     return None
-                data = left
+                data = rest
                 if data:
-                    gevent.sleep(TURN_SECONDS)
+                    gevent.sleep(YIELD_SECONDS)
         except OSError as error:
             if error.errno not in CLIENT_GONE:
                 self.log.exception("Socket error processing request.")
@@ -193,18 +207,21 @@ class PlumblineWorker(GreenletWorker):
     def _answer(
         self, connection: Connection, head: Head, own: dict[str, Any], data: bytes, addr: tuple[Any, ...]
     ) -> bytes | None:
-        """Answer the request that ``data`` begins with. Returns what came behind it, or None when it was the last."""
+        """Answer the request at the beginning of ``data``.
+
+        Returns the bytes that follow it, or None when the connection ends after it.
+        """
         end = head.size + head.content_length
-        if len(data) < end and head.content_length <= self.most_at_once:
+        if len(data) < end and head.content_length <= self.max_buffered_bytes:
             data = self._complete(connection, data, end)
-        rest = None
+        streamed = None
         body: Any
         if len(data) >= end:
-            body, left = io.BytesIO(data[head.size : end]), data[end:]
+            body, rest = io.BytesIO(data[head.size : end]), data[end:]
         else:
-            seconds = self.body_seconds if head.content_length > self.most_at_once else 0.0
-            rest = Rest(connection, data[head.size :], head.content_length, seconds)
-            body, left = rest.body, b""
+            seconds = self.body_seconds if head.content_length > self.max_buffered_bytes else 0.0
+            streamed = StreamedBody(connection, data[head.size :], head.content_length, seconds)
+            body, rest = streamed.body, b""
         response = PlainResponse(head, connection, self.cfg)
         environ = head.environ.copy()
         environ.update(own)
@@ -220,22 +237,22 @@ class PlumblineWorker(GreenletWorker):
             raise
         except (Exception, SystemExit) as error:
             if response.headers_sent:
-                # Nothing can be said any more without being read as part of the reply.
+                # The client would read an error page as part of the reply that was begun.
                 self.log.exception("Error handling request")
                 with suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
             else:
                 self.handle_error(head, connection.sock, addr, error)
             return None
-        connection.served = True
+        connection.has_replied = True
         closes = response.should_close()
-        if rest is None and not closes:
-            return left
-        connection.settle()
-        return None if closes or rest is None else rest.skip()
+        if streamed is None and not closes:
+            return rest
+        connection.flush()
+        return None if closes or streamed is None else streamed.skip()
 
     def _complete(self, connection: Connection, data: bytes, end: int) -> bytes:
-        """The request up to ``end``, or as much of it as comes in time."""
+        """Return the request up to byte ``end``, or as much of it as arrives in time."""
         connection.limit(self.body_seconds)
         parts, missing = [data], end - len(data)
         with suppress(TimedOut):
@@ -265,25 +282,11 @@ class PlumblineWorker(GreenletWorker):
 
     def _sweep(self) -> None:
         now = gevent.get_hub().loop.now()
-        # Nobody was listened to while the loop stood still.
-        late, self._swept = now - self._swept - SWEEP_SECONDS, now
+        # While the loop was blocked, no client could be read: every deadline moves by that time.
+        late, self._swept_at = now - self._swept_at - SWEEP_SECONDS, now
         for connection in list(self.connections.values()):
             if late > SWEEP_SECONDS:
                 connection.deadline += late
             if not self.alive:
                 connection.end_if_idle()
             connection.expire(now)
-
-    def _has_fast_lane(self) -> bool:
-        """Whether gunicorn's configuration asks for nothing that only its own loop does."""
-        cfg = self.cfg
-        return not (
-            cfg.is_ssl
-            or not cfg.keepalive
-            or cfg.proxy_protocol not in (False, "off")
-            or application_is_mounted()
-            or self.log.access_log.handlers
-            or type(self.log).access is not Logger.access
-            or cfg.pre_request is not PreRequest.default
-            or cfg.post_request is not PostRequest.default
-        )

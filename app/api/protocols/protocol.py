@@ -9,7 +9,7 @@ from typing import Any, cast
 from flask import Response
 
 from app.api.request import PlainRequest
-from app.concurrency.client import hung_up
+from app.concurrency.polling import hung_up
 from app.inference.messages import Ask, Prediction
 from models.errors import Fault, InputError
 from models.names import Version

@@ -105,8 +105,7 @@ IN_PLACE = """
 from gevent import monkey; monkey.patch_all()
 import gevent, socket, time
 from app.concurrency.forms import Greenlets, before_blocking
-from app.worker.connection import Connection
-from app.worker.outbox import MOST_REPLIES, Outbox
+from app.worker.connection import OUTBOX_REPLIES, Connection, Outbox
 
 ours, theirs = socket.socketpair()
 theirs.settimeout(60)
@@ -129,8 +128,8 @@ with before_blocking(outbox.flush):
     look()
     gevent.sleep(0)
     look()
-    for i in range(MOST_REPLIES):
-        connection.settle()
+    for i in range(OUTBOX_REPLIES):
+        connection.flush()
         outbox.put(connection, b"x")
     look()
     outbox.put(connection, b"owed when it closes")

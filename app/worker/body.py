@@ -1,25 +1,32 @@
-"""What is still to come of a request whose head is plain."""
+"""The body of a plain request that did not arrive together with its head."""
 
 from __future__ import annotations
 
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
-from app.concurrency.client import TimedOut
+from app.concurrency.time_limit import TimedOut
 from app.worker.connection import Connection
 
 
-class Rest:
-    """The body of a plain request that has not come as a whole yet."""
+class StreamedBody:
+    """A body that the application reads from the connection while it arrives."""
 
     def __init__(self, connection: Connection, begun: bytes, length: int, seconds: float) -> None:
+        """Wrap a body of ``length`` bytes, of which ``begun`` has arrived; the rest must arrive within
+        ``seconds``.
+        """
         connection.limit(seconds)
         self._unreader = SocketUnreader(connection)
         self._unreader.unread(begun)
+        #: The file-like object for ``wsgi.input``.
         self.body = Body(LengthReader(self._unreader, length))
 
     def skip(self) -> bytes | None:
-        """Read what the application left. Returns what came behind it, or None when the rest did not come."""
+        """Read what the application left unread.
+
+        Returns the bytes that follow the body, or None when the body did not arrive completely.
+        """
         try:
             while not self.body.failed and self.body.read(65536):
                 pass
