@@ -29,8 +29,10 @@ class OrjsonProvider(JSONProvider):
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """A JSON reply, without going through text."""
-        return json_reply(self._prepare_response_obj(args, kwargs))
+        """A JSON reply, without going through text; several arguments are a list, names are an object."""
+        if args and kwargs:
+            raise TypeError("jsonify() takes values or names, not both")
+        return json_reply(kwargs or (args[0] if len(args) == 1 else args or None))
 
 
 class JsonReply(Response):

@@ -49,8 +49,20 @@ def test_views_may_return_plain_values(app: Flask) -> None:
     for path, body in (("/object", b'{"a":1.5}'), ("/list", b"[1,2]"), ("/made", b'{"a":1,"b":[2]}')):
         reply = client.get(path)
         assert (reply.content_type, reply.get_data()) == ("application/json", body)
-    with app.app_context(), pytest.raises(TypeError):
-        jsonify(1, a=2)
+    with app.app_context():
+        for args, names in (
+            ((), {}),
+            ((1,), {}),
+            ((1, 2), {}),
+            (({"a": 1},), {}),
+            ((), {"a": 1}),
+            (([],), {}),
+        ):
+            assert (
+                jsonify(*args, **names).get_json() == Flask("usual").json.response(*args, **names).get_json()
+            )
+        with pytest.raises(TypeError):
+            jsonify(1, a=2)
 
 
 def test_what_is_no_json_is_an_error(app: Flask) -> None:

@@ -109,6 +109,11 @@ def sleeps(environ: dict[str, Any], start_response: StartResponse) -> Iterable[b
     return whole(start_response, b"slept")
 
 
+def hints(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
+    return whole(start_response, b"hinted")
+
+
 def file(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     found: Iterable[bytes] = environ["wsgi.file_wrapper"](Path(__file__).open("rb"))  # noqa: SIM115 # the server closes it
@@ -149,6 +154,7 @@ ANSWERS: dict[str, Callable[[dict[str, Any], StartResponse], Iterable[bytes]]] =
     "raises": raises,
     "raises-late": raises_late,
     "sleeps": sleeps,
+    "hints": hints,
     "file": file,
 }
 
