@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -247,6 +248,8 @@ def test_a_call_starts_no_threads_of_its_own(
         )
     else:
         assert model.n_jobs == 1
+        if name == "xgboost":
+            assert json.loads(model.get_booster().save_config())["learner"]["generic_param"]["nthread"] == "1"
         return
     draft = draft_version("again", runtime.model, sample, None, Description())
     load_version(store.add(draft.manifest, draft.files)).predict(sample, {})
