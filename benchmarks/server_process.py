@@ -3,6 +3,9 @@
     with running(ARMS["grpc"], "rf", core=0) as server:
         server.url, server.cold_start_seconds, server.pss_bytes(), server.cpu_seconds()
 
+    with running(over_store(path), None, None, workers=4) as server:  # this project over a store
+        server.port, server.work / "run"
+
 The server gets an environment of its own, with nothing inherited that could configure it, and a fresh directory as its
 home. When the block ends, no process of it is left.
 """
@@ -18,11 +21,11 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import callers, workload
-from benchmarks.arms import Arm
+from benchmarks.arms import ARMS, Arm
 from benchmarks.callers import CallFailed, GrpcCaller, HttpCaller
 from benchmarks.environments import PEERS, ROOT, Environment, environment_of, last_reason, scrub
 from benchmarks.processes import MARKER, ProcessTree
@@ -41,7 +44,12 @@ class NotStarted(Exception):
 
 @dataclass
 class Running:
-    """A server that answers. ``cold_start_seconds`` is None when its first well-formed answer was wrong."""
+    """A server that answers.
+
+    model: of the workload; empty for a server over a store of somebody else's.
+    pid: of its first process.
+    cold_start_seconds: None when its first well-formed answer was wrong.
+    """
 
     arm: Arm
     model: str
@@ -49,6 +57,7 @@ class Running:
     environment: Environment
     work: Path
     tree: ProcessTree
+    pid: int = 0
     cold_start_seconds: float | None = None
 
     @property
@@ -83,7 +92,7 @@ class Running:
 @contextmanager
 def running(
     arm: Arm,
-    model: str,
+    model: str | None,
     core: int | None,
     *,
     workers: int = 1,
@@ -92,13 +101,15 @@ def running(
     grace_seconds: float = GRACE_SECONDS,
     root: Path = ROOT,
 ) -> Iterator[Running]:
-    """Start the arm with a model of the workload, pinned to ``core`` (None: not pinned), and stop it at the end.
+    """Start the arm with a model of the workload, pinned to ``core`` (None: not pinned); stop it at the end.
 
-    A server has ``grace_seconds`` between SIGTERM and SIGKILL. ``root`` : the checkout of the project that is served.
+    Without a model nothing is prepared or predicted: it has started when its ``ready_path`` answers 200.
+    A server has ``grace_seconds`` between SIGTERM and SIGKILL. ``root`` is the checkout that is served.
     Raises NotStarted, or NotInstalled when the peer's environment has to be made and cannot be.
     """
     environment = environment or environment_of(arm.peer)
-    workload.parity(model)  # before anything is timed: the first time it takes seconds
+    if model is not None:
+        workload.parity(model)  # before anything is timed: the first time it takes seconds
     with ExitStack() as stack:
         # Short, because Ray puts UNIX sockets into it.
         work = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -106,21 +117,23 @@ def running(
         ports = _free_ports(3)
         values = _values(arm, model, work, environment, ports, workers) | {"root": str(root)}
         tree = ProcessTree(uuid.uuid4().hex)
-        server = Running(arm, model, ports[0], environment, work, tree)
+        server = Running(arm, model or "", ports[0], environment, work, tree)
         variables = _variables(arm, values, tree.marker)
-        _prepare(server, values, variables)
+        if model is not None:
+            _prepare(server, values, variables)
         stack.callback(tree.stop, grace_seconds)
         # The client first: one that is a program of its own takes longer to start than some servers.
         with server.caller() as ask:
             began = time.perf_counter()
             process = _start(server, _filled(arm.argv, values), variables, core, stack)
             stack.callback(_reap, process, tree, grace_seconds)
+            server.pid = process.pid  # taskset becomes the server
             server.cold_start_seconds = _first_answer(server, process, ask, began, start_seconds)
         yield server
 
 
 def _values(
-    arm: Arm, model: str, work: Path, environment: Environment, ports: list[int], workers: int
+    arm: Arm, model: str | None, work: Path, environment: Environment, ports: list[int], workers: int
 ) -> dict[str, str]:
     """What the placeholders of an arm stand for."""
     return {
@@ -129,8 +142,8 @@ def _values(
         "root": str(ROOT),
         "peer": str(PEERS / arm.peer),
         "work": str(work),
-        "model": str(workload.artifact(model)),
-        "sample": str(workload.sample(model)),
+        "model": str(workload.artifact(model)) if model else "",
+        "sample": str(workload.sample(model)) if model else "",
         "port": str(ports[0]),
         "port_2": str(ports[1]),
         "port_3": str(ports[2]),
@@ -214,8 +227,8 @@ def _first_answer(
     began: float,
     start_seconds: float,
 ) -> float | None:
-    """Seconds to the first correct answer; None when the first answer was wrong."""
-    expected = workload.parity(server.model)
+    """Seconds to the first correct answer, without a model to readiness; None when the answer was wrong."""
+    expected = workload.parity(server.model) if server.model else None
     fault = "it never answered"
     while time.perf_counter() - began < start_seconds:
         if process.poll() is not None:
@@ -223,6 +236,8 @@ def _first_answer(
         try:
             if isinstance(ask, HttpCaller) and ask.exchange("GET", server.arm.ready_path)[0] != 200:
                 raise CallFailed("it is not ready")
+            if expected is None:
+                return time.perf_counter() - began
             answer = ask(expected.rows[:1])
         except BadReply:
             return None
@@ -234,6 +249,16 @@ def _first_answer(
         correct = answer.labels == expected.labels[:1] or not server.arm.ranked
         return seconds if correct else None
     raise NotStarted(f"no answer in {start_seconds:.0f} s: {fault}; {last_reason(server.log())}")
+
+
+def over_store(store: Path, **settings: str) -> Arm:
+    """This project over a store, with these settings and without an access log.
+
+    ``running`` starts it without a model of the workload: it has started when it is ready.
+    """
+    arm = ARMS["plumbline"]
+    env = {name: value for name, value in arm.env.items() if name != "PLUMBLINE_DEFAULT_MODEL"}
+    return replace(arm, env={**env, "PLUMBLINE_ACCESS_LOG": "0", **settings, "PLUMBLINE_STORE": str(store)})
 
 
 def _free_ports(count: int) -> list[int]:

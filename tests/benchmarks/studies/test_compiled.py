@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compiled
+from benchmarks.studies import compiled
 from models.publishing.compiling import choice
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.profile import OTHER, part_of, shares
+from benchmarks.studies.profile import OTHER, part_of, shares
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One client that asks again and again and says how long each answer took: ``python -m benchmarks.probe PORT``.
+"""One client that asks again and again and says how long each answer took: ``python -m benchmarks.studies.probe PORT``.
 
 A line for each request: when it was sent (time.monotonic), seconds until the answer was read, status, version.
 """
@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from benchmarks.shadow_model import COLUMNS, LOAD_VALUE
+from benchmarks.studies.shadow_model import COLUMNS, LOAD_VALUE
 
 PAUSE_SECONDS = 0.001
 

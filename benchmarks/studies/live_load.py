@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.loads import http_bytes
-from benchmarks.memory_server import MemoryServer
-from benchmarks.shadow_model import COLUMNS, LOAD_VALUE
+from benchmarks.studies.shadow_model import COLUMNS, LOAD_VALUE
+from benchmarks.studies.store_server import StoreServer, serving_store
 from benchmarks.wires import Request
 from models.publishing import publish
 from models.store import Store
@@ -29,7 +29,7 @@ RATE, CONNECTIONS = 500.0, 32
 @contextmanager
 def serving(
     model: Any, X: np.ndarray, workers: int, models: int = 1, versions: int = 1
-) -> Iterator[tuple[Store, MemoryServer, Probe]]:
+) -> Iterator[tuple[Store, StoreServer, Probe]]:
     """A store whose model answers a steady load, beside copies of it under other names, and a client that is timed."""
     with tempfile.TemporaryDirectory(prefix="plumbline-live-") as directory:
         store = Store(Path(directory) / "store")
@@ -39,7 +39,7 @@ def serving(
             for _ in range(versions):
                 store.add(replace(first.manifest, name=f"model-{i}"), files)
         with (
-            MemoryServer(store.path, "model", workers, False) as server,
+            serving_store(store.path, "model", workers, False) as server,
             steady_load(server.port),
             Probe(server.port) as probe,
         ):
@@ -68,7 +68,7 @@ class Probe:
     """A client whose requests are timed one by one, in a process of its own: beside it this one may compute."""
 
     def __init__(self, port: int) -> None:
-        self._command = [sys.executable, "-m", "benchmarks.probe", str(port)]
+        self._command = [sys.executable, "-m", "benchmarks.studies.probe", str(port)]
         #: When each was sent (time.monotonic), seconds until it was answered, status, version.
         self._taken: list[tuple[float, float, int, str]] = []
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.memory import STAGES, measured, publish_forest, publish_small, tables
-from benchmarks.memory_server import MemoryServer
+from benchmarks.studies.memory import STAGES, measured, publish_forest, publish_small, tables
+from benchmarks.studies.store_server import serving_store
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "performance.md"
 
 
 def test_workers_that_share_a_model_are_measured_and_asked(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_workers_that_share_a_model_are_measured_and_asked(tmp_path: Path) -> No
 def test_every_worker_is_asked_as_often(tmp_path: Path) -> None:
     """The metrics of two workers add up to what was sent to both."""
     assert 7 < publish_forest(tmp_path, 9) < 11
-    with MemoryServer(tmp_path, "forest", 2, False) as server:
+    with serving_store(tmp_path, "forest", 2, False) as server:
         pids = server.predict_everywhere(15, 8)
         assert len(set(pids)) == 2
         assert server.predicted() == 30

@@ -1,6 +1,6 @@
 """What a compiled form gains over its original: the time of one call of a runtime, without a server around it.
 
-``python -m benchmarks.compiled [--json]`` publishes the models of the comparison into a temporary store once for every
+``python -m benchmarks.studies.compiled [--json]`` publishes the models of the comparison into a temporary store once for every
 choice of ``--compile``, asks each version in turn, and prints a table. Figures of one machine in one run.
 """
 
@@ -20,17 +20,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.publishing import publish
-
-# One thread, as in the server; the libraries read this when they are imported.
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import numpy as np
 
 from benchmarks.environments import ROOT
 from benchmarks.workload import MODELS, artifact, rows
 from models.compiled import CHOICES
 from models.names import Version
+from models.publishing import publish
 from models.runtimes.loading import load_version
 from models.store import Store
 

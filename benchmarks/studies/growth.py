@@ -1,6 +1,6 @@
 """How the cost of a request and of publishing grows with the columns of a model, the values of a category, and rows.
 
-``python -m benchmarks.growth [--write]`` reads and checks bodies in this process, publishes into a temporary store, prints
+``python -m benchmarks.studies.growth [--write]`` reads and checks bodies in this process, publishes into a temporary store, prints
 a table for each, and fails where something grows faster than what it depends on. ``--write`` puts the tables into
 docs/performance.md. CPU time, of the processes that publishing starts too, so that other work matters little.
 """
@@ -20,11 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.publishing import publish
-
-# One thread, as in the server; the libraries read this when they are imported.
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import click
 import numpy as np
 import orjson
@@ -35,6 +30,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.blocks import replace_block
 from models.errors import InputError
+from models.publishing import publish
 from models.signature import Column, Output, Signature
 from models.store import Store
 from schemas.json_body import read
@@ -138,9 +134,7 @@ def table(dimension: str, lines: Sequence[Line]) -> str:
 def main(write: bool) -> None:
     """Measure, print, and fail where something grows too fast."""
     found = {name: measure(cases, sizes) for name, (cases, sizes) in DIMENSIONS.items()}
-    machine = (
-        f"({os.cpu_count()} cores, Python {platform.python_version()}: `python -m benchmarks.growth --write`)"
-    )
+    machine = f"({os.cpu_count()} cores, Python {platform.python_version()}: `python -m benchmarks.studies.growth --write`)"
     text = "\n\n".join([*(table(name, lines) for name, lines in found.items()), machine])
     click.echo(text)
     if write:

@@ -1,7 +1,7 @@
 """What a change costs while it is made: requests beside a version that is proved and loaded, routes made anew, memory after; and
 what a shadow that fails or stalls costs the requests that it follows.
 
-``python -m benchmarks.live`` starts gunicorn over stores that it makes, keeps it under a steady load, promotes large versions and
+``python -m benchmarks.studies.live`` starts gunicorn over stores that it makes, keeps it under a steady load, promotes large versions and
 prints how long requests took before and meanwhile, from a connection of its own whose requests are timed one by one.
 ``--write`` puts the tables into docs/performance.md.
 """
@@ -9,7 +9,6 @@ prints how long requests took before and meanwhile, from a connection of its own
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import platform
@@ -35,9 +34,9 @@ from app.host.proof import HostProver
 from app.monitoring.arms import read_counts
 from app.operations.operations import Outcome, Verbs
 from benchmarks.blocks import replace_block
-from benchmarks.live_load import RATE, serving
-from benchmarks.memory_server import MemoryServer
-from benchmarks.shadow_model import COLUMNS, KINDS, ShadowModel
+from benchmarks.studies.live_load import RATE, serving
+from benchmarks.studies.shadow_model import COLUMNS, KINDS, ShadowModel
+from benchmarks.studies.store_server import fetch, serving_store
 from models.publishing import publish
 from models.store import Store
 from models.traffic import Rule, Shadow
@@ -151,7 +150,7 @@ def routes(workers: int) -> dict[str, Any]:
     with serving(Ridge().fit(X, Y), X, workers, models=MODELS, versions=VERSIONS) as (store, server, probe):
         time.sleep(WINDOW_SECONDS)
         began = time.monotonic()
-        scraped = [seconds(lambda: get(server.port, "/metrics")) for _ in range(20)]
+        scraped = [seconds(lambda: fetch(server.port, "/metrics")) for _ in range(20)]
         published = time.monotonic()
         took = []
         first = store.get("model", 1)
@@ -178,7 +177,7 @@ def memory() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="plumbline-live-") as directory:
         store = Store(Path(directory) / "store")
         publish(store, "model", forest, X[:100])
-        with MemoryServer(store.path, "model", 4, True) as server:
+        with serving_store(store.path, "model", 4, True) as server:
             found = [{"when": "at the start", "mib": round(server.pss_mib())}]
             version = publish(store, "model", forest.set_params(n_estimators=60), X[:100]).manifest.version
             verbs(store, server.run_dir).promote("model", version)
@@ -206,15 +205,6 @@ def quantiles(ms: list[float]) -> dict[str, float]:
     """Of these times in milliseconds."""
     named = {"p50": 50, "p99": 99, "max": 100}
     return {name: round(float(np.percentile(ms, q)), 2) for name, q in named.items()} if ms else {}
-
-
-def get(port: int, path: str) -> bytes:
-    """The body of a reply."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("GET", path)
-    body = connection.getresponse().read()
-    connection.close()
-    return body
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -258,7 +248,7 @@ def tables(figures: dict[str, Any]) -> str:
         "|---|---:|",
         *(line(found["when"], f"{found['mib']:,}") for found in figures["memory"]),
         "",
-        f"({figures['machine']}: `python -m benchmarks.live --write`)",
+        f"({figures['machine']}: `python -m benchmarks.studies.live --write`)",
     ]
     return "\n".join(lines)
 

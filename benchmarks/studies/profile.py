@@ -1,6 +1,6 @@
 """Where does the time of a request go? A sampling profile of a server under load, by the part of it that was running.
 
-``python -m benchmarks.profile`` drives ``plumbline`` with each model at 64 connections, 1 and 256 rows a request, samples it with py-spy
+``python -m benchmarks.studies.profile`` drives ``plumbline`` with each model at 64 connections, 1 and 256 rows a request, samples it with py-spy
 (https://github.com/benfred/py-spy: ``pip install py-spy``), and prints which share of the samples had which part on top;
 ``--write`` puts the table into docs/performance.md.
 """
@@ -111,7 +111,7 @@ def main(write: bool) -> None:
                 found[model, rows] = profiled(server, cell, load_core)
     text = table(found)
     if write:
-        about = f"{SECONDS} s each, commit `{commit()['commit']}`: `python -m benchmarks.profile --write`."
+        about = f"{SECONDS} s each, commit `{commit()['commit']}`: `python -m benchmarks.studies.profile --write`."
         replace_block("profile", f"{text}\n\n{about}")
     Console().print(text, markup=False)
 

@@ -1,6 +1,6 @@
 """What does each part of Plumbline bring, and cost? The same server with one part switched off at a time.
 
-``python -m benchmarks.ablation`` measures every variant in turns, at 64 connections and at one, and writes the table into
+``python -m benchmarks.studies.ablation`` measures every variant in turns, at 64 connections and at one, and writes the table into
 docs/performance.md. ``before`` figures are in ``results/before-speed-work.json``.
 """
 
@@ -84,9 +84,7 @@ def main() -> None:
     ]
     FILE.write_text(json.dumps({"machine": machine(), **commit(), "found": kept}, indent=1) + "\n")
     text = table(found)
-    about = (
-        f"{REPEATS} turns of {SECONDS:g} s, commit `{commit()['commit']}`: `python -m benchmarks.ablation`."
-    )
+    about = f"{REPEATS} turns of {SECONDS:g} s, commit `{commit()['commit']}`: `python -m benchmarks.studies.ablation`."
     replace_block("ablation", f"{text}\n\n{about}")
     click.echo(text)
 

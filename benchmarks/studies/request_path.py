@@ -1,6 +1,6 @@
 """What does a request cost inside one process, step by step? CPU time without server, network and client.
 
-``python -m benchmarks.request_path`` calls WSGI applications directly, in turns, and prints the median microseconds:
+``python -m benchmarks.studies.request_path`` calls WSGI applications directly, in turns, and prints the median microseconds:
 Flask and this project's Flask with a view that returns a constant, and predictions with and without the model's part.
 """
 
@@ -134,7 +134,7 @@ def main(as_json: bool, write: bool) -> None:
         return
     if write:
         lines = [f"| {name} | {us:.1f} |" for name, us in found.items()]
-        about = f"Median of {TURNS} x {CALLS}, commit `{commit()['commit']}`: `python -m benchmarks.request_path --write`."
+        about = f"Median of {TURNS} x {CALLS}, commit `{commit()['commit']}`: `python -m benchmarks.studies.request_path --write`."
         replace_block("request path", "\n".join(["| in one process | us |", "|---|---:|", *lines, "", about]))
     table = Table("in one process", "us a request", title=f"median of {TURNS} x {CALLS}")
     for name, us in found.items():

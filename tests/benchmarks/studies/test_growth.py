@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import growth
+from benchmarks.studies import growth
 
 
 @pytest.mark.parametrize("dimension", list(growth.DIMENSIONS))

@@ -1,6 +1,6 @@
 """What workers cost in memory, and what of it they share: a large forest under 1, 2 and 4 of them, and a small model.
 
-``python -m benchmarks.memory`` trains the forest into a temporary store, starts gunicorn over it with and without
+``python -m benchmarks.studies.memory`` trains the forest into a temporary store, starts gunicorn over it with and without
 ``PLUMBLINE_SHARE_MODELS`` and prints three tables. All figures are proportional set sizes of the whole process tree, the
 parent included: a page that n processes share counts 1/n in each, so that their sum is what the tree occupies.
 """
@@ -26,8 +26,8 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.blocks import replace_block
-from benchmarks.memory_server import MemoryServer
 from benchmarks.processes import MARKER, ProcessTree
+from benchmarks.studies.store_server import serving_store
 from models.publishing import publish
 from models.store import Store
 
@@ -110,7 +110,7 @@ def measured(store: Path, workers: int, share: bool, predictions: int) -> dict[s
     """A server over the store: MiB of the tree when every worker is ready, and after predictions in each of them."""
     (name,) = Store(store).names()
     say(f"{name}, {workers} workers, sharing {'on' if share else 'off'}")
-    with MemoryServer(store, name, workers, share) as server:
+    with serving_store(store, name, workers, share) as server:
         loaded = server.pss_mib()
         server.predict_everywhere(predictions, COLUMNS)
         return {

@@ -1,4 +1,4 @@
-"""A version that answers the rows it is published with, and does harm with those of the load: for ``benchmarks.live``."""
+"""A version that answers the rows it is published with, and does harm with those of the load: for ``benchmarks.studies.live``."""
 
 from __future__ import annotations
 
