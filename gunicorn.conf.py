@@ -133,21 +133,21 @@ def _share(server):
     if not _settings.share_models:
         return
     # Heavy, and only for this: without sharing the parent knows neither NumPy nor any model.
-    from app.catalog.residency import LoadingRule
+    from app.catalog.routing import LoadingPolicy
     from app.catalog.shared import Shared
-    from app.catalog.snapshot import read_catalog
+    from app.catalog.snapshot import read_snapshot
     from models.store import Store
 
     # A reload runs this file anew; what is kept over it is kept by the server.
     server.shared = getattr(server, "shared", None) or Shared()
     store = Store(_settings.store, key=_credentials.read_key(_settings))
-    rule = LoadingRule(_settings.loading, _settings.model_loading)
+    policy = LoadingPolicy(_settings.loading, _settings.model_loading)
     try:
         with _talk.aside():
             server.shared.refresh(
                 store,
-                read_catalog(store, _settings.default_model),
-                rule,
+                read_snapshot(store, _settings.default_model),
+                policy,
                 _settings.share_trial_seconds,
                 lambda: _ends(server),
             )
@@ -237,16 +237,16 @@ def _banner():
 def _example(base):
     import orjson
 
-    from app.catalog.snapshot import read_catalog
+    from app.catalog.snapshot import read_snapshot
     from models.store import Store
 
-    catalog = read_catalog(
+    snapshot = read_snapshot(
         Store(_settings.store, key=_credentials.read_key(_settings)), _settings.default_model
     )
-    name = catalog.default or next(iter(catalog.models), None)
+    name = snapshot.default or next(iter(snapshot.models), None)
     if name is None:
         return f"curl -s {base}/ready   (the store is empty: flask models publish --help)"
-    manifest = catalog.manifest(catalog.resolve(name))
+    manifest = snapshot.manifest(snapshot.resolve(name))
     body = orjson.dumps(manifest.example["request"]).decode().replace("'", "'\\''")
-    path = "/predict" if catalog.default else f"/models/{name}/predict"
+    path = "/predict" if snapshot.default else f"/models/{name}/predict"
     return f"curl -s {base}{path} -H 'Content-Type: application/json' -d '{body}'"

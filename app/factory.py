@@ -65,7 +65,7 @@ def create_app(
     init_cors(app)
     fixed = [health.blueprint, index.blueprint, catalog.blueprint, routed_blueprint()]
     guarded = [admin.blueprint] if context(app).admin_tokens else []
-    for blueprint in (*fixed, *guarded, *version_blueprints(services.engine.catalog)):
+    for blueprint in (*fixed, *guarded, *version_blueprints(services.engine.snapshot)):
         pause()
         app.register_blueprint(blueprint)
     pause()

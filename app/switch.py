@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from app.api.context import context
 from app.api.flask_class import FlaskClass, choose_class, class_of
 from app.catalog.shared import Shared
-from app.catalog.snapshot import Catalog
+from app.catalog.snapshot import Snapshot
 from app.config import load_settings
 from app.factory import create_app
 from app.wiring import Services, wire
@@ -50,7 +50,7 @@ class Switch:
         app = create_app(services=services, flask_class=flask_class)
         context(app).draining = draining
         self.services, self._app = services, app
-        services.live.on_routes = self._rebuild
+        services.follower.on_versions = self._rebuild
         services.start(run_dir, when_ready)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -60,11 +60,11 @@ class Switch:
         assert self._app is not None
         return self._app.wsgi_app(environ, start_response)
 
-    def _rebuild(self, catalog: Catalog) -> None:
-        """Make an application with the routes of this catalog, in slices beside the requests, and let it take over."""
+    def _rebuild(self, snapshot: Snapshot) -> None:
+        """Make an application with the routes of this snapshot, in slices beside the requests, and let it take over."""
         assert self.services is not None and self._app is not None
         here = context(self._app)
-        here.forget(catalog)
+        here.forget(snapshot)
         pause = partial(self.services.concurrency.pause, PAUSE_SECONDS)
         flask_class = class_of(self._app)
         self._app = create_app(services=self.services, here=here, pause=pause, flask_class=flask_class)

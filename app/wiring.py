@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TextIO
 
 from app.catalog.budget import Budget
-from app.catalog.follower import LiveCatalog
+from app.catalog.follower import Follower
 from app.catalog.loading import open_served
-from app.catalog.residency import Loader, LoadingRule
+from app.catalog.residency import Residency
+from app.catalog.routing import LoadingPolicy
 from app.catalog.shared import Shared
-from app.catalog.snapshot import read_catalog
+from app.catalog.snapshot import read_snapshot
 from app.concurrency.forms import Concurrency, Lock, concurrency_of_this_process
 from app.config import Settings
 from app.credentials import read_key
@@ -48,7 +49,7 @@ class Services:
     settings: Settings
     store: Store
     engine: Engine
-    live: LiveCatalog
+    follower: Follower
     verbs: Verbs
     metrics: Metrics
     access_log: AccessLog
@@ -70,27 +71,19 @@ class Services:
                 self._slot = claim_slot(make_run_dir(run_dir)) if run_dir is not None else None
                 self.metrics.start(self._slot)
                 if self._slot is not None:
-                    self.live.tell = WorkerFile(self._slot).write
-                self.live.begin()
-                if self.engine.catalog.fault:
-                    log.error("nothing can be served: %s", self.engine.catalog.fault)
-                self.engine.start(partial(self._tried, when_ready))
-                self.live.start()
+                    self.follower.report = WorkerFile(self._slot).write
+                self.follower.begin()
+                if self.engine.snapshot.fault:
+                    log.error("nothing can be served: %s", self.engine.snapshot.fault)
+                self.follower.load(when_ready)
+                self.follower.watch()
                 self._started = True
                 for flush in (self.metrics.flush, self.access_log.flush):
                     self.concurrency.spawn(partial(self._repeat, flush))
 
-    def _tried(self, when_ready: Callable[[], None]) -> None:
-        """Everything was tried: where a stable version failed, another one stands in before anybody is told."""
-        try:
-            self.live.check()
-        except Exception:
-            log.exception("the store could not be followed")
-        when_ready()
-
     def close(self) -> None:
         """Let go of models, and of the slot."""
-        self.live.close()
+        self.follower.close()
         self.engine.close()
         if self._started:
             self._started = False
@@ -140,8 +133,8 @@ def wire(
     metrics = PrometheusMetrics(concurrency.pause) if settings.metrics else Metrics()
     access_log = JsonLines(output, concurrency.pause) if settings.access_log else AccessLog()
     observers = (metrics, access_log)
-    catalog = read_catalog(store, settings.default_model)
-    rule = LoadingRule(settings.loading, settings.model_loading)
+    snapshot = read_snapshot(store, settings.default_model)
+    policy = LoadingPolicy(settings.loading, settings.model_loading)
 
     def open_version(record: Record, replay: bool, awaited: Callable[[], bool]) -> LoadedModel:
         model = None if shared is None else shared.find(record)
@@ -154,11 +147,11 @@ def wire(
     if run_dir is not None:
         seconds, most = settings.proof_seconds, settings.worker_timeout_seconds
         prover = HostProver(store, run_dir, seconds, concurrency, most)
-    loader = Loader(catalog, rule, concurrency, open_version, observers, budget, prover)
-    engine = Engine(loader, observers, concurrency, settings.default_model)
-    live = LiveCatalog(store, settings.default_model, loader, prover, concurrency)
-    verbs = Verbs(store, run_dir, prover, settings.switch_wait_seconds, concurrency, live.check)
-    return Services(settings, store, engine, live, verbs, metrics, access_log, concurrency, observers)
+    residency = Residency(snapshot, concurrency, open_version, observers, budget, prover)
+    engine = Engine(residency, observers, concurrency, settings.default_model)
+    follower = Follower(store, settings.default_model, policy, residency, prover, concurrency)
+    verbs = Verbs(store, run_dir, prover, settings.switch_wait_seconds, concurrency, follower.check)
+    return Services(settings, store, engine, follower, verbs, metrics, access_log, concurrency, observers)
 
 
 def batch_wish(settings: Settings, name: str) -> BatchWish:

@@ -143,7 +143,7 @@ def app_maker() -> Iterator[MakeApp]:
             app = create_app(services=services, flask_class=flask_class)
             if start:
                 services.start()
-                wait_until(lambda: services.engine.loader.tried)
+                wait_until(lambda: services.engine.residency.is_started)
             return app
 
         yield make

@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest
 from app.api.context import context
 from app.api.documented import CATALOG, documented
 from app.api.json_provider import json_reply
-from app.catalog.snapshot import CatalogModel
+from app.catalog.snapshot import ModelVersions
 from models.names import Version
 from schemas.documents import model_document, version_document, version_summary
 from schemas.service import (
@@ -28,16 +28,16 @@ blueprint = Blueprint("catalog", __name__)
 @documented("models", "Which models are there?", CATALOG, ModelsSchema)
 def models() -> Response:
     """Every model, with its versions and names."""
-    catalog = context().engine.catalog
-    catalog.check()
-    return json_reply({"models": [summary(model) for model in catalog.models.values()]})
+    snapshot = context().engine.snapshot
+    snapshot.check()
+    return json_reply({"models": [summary(model) for model in snapshot.models.values()]})
 
 
 @blueprint.get("/models/<name>")
 @documented("models.get", "Which versions does a model have?", CATALOG, ModelDetailSchema)
 def model(name: str) -> Response:
     """One model, with what is known about each of its versions."""
-    entry = context().engine.catalog.model(name)
+    entry = context().engine.snapshot.model(name)
     return json_reply({**summary(entry), "versions": [_summary(entry, v) for v in entry.versions]})
 
 
@@ -52,10 +52,10 @@ def model(name: str) -> Response:
 def version(name: str, version: str) -> Response:
     """Everything recorded about one version, chosen by number, tag or alias."""
     engine = context().engine
-    target = engine.catalog.resolve(name, version)
-    entry = engine.catalog.model(name)
-    document = version_document(_summary(entry, target.number), engine.catalog.manifest(target))
-    return json_reply({**document, "batching": engine.loader.about(target)})
+    target = engine.routing.resolve(name, version)
+    entry = engine.snapshot.model(name)
+    document = version_document(_summary(entry, target.number), engine.snapshot.manifest(target))
+    return json_reply({**document, "batching": engine.residency.about(target)})
 
 
 @blueprint.get("/models/<name>/compare")
@@ -73,7 +73,7 @@ def compare_versions(name: str) -> Response:
     asked = [request.args.get(which, "") for which in ("a", "b")]
     if not all(asked):
         raise BadRequest(f"name two versions, such as /models/{name[:64]}/compare?a=1&b=2")
-    one, other = (engine.catalog.resolve(name, selector) for selector in asked)
+    one, other = (engine.routing.resolve(name, selector) for selector in asked)
     return json_reply(context().comparison(one, other).to_json())
 
 
@@ -88,36 +88,36 @@ def compare_versions(name: str) -> Response:
 )
 def ready(name: str) -> tuple[Response, int]:
     """Whether routed requests of the model can be answered."""
-    state, reason = context().engine.loader.model_status(name)
+    state, reason = context().engine.residency.model_status(name)
     able = state in ("ready", "lazy")
     return json_reply({"name": name, "ready": able, **_state(state, reason)}), 200 if able else 503
 
 
-def summary(entry: CatalogModel) -> dict[str, Any]:
+def summary(entry: ModelVersions) -> dict[str, Any]:
     """One model: its state, versions, aliases and tags."""
     engine = context().engine
-    stand_in = engine.catalog.stand_ins.get(entry.name)
+    stand_in = engine.routing.stand_ins.get(entry.name)
     document = model_document(
         entry.name,
-        entry.versions,
-        default=entry.name == engine.catalog.default,
+        [*entry.versions],
+        default=entry.name == engine.snapshot.default,
         description=entry.description,
         aliases=entry.aliases,
         tags=entry.tags,
         rule=entry.rule,
-        state=_state(*engine.loader.model_status(entry.name)),
+        state=_state(*engine.residency.model_status(entry.name)),
     )
-    return document if stand_in is None else {**document, "stand_in": str(stand_in)}
+    return document if stand_in is None else {**document, "stand_in": str(stand_in.number)}
 
 
-def _summary(entry: CatalogModel, number: int) -> dict[str, Any]:
-    state, reason = context().engine.loader.status(Version(entry.name, number))
-    stored = entry.whole.get(number)
+def _summary(entry: ModelVersions, number: int) -> dict[str, Any]:
+    state, reason = context().engine.residency.status(Version(entry.name, number))
+    record = entry.record(number)
     return version_summary(
         number,
         entry.names_of(number),
-        stored.manifest if stored else None,
-        _state(state, reason or entry.faulty.get(number, "")),
+        record.manifest if record else None,
+        _state(state, reason or entry.fault_of(number)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from app.catalog.snapshot import Catalog
+from app.catalog.snapshot import Snapshot
 from app.config import Settings
 from app.engine.engine import Engine
 from app.inference.messages import Observer, Reply, listeners
@@ -51,18 +51,18 @@ class Context:
         self.on_reply = listeners(self.observers, "replied")
         self.on_leave = listeners(self.observers, "left")
 
-    def forget(self, catalog: Catalog) -> None:
-        """Keep the schemas of versions that the catalog has as they were, and no others."""
+    def forget(self, snapshot: Snapshot) -> None:
+        """Keep the schemas of versions that the snapshot has as they were, and no others."""
         for target in list(self._schemas):
-            model = catalog.models.get(target.name)
-            stored = model.whole.get(target.number) if model else None
+            model = snapshot.models.get(target.name)
+            stored = model.record(target.number) if model else None
             if stored is None or stored.manifest.signature != self._schemas[target].signature:
                 del self._schemas[target]
 
     def comparison(self, one: Version, other: Version) -> Comparison:
         """Two versions on the golden rows of the second, found out once. Raises NotFound, NotReady, Conflict for versions that
         cannot be asked the same, or what a model raises."""
-        stored = [self.engine.catalog.stored(target) for target in (one, other)]
+        stored = [self.engine.snapshot.record(target) for target in (one, other)]
         key = (one, stored[0].manifest.published_at, other, stored[1].manifest.published_at)
         if key not in self._comparisons:
             if len(self._comparisons) >= MOST_COMPARISONS:
@@ -74,7 +74,7 @@ class Context:
         """The schemas of a version, made at its first use; raises LoadError when its manifest cannot be trusted."""
         found = self._schemas.get(target)
         if found is None:
-            signature = self.engine.catalog.manifest(target).signature
+            signature = self.engine.snapshot.manifest(target).signature
             found = self._schemas[target] = PredictSchemas(signature, max_rows=self.settings.max_rows)
         return found
 

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.api.context import context
 from app.api.documented import SERVICE, documented
 from app.api.openapi import OPENAPI, build_document
-from app.catalog.snapshot import Catalog
+from app.catalog.routing import Routing
 
 HERE = Path(__file__).parent
 
@@ -46,26 +46,26 @@ class Docs(Swagger):
         self._engine = context(app).engine
         self._lock = self._engine.concurrency.lock()
         self._document: orjson.Fragment | None = None
-        self._catalog: Catalog | None = None
+        self._routing: Routing | None = None
         super().init_app(app, decorators)
         vars(app).pop("add_url_rule", None)
 
     def get_apispecs(self, endpoint: str = "openapi") -> dict[str, Any]:
         """A new document."""
-        self.template = build_document(self._app, self._engine.catalog, self._engine.concurrency.pause)
+        self.template = build_document(self._app, self._engine.routing, self._engine.concurrency.pause)
         document: dict[str, Any] = super().get_apispecs(endpoint)
         self.template = None
         self.apispecs.clear()
         return document
 
     def document(self) -> orjson.Fragment:
-        """The document as JSON, made once for a catalog, whoever asks first: that is a tenth of its size in objects."""
-        catalog = self._engine.catalog
-        if self._document is None or self._catalog is not catalog:
+        """The document as JSON, made once for a routing, whoever asks first: that is a tenth of its size in objects."""
+        routing = self._engine.routing
+        if self._document is None or self._routing is not routing:
             with self._lock:
-                if self._document is None or self._catalog is not catalog:
+                if self._document is None or self._routing is not routing:
                     self._document = orjson.Fragment(orjson.dumps(self.get_apispecs()))
-                    self._catalog = catalog
+                    self._routing = routing
         return self._document
 
     def add_headers(self, app: Flask) -> None:

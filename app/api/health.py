@@ -43,7 +43,7 @@ def health() -> Response:
 def ready() -> Response:
     """Whether requests should be sent here, and the state of each model and version."""
     here = context()
-    models = {name: _model_state(here, name) for name in here.engine.catalog.models}
+    models = {name: _model_state(here, name) for name in here.engine.snapshot.models}
     status, reason = _readiness(here, {name: state["state"] for name, state in models.items()})
     body = {"status": status, **({"reason": reason} if reason else {}), "models": models}
     return json_reply(body, 200 if status == "ready" else 503)
@@ -53,7 +53,7 @@ def ready() -> Response:
 @documented("version", "Which release is this?", SERVICE, ReleaseSchema)
 def version() -> Response:
     """The release that answers, the generation of the store that it serves, and the Flask that it runs on."""
-    generation = context().engine.catalog.generation
+    generation = context().engine.snapshot.generation
     return json_reply({"version": VERSION, "generation": generation, "flask": class_of().to_json()})
 
 
@@ -75,14 +75,14 @@ def metrics() -> Response:
 
 
 def _model_state(here: Context, name: str) -> dict[str, Any]:
-    state, reason = here.engine.loader.model_status(name)
+    state, reason = here.engine.residency.model_status(name)
     versions = {}
-    for number in here.engine.catalog.models[name].versions:
-        of_version, why = here.engine.loader.status(Version(name, number))
+    for number in here.engine.snapshot.models[name].versions:
+        of_version, why = here.engine.residency.status(Version(name, number))
         versions[str(number)] = {"state": of_version, **({"reason": why} if why else {})}
-    stand_in = here.engine.catalog.stand_ins.get(name)
+    stand_in = here.engine.routing.stand_ins.get(name)
     if stand_in is not None:
-        reason = f"version {stand_in} answers in the place of the stable one"
+        reason = f"version {stand_in.number} answers in the place of the stable one"
     return {"state": state, **({"reason": reason} if reason else {}), "versions": versions}
 
 
@@ -91,10 +91,10 @@ def _readiness(here: Context, states: dict[str, str]) -> tuple[str, str]:
     missing = [name for name in here.settings.required_models if name not in able]
     if here.draining():
         return "draining", "the worker finishes its requests and ends"
-    if not here.engine.loader.tried:
+    if not here.engine.residency.is_started:
         return "loading", "models are being loaded"
     if not able:
-        if here.engine.catalog.fault:
+        if here.engine.snapshot.fault:
             return "unable", UNREADABLE
         return "unable", "no model can answer" if states else "the store is empty"
     if missing:

@@ -42,7 +42,7 @@ def index() -> Response:
     request = this_request()
     root = request.prefix
     links = {name: root + path for name, path in paths.items()}
-    models = here.engine.catalog.models
+    models = here.engine.snapshot.models
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
         predict = {name: f"{root}/models/{name}/predict" for name in models}
         return json_reply({"name": "plumbline", "version": VERSION, "links": links, "predict": predict})

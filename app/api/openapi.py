@@ -22,7 +22,8 @@ from app.api.context import context
 from app.api.documented import GROUPS, JSON, SECURITY_SCHEMES, Operation, operation_of
 from app.api.openapi_components import STATUSES_OF_BODIES, BodyComponents, add_components, headers
 from app.api.openapi_models import ModelOperations, plain
-from app.catalog.snapshot import Catalog
+from app.catalog.routing import Routing
+from app.catalog.snapshot import Snapshot
 from app.config import VERSION, Settings
 from models.names import NAME_PATTERN, SELECTOR_PATTERN
 from schemas.fields import ColumnField
@@ -63,14 +64,17 @@ path is refused with 400. Every prediction says who answered, in `model_version`
 
 
 def build_document(
-    app: Flask, catalog: Catalog, pause: Callable[[float], None] = time.sleep
+    app: Flask, routing: Routing, pause: Callable[[float], None] = time.sleep
 ) -> dict[str, Any]:
-    """The document of this application, whose models are those of the catalog.
+    """The document of this application, whose models are those of the routing's snapshot.
 
     ``pause`` is called every few milliseconds, with a number of seconds.
     """
     plugin = _Plugin(schema_name_resolver=_component_name)
-    names = sorted(catalog.models, key=lambda name: (name != catalog.default, name))
+    snapshot = routing.snapshot
+    snapshot = routing.snapshot
+    snapshot = routing.snapshot
+    names = sorted(snapshot.models, key=lambda name: (name != snapshot.default, name))
     routes = list(described_routes(app))
     described = {operation.group for _, operation in routes}
     groups = [group for group in GROUPS if group in described]
@@ -83,7 +87,7 @@ def build_document(
         # Relative to the document itself, so that it also holds behind a proxy that adds a prefix.
         servers=[{"url": "./"}],
         tags=[
-            *({"name": name, "description": _model_line(catalog, name)} for name in names),
+            *({"name": name, "description": _model_line(snapshot, name)} for name in names),
             *({"name": group.tag, "description": group.about} for group in groups),
         ],
     )
@@ -91,7 +95,7 @@ def build_document(
     add_components(spec)
     rest = _Slices(pause).rest
     bodies = BodyComponents(spec, plugin.converter.resolve_nested_schema, rest)
-    ModelOperations(spec, bodies, app, catalog, rest).add_all()
+    ModelOperations(spec, bodies, app, routing, rest).add_all()
     for scheme in {group.security for group in groups if group.security}:
         spec.components.security_scheme(scheme, SECURITY_SCHEMES[scheme])
     parameters = _path_parameters(names)
@@ -156,10 +160,10 @@ def _component_name(schema: type[Schema] | Schema) -> str:
     return "" if name == "GeneratedSchema" else name.removesuffix("Schema")
 
 
-def _model_line(catalog: Catalog, name: str) -> str:
+def _model_line(snapshot: Snapshot, name: str) -> str:
     """What is said about a model beside its name."""
-    default = "the default model" if name == catalog.default else ""
-    return ". ".join(part for part in (default, plain(catalog.model(name).description)) if part)
+    default = "the default model" if name == snapshot.default else ""
+    return ". ".join(part for part in (default, plain(snapshot.model(name).description)) if part)
 
 
 def _path_parameters(names: Iterable[str]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from werkzeug.routing import Rule
 from app.api.context import context
 from app.api.openapi_components import PARAMETERS, STATUSES_OF_BODIES, BodyComponents
 from app.api.predict import predict, predict_batch
-from app.catalog.snapshot import Catalog, CatalogModel
+from app.catalog.routing import Routing
+from app.catalog.snapshot import ModelVersions
 from models.errors import LoadError
 from models.manifest import Manifest
 from models.names import Version
@@ -46,14 +47,15 @@ class ModelOperations:
         spec: APISpec,
         bodies: BodyComponents,
         app: Flask,
-        catalog: Catalog,
+        routing: Routing,
         rest: Callable[[], None],
     ) -> None:
         self._spec = spec
         self._bodies = bodies
         self._app = app
         self._context = context(app)
-        self._catalog = catalog
+        self._routing = routing
+        self._snapshot = routing.snapshot
         self._rest = rest
         self._versions: dict[Version, VersionDocs] = {}
 
@@ -70,19 +72,19 @@ class ModelOperations:
 
         Rules for a version that a request names by tag are left out: each version has operations of its own.
         """
-        models = self._catalog.models
+        models = self._snapshot.models
         if rule.defaults:
             name, number = rule.defaults["name"], int(rule.defaults["version"])
             if name in models and number in models[name].versions:
                 yield rule.rule, name, number
         elif rule.arguments == {"name"}:
             yield from ((rule.rule.replace("<name>", name), name, None) for name in models)
-        elif not rule.arguments and self._catalog.default is not None:
-            yield rule.rule, self._catalog.default, None
+        elif not rule.arguments and self._snapshot.default is not None:
+            yield rule.rule, self._snapshot.default, None
 
     def _add(self, path: str, name: str, number: int | None, *, single: bool) -> None:
         short = not path.startswith("/models/")
-        model, docs = self._catalog.model(name), self._answering(name, number)
+        model, docs = self._snapshot.model(name), self._answering(name, number)
         kind, rows = ("", "one row") if single else ("Batch", "many rows")
         many = f"Features, parameters and version are those of `POST {path.removesuffix('/batch')}`."
         operation: dict[str, Any] = {
@@ -97,18 +99,18 @@ class ModelOperations:
         self._spec.path(path, operations={"post": operation})
         self._rest()
 
-    def _who(self, model: CatalogModel, number: int | None, *, short: bool) -> str:
+    def _who(self, model: ModelVersions, number: int | None, *, short: bool) -> str:
         """Which version answers, in a line."""
         if number is not None:
             return version_line(model, number)
-        name, routed = model.name, self._catalog.routed(model.name)
+        name, routed = model.name, self._routing.targets.get(model.name)
         line = routed_line(model, routed.number if routed else None)
         same = f"The same as `POST /models/{name}/predict`: {plain(name)} is the default model. "
         return same + line if short else line
 
     def _answering(self, name: str, number: int | None) -> VersionDocs:
         """What is said about the version that answers: the given one, or that of routed requests."""
-        target = self._catalog.routed(name) if number is None else Version(name, number)
+        target = self._routing.targets.get(name) if number is None else Version(name, number)
         if target is None:
             return self._unreadable()
         if target not in self._versions:
@@ -117,7 +119,7 @@ class ModelOperations:
 
     def _version(self, target: Version) -> VersionDocs:
         try:
-            manifest = self._catalog.manifest(target)
+            manifest = self._snapshot.manifest(target)
             schemas = self._context.schemas(target)
             self._rest()
             prefix = self._bodies.add(manifest, schemas)
@@ -142,13 +144,13 @@ def _subject(name: str, number: int | None, *, short: bool) -> str:
     return f"version {number}" if short else f"{name}, version {number}"
 
 
-def routed_line(model: CatalogModel, routed: int | None) -> str:
+def routed_line(model: ModelVersions, routed: int | None) -> str:
     now = f" (version {routed} when this page was made)" if routed else ""
     choices = ", ".join(f"`{s}`" for s in (*map(str, model.versions), *sorted(model.selectors)))
     return f"Answered by `stable`{now}, or by what the header `X-Model-Version` names: {choices}."
 
 
-def version_line(model: CatalogModel, version: int) -> str:
+def version_line(model: ModelVersions, version: int) -> str:
     names = ", ".join(f"`{name}`" for name in sorted(model.names_of(version)))
     return f"Always version {version}" + (f", also called {names}" if names else "") + "."
 

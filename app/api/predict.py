@@ -16,7 +16,7 @@ from app.api.json_provider import JsonReply
 from app.api.protocols.native import NATIVE
 from app.api.protocols.protocol import HttpAsk, Protocol
 from app.api.request import PlainRequest, this_request
-from app.catalog.snapshot import Catalog
+from app.catalog.snapshot import Snapshot
 from app.inference.messages import Ask
 from app.monitoring.access_log import SERVER_TIMING
 from models.errors import NotFound
@@ -42,14 +42,14 @@ def routed_blueprint() -> Blueprint:
     return routed
 
 
-def version_blueprints(catalog: Catalog) -> list[Blueprint]:
+def version_blueprints(snapshot: Snapshot) -> list[Blueprint]:
     """One blueprint for each version: its full paths, and the short ones of the default model."""
     made = []
-    for target in catalog.targets():
+    for target in snapshot.targets:
         blueprint = Blueprint(f"{target.name}-{target.number}", __name__)
         fixed = {"name": target.name, "version": str(target.number)}
         _add(blueprint, f"/models/{target.name}/versions/{target.number}", fixed)
-        if target.name == catalog.default:
+        if target.name == snapshot.default:
             _add(blueprint, f"/v{target.number}", fixed)
         made.append(blueprint)
     return made
@@ -111,7 +111,7 @@ def _check_agreement(request: PlainRequest, ask: Ask, header: str) -> None:
     engine = request.here.engine
     target = engine.route(ask).target
     try:
-        agrees = engine.catalog.resolve(target.name, header) == target
+        agrees = engine.routing.resolve(target.name, header) == target
     except NotFound:
         agrees = False
     if not agrees:

@@ -1,16 +1,20 @@
-"""How a process follows the store while it serves: a new generation is noticed, its versions are proved and loaded, and only
-then are requests routed by it. Whatever fails on the way is reported, and what served before serves on."""
+"""How a process follows its store: one loop reads a snapshot, plans, acts on the plan and reports.
+
+New versions are verified and loaded before requests are routed to them. Whatever fails on the way is reported, and what
+answered before answers on.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 
-from app.catalog.residency import Loader
+from app.catalog.residency import Residency
+from app.catalog.routing import LoadingPolicy, Plan, Routing, plan
 from app.catalog.shared import give_back
-from app.catalog.snapshot import Catalog, carried_over, read_catalog
+from app.catalog.snapshot import Snapshot, carry_over, read_snapshot
 from app.concurrency.forms import Concurrency
 from app.host.proof import Prover
 from models.errors import PlumblineError
@@ -21,237 +25,229 @@ log = logging.getLogger("plumbline.serving")
 
 #: How often the store's generation is looked at: one small file.
 WATCH_SECONDS = 0.2
-#: How often a worker says that it lives.
+#: How often a worker reports that it lives.
 HEARTBEAT_SECONDS = 1.0
-#: Between two versions that are loaded or vouched for requests have their turn.
-PAUSE_SECONDS = 0.001
-#: So many versions are proved and loaded at once, at most: one that never comes must not keep the others out.
+#: The pause between two versions, in which requests have their turn: while the process starts, and later.
+START_PAUSE_SECONDS, PAUSE_SECONDS = 0.005, 0.001
+#: How many versions are verified and loaded at once, at most, so that one that never comes does not keep the others out.
 MOST_AT_ONCE = 4
 SETTLE_SECONDS = 0.01
 #: How long requests under way may keep a version that has left.
 GIVE_BACK_SECONDS = 2.0
 
 
-class LiveCatalog:
-    """Keeps the loader's catalog in step with the store.
+class Follower:
+    """Keeps what a process answers in step with its store.
 
-    Versions are loaded in greenlets or threads of their own, so that one that takes long, or never comes, holds up no other
-    change: until a new stable version is there, the one that answered before answers on.
+    Each version is loaded in a greenlet or thread of its own, so that one that takes long, or never comes, holds up no
+    other change: until a new stable version is in memory, the one that answered before answers on.
 
-    ``on_routes`` is called with a catalog whose set of versions is another than before, once it is served. ``tell`` is told
-    the generation that is served (empty before any is), what cannot be served, with the reasons, and what is still coming.
+    on_versions: called with a snapshot that has other versions than the one before, once it is served.
+    report: called with the generation that is served (empty until the process has started), what cannot be loaded, with
+        the reasons, and what is still to be loaded.
     """
 
     def __init__(
-        self, store: Store, default_model: str, loader: Loader, prover: Prover, concurrency: Concurrency
+        self,
+        store: Store,
+        default_model: str,
+        policy: LoadingPolicy,
+        residency: Residency,
+        prover: Prover,
+        concurrency: Concurrency,
     ) -> None:
         self._store = store
         self._default = default_model
-        self._loader = loader
+        self._policy = policy
+        self._residency = residency
         self._prover = prover
         self._concurrency = concurrency
-        self.on_routes: Callable[[Catalog], None] = lambda catalog: None
-        self.tell: Callable[[str, Mapping[str, str], Collection[str]], None] = lambda *said: None
-        self._running = False
+        self.on_versions: Callable[[Snapshot], None] = lambda snapshot: None
+        self.report: Callable[[str, Mapping[str, str], Collection[str]], None] = lambda *state: None
+        self._is_watching = False
+        #: Held while a plan is made and carried out, and while a version is taken from it.
         self._lock = concurrency.lock()
-        self._read = loader.catalog
-        self._routed = _versions(loader.catalog)
-        self._told = self._unreadable = ""
-        self._faulty: Collection[str] = ()
-        #: What is to be loaded, all of it and what nobody loads yet.
-        self._coming: set[Version] = set()
-        self._queue: list[Version] = []
-        self._bringing = 0
+        self._plan = Plan(residency.routing)
+        #: The versions of this plan or an earlier one that are being loaded.
+        self._under_way: set[Version] = set()
+        #: The last snapshot that was planned for, acted on and announced.
+        self._served = residency.routing.snapshot
+        #: ``Residency.failures`` when the plan was made.
+        self._failures = 0
+        #: Why the store could not be read at the last look; it is logged once.
+        self._fault = ""
+
+    # -- start and end --------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take up, before anything is loaded, what changed since the catalog was read; say that this process has begun."""
-        self._tell("")
+        """Report that the process has begun, and plan its start, with what changed since the snapshot was read."""
+        self._report()
+        snapshot = self._residency.routing.snapshot
         with suppress(PlumblineError, OSError):
-            if self._store.generation() != self._loader.catalog.generation:
-                catalog = read_catalog(self._store, self._default)
-                if not catalog.fault:
-                    self._loader.restart(catalog)
-                    self._read = catalog
-                    self._follow(catalog)
+            if self._store.generation() != snapshot.generation:
+                read = read_snapshot(self._store, self._default)
+                if not read.fault:
+                    snapshot = read
+                    self._residency.enter(snapshot, needs_proof=False)
+        self._serve(snapshot)
+        self._residency.is_started = not self._plan.load
 
-    def start(self) -> None:
-        """Watch from now on."""
-        self._running = True
-        self._concurrency.spawn(self._watch)
-        self._concurrency.spawn(self._beat)
+    def load(self, when_loaded: Callable[[], None] = lambda: None) -> None:
+        """Begin to load what is planned for the start, one version after the other, while requests are answered.
+
+        ``when_loaded`` is called once all have been tried, and another version stands in for each stable one that failed.
+        """
+        self._concurrency.spawn(partial(self._load_all, when_loaded))
+
+    def watch(self) -> None:
+        """Look at the store and report, again and again, until ``close``."""
+        self._is_watching = True
+        self._concurrency.spawn(partial(self._repeat, self.look, WATCH_SECONDS))
+        self._concurrency.spawn(partial(self._repeat, self._report, HEARTBEAT_SECONDS))
 
     def close(self) -> None:
         """Watch no longer."""
-        self._running = False
+        self._is_watching = False
+
+    def _load_all(self, when_loaded: Callable[[], None]) -> None:
+        for target in self._plan.load:
+            self._residency.load(target, "start")
+            self._concurrency.pause(START_PAUSE_SECONDS)
+        try:
+            with self._lock:
+                self._residency.is_started = True
+                self._serve(self._residency.routing.snapshot)
+            self._vouch(self._residency.routing)
+            self.check()
+        except Exception:
+            log.exception("the store could not be followed")
+        when_loaded()
+
+    def _vouch(self, routing: Routing) -> None:
+        """Record the versions that serve since the start as verified, and those that were stable before, so that a rollback
+        need not wait."""
+        for target in routing.snapshot.targets:
+            model = routing.snapshot.models[target.name]
+            record = model.record(target.number)
+            serves = routing.targets.get(target.name) == target and self._is_ready(target)
+            if record is not None and (serves or target.number in model.previous):
+                self._prover.vouch(target, record)
+                self._concurrency.pause(PAUSE_SECONDS)
+
+    def _is_ready(self, target: Version) -> bool:
+        return self._residency.status(target)[0] == "ready"
+
+    def _repeat(self, step: Callable[[], None], seconds: float) -> None:
+        while self._is_watching:
+            try:
+                step()
+            except Exception:
+                log.exception("the store could not be followed")
+            self._concurrency.pause(seconds)
+
+    # -- read, plan, act, report ----------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """One look at the store, and everything that follows from it, to its end."""
-        self._look()
-        while self._coming:
+        """Look at the store, and wait for everything that follows from it."""
+        self.look()
+        while self._residency.is_started and (self._plan.load or self._under_way):
             self._concurrency.pause(SETTLE_SECONDS)
         with self._lock:  # the last of them is served
             pass
 
-    def _look(self) -> None:
-        with self._lock:
-            self._check()
-        while self._queue and self._bringing < MOST_AT_ONCE:
-            self._bringing += 1
-            self._concurrency.spawn(self._bring)
+    def look(self) -> None:
+        """See whether the store has changed, or a request has met a failure, and begin what follows from it.
 
-    def _check(self) -> None:
-        if not self._loader.tried:
+        Does nothing before the process has started. A store that cannot be read changes nothing.
+        """
+        if not self._residency.is_started:
             return
-        try:
-            generation = self._concurrency.on_thread(self._store.generation)
-            if generation != self._read.generation:
-                self._update()
-            elif generation != self._told:
-                self._serve()
-                self._vouch(self._loader.catalog)
-            elif self._loader.faults.keys() != self._faulty:  # found by a request
-                self._serve()
-            self._unreadable = ""
-        except (PlumblineError, OSError) as error:
-            if str(error) != self._unreadable:
-                log.error("the store cannot be read, what was read before is served: %s", error)
-            self._unreadable = str(error)
-            if self._told != self._read.generation:
-                self._tell(self._read.generation)
-
-    def _watch(self) -> None:
-        while self._running:
+        with self._lock:
+            snapshot = self._residency.routing.snapshot
             try:
-                self._look()
-            except Exception:
-                log.exception("the store could not be followed")
-            self._concurrency.pause(WATCH_SECONDS)
+                generation = self._concurrency.on_thread(self._store.generation)
+                if generation != snapshot.generation:
+                    self._serve(self._read(snapshot))
+                    log.info("the store changed, now served: %s", self._plan.routing.summary())
+                elif snapshot is not self._served or self._residency.failures != self._failures:
+                    self._serve(snapshot)
+                self._fault = ""
+            except (PlumblineError, OSError) as error:
+                if str(error) != self._fault:
+                    log.error("the store cannot be read, what was read before is served: %s", error)
+                self._fault = str(error)
+        self._begin_loads()
 
-    def _update(self) -> None:
-        """Read the store anew, and begin to serve it."""
-        catalog = self._concurrency.in_background(lambda: read_catalog(self._store, self._default))
-        if catalog.fault:
-            raise OSError(catalog.fault)
-        if catalog.generation == "0" and self._read.models:
+    def _read(self, before: Snapshot) -> Snapshot:
+        """The store as it is now, whose versions are made known; raises OSError when it cannot be read."""
+        snapshot = self._concurrency.in_background(lambda: read_snapshot(self._store, self._default))
+        if snapshot.fault:
+            raise OSError(snapshot.fault)
+        if snapshot.generation == "0" and before.models:
             raise OSError("the store has gone")
-        self._read = carried_over(self._read, catalog)
-        self._want(self._loader.enter(self._read))
-        self._serve()
-        log.info("the store changed, now served: %s", self._loader.catalog.summary())
+        snapshot = carry_over(before, snapshot)
+        self._residency.enter(snapshot)
+        return snapshot
 
-    def _want(self, targets: Iterable[Version]) -> None:
-        """Load them, first those that requests are routed to."""
-        for target in targets:
-            if target not in self._coming:
-                self._coming.add(target)
-                self._queue.append(target)
-        self._queue.sort(key=lambda target: not _is_routed(self._read, target))
-
-    def _bring(self) -> None:
-        """Prove and load what is wanted, one version after the other, and serve each as soon as it has been tried."""
-        try:
-            while self._queue:
-                target = self._queue.pop(0)
-                try:
-                    self._loader.bring_in(target)
-                finally:
-                    with self._lock:  # nobody may be told that nothing is coming before it is served
-                        self._coming.discard(target)
-                        self._serve()
-                self._concurrency.pause(PAUSE_SECONDS)
-        finally:
-            self._bringing -= 1
-
-    def _serve(self) -> None:
-        """Switch to what was read, as far as it can answer, and say so."""
-        now = self._loader.catalog
-        rules = {
-            name: now.rules[name]
-            for name, model in self._read.models.items()
-            if name in now.rules
-            and model.rule
-            and self._coming & {Version(name, v) for v in model.rule.versions}
-        }
-        catalog = replace(self._read, stand_ins=self._stand_ins(now), held_rules=rules)
-        self._faulty = self._loader.faults.keys()
-        if self._loader.switch(catalog):
+    def _serve(self, snapshot: Snapshot) -> None:
+        """Plan, route by the plan and release what it releases, announce other versions, and report."""
+        residency, before = self._residency, self._residency.routing
+        self._failures = residency.failures
+        self._plan = plan(snapshot, residency.statuses(), self._under_way, before, self._policy)
+        residency.apply(self._plan)
+        self._log_stand_ins(before, self._plan.routing)
+        if self._plan.release:
             self._concurrency.spawn(self._give_back)
-        self._follow(catalog)
-        self._tell(catalog.generation)
+        if snapshot is not self._served and _identities(snapshot) != _identities(self._served):
+            self.on_versions(snapshot)
+        self._served = snapshot
+        self._report()
 
-    def _stand_ins(self, now: Catalog) -> dict[str, int]:
-        """By model, who answers in the place of a stable version that is still coming or cannot be loaded: the one that
-        answers now, or else one that was stable before, which is then loaded."""
-        found: dict[str, int] = {}
-        for name, model in self._read.models.items():
-            stable = model.selectors.get("stable")
-            coming = stable is not None and Version(name, stable) in self._coming
-            if stable is None or not (coming or self._loader.status(Version(name, stable))[0] == "failed"):
-                continue
-            before = now.routed(name)
-            candidates = [before.number] if before else []
-            for version in candidates if coming else [*candidates, *reversed(model.previous)]:
-                target = Version(name, version)
-                state = self._loader.status(target)[0] if version in model.whole else "failed"
-                if version == stable or state == "failed":
-                    continue
-                found[name] = version
-                if state != "ready":  # who asks meanwhile waits for it
-                    self._want([target])
-                if not coming and now.stand_ins.get(name) != version:
-                    log.error("%s:%s answers in the place of version %s", name, version, stable)
-                break
-        return found
+    def _begin_loads(self) -> None:
+        """Load what is planned, as many versions at once as may be."""
+        while (target := self._next()) is not None:
+            self._concurrency.spawn(partial(self._bring, target))
+
+    def _next(self) -> Version | None:
+        with self._lock:
+            waiting = (target for target in self._plan.load if target not in self._under_way)
+            target = next(waiting, None) if len(self._under_way) < MOST_AT_ONCE else None
+            if target is not None:
+                self._under_way.add(target)
+            return target
+
+    def _bring(self, target: Version) -> None:
+        """Verify and load a version, and plan anew with what became of it."""
+        try:
+            self._residency.load(target)
+        finally:
+            with self._lock:
+                self._under_way.discard(target)
+                self._serve(self._residency.routing.snapshot)
+        self._concurrency.pause(PAUSE_SECONDS)
+        self._begin_loads()
+
+    def _log_stand_ins(self, before: Routing, now: Routing) -> None:
+        for name, target in now.stand_ins.items():
+            stable = now.snapshot.models[name].stable
+            if before.stand_ins.get(name) != target and stable not in {*self._plan.load, *self._under_way}:
+                log.error("%s answers in the place of %s", target, stable)
 
     def _give_back(self) -> None:
         """Return the memory of versions that have left, once their last requests are answered."""
         self._concurrency.pause(GIVE_BACK_SECONDS)
         self._concurrency.on_thread(give_back)
 
-    def _vouch(self, catalog: Catalog) -> None:
-        """What requests are routed to since the process started has proved itself, and so has what was stable before: a
-        rollback may be urgent."""
-        for target in catalog.targets():
-            model = catalog.models[target.name]
-            stored = model.whole.get(target.number)
-            serves = catalog.routed(target.name) == target and self._loader.status(target)[0] == "ready"
-            if stored is not None and (serves or target.number in model.previous):
-                self._prover.vouch(target, stored)
-                self._concurrency.pause(PAUSE_SECONDS)
-
-    def _follow(self, catalog: Catalog) -> None:
-        """Let the routes be those of the catalog."""
-        versions = _versions(catalog)
-        if versions != self._routed:
-            self.on_routes(catalog)
-            self._routed = versions
-
-    def _beat(self) -> None:
-        """Say that this process lives, also while it loads something."""
-        while self._running:
-            self._say(self._told)
-            self._concurrency.pause(HEARTBEAT_SECONDS)
-
-    def _tell(self, generation: str) -> None:
-        self._told = generation
-        self._say(generation)
-
-    def _say(self, generation: str) -> None:
+    def _report(self) -> None:
+        generation = self._served.generation if self._residency.is_started else ""
+        coming = sorted(map(str, {*self._plan.load, *self._under_way}))
         try:
-            self.tell(generation, self._loader.faults, sorted(map(str, self._coming)))
+            self.report(generation, self._residency.faults, coming)
         except OSError as error:
             log.error("this worker cannot say what it serves: %s", error)
 
 
-def _versions(catalog: Catalog) -> frozenset[tuple[Version, str]]:
-    """Every version, and when it was published: the same number may stand for another one in a store that was replaced."""
-    whole = {target: catalog.models[target.name].whole.get(target.number) for target in catalog.targets()}
-    return frozenset(
-        (target, stored.manifest.published_at if stored else "") for target, stored in whole.items()
-    )
-
-
-def _is_routed(catalog: Catalog, target: Version) -> bool:
-    """Whether requests go to the version that do not name it."""
-    rule = catalog.rules.get(target.name)
-    return catalog.routed(target.name) == target or (rule is not None and target.number in rule.versions)
+def _identities(snapshot: Snapshot) -> Collection[tuple[Version, str]]:
+    """Every version, and when it was published: its number may stand for another one in a store that was replaced."""
+    records = {target: snapshot.models[target.name].record(target.number) for target in snapshot.targets}
+    return {(target, record.manifest.published_at if record else "") for target, record in records.items()}

@@ -1,19 +1,19 @@
-"""When models come into memory, when they leave it, and what state each version is in."""
+"""Which versions are in memory: how each comes in, how it leaves, and the state that it is in."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from app.catalog.budget import Budget, Resident
-from app.catalog.loaded import Loaded, State
-from app.catalog.snapshot import Catalog
-from app.concurrency.forms import Concurrency
+from app.catalog.routing import Plan, Routing, Status, as_stored
+from app.catalog.snapshot import Snapshot
+from app.concurrency.forms import Concurrency, Lock
 from app.host.memory import resident_bytes
 from app.host.proof import NullProver, Prover
 from app.inference.messages import Observer
@@ -26,265 +26,263 @@ from models.runtimes import runtime_class
 
 log = logging.getLogger("plumbline.serving")
 
-#: Between two models the hub gets this long to look after its connections.
-PAUSE_SECONDS = 0.005
-
-#: Opens a version. Told whether it must give its recorded answers first, and asks now and then whether anybody waits.
+#: Opens a version. The second argument is whether it must first give its recorded answers, the third tells now and then
+#: whether anybody waits for it.
 Open = Callable[[Record, bool, Callable[[], bool]], LoadedModel]
+#: Why a version is loaded: the process starts, a request needs it, or a change of the store will.
+Cause = Literal["start", "request", "change"]
+#: The state of a version, as clients see it.
+State = Literal["lazy", "loading", "ready", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadingRule:
-    """Which versions are loaded at start-up: of a model that is, those with an alias or tag or in its traffic rule, and the
-    latest."""
+@dataclass(slots=True, eq=False)
+class Failed:
+    """A version that could not be loaded.
 
-    default: str = "startup"
-    by_model: Mapping[str, str] = field(default_factory=dict)
+    is_outdated: the store has changed since, so that another attempt may succeed.
+    """
 
-    def at_startup(self, catalog: Catalog, target: Version) -> bool:
-        """Whether the version is loaded before it is asked for."""
-        when = self.by_model.get(target.name, self.default)
-        return when == "startup" and catalog.model(target.name).is_wanted(target.number)
+    reason: str
+    is_outdated: bool = False
 
 
-class Loader:
-    """Loads each version once, whoever asks first; one that failed stays failed until it is wanted anew.
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One version of the store in this process.
 
-    ``tried`` : everything that is loaded at start-up has been tried.
+    record: the version's record, or the reason why it cannot be read.
+    state: the one place that says whether it is in memory.
+    needs_proof: it came while the process served, and has not been loaded since.
+    waiting: how many requests wait until it is loaded; the server that starts counts as one.
+    lock: held while it is loaded.
+    """
+
+    lock: Lock
+    record: Record | str
+    needs_proof: bool
+    state: Resident | Failed | Literal["lazy", "evicted", "loading"] = "lazy"
+    waiting: int = 0
+
+    @property
+    def status(self) -> Status:
+        """The state's name, for a plan."""
+        if isinstance(self.state, Resident):
+            return "ready"
+        if isinstance(self.state, Failed):
+            return "outdated" if self.state.is_outdated else "failed"
+        return self.state
+
+
+class Residency:
+    """Holds the versions in memory, and loads each once, whichever request or plan asks first.
+
+    routing: what requests are resolved by; the follower replaces it through ``apply``.
+    failures: how many loads have failed; another number tells the follower that a request has met a failure.
+    is_started: the follower has tried to load everything that is loaded when the process starts.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
-        rule: LoadingRule,
+        snapshot: Snapshot,
         concurrency: Concurrency,
         open_version: Open,
         observers: Sequence[Observer] = (),
         budget: Budget = Budget(),  # noqa: B008 - it cannot be changed
         prover: Prover | None = None,
     ) -> None:
-        self._prover = prover or NullProver()
-        self._budget = budget
-        self._uses = count(1)
-        self._rule = rule
         self._concurrency = concurrency
-        self._observers = observers
         self._open = open_version
-        self._versions: dict[Version, Loaded] = {}
-        self.restart(catalog)
+        self._observers = observers
+        self._budget = budget
+        self._prover = prover or NullProver()
+        self._uses = count(1)
+        self._entries: dict[Version, Entry] = {}
+        self._planned: frozenset[Version] = frozenset()
+        self.failures = 0
+        self.is_started = False
+        self.routing: Routing = as_stored(snapshot)
+        self.enter(snapshot, needs_proof=False)
 
-    def restart(self, catalog: Catalog) -> None:
-        """Begin anew with this catalog; for as long as nothing is loaded."""
-        self.catalog = catalog
-        self.tried = False
-        self._versions.clear()
-        self._eager = self.enter(catalog)
-        self.tried = not self._eager
-        for target in self._eager:
-            self._versions[target].state = "loading"
+    # -- what the follower does -----------------------------------------------------------------------------------
 
-    def start(self, when_done: Callable[[], None] = lambda: None) -> None:
-        """Begin to load what is loaded at start-up, one version after the other, beside the requests."""
+    def enter(self, snapshot: Snapshot, *, needs_proof: bool = True) -> None:
+        """Make the versions of a snapshot known, and let those that failed be tried again.
 
-        def load_all() -> None:
-            for target in self._eager:
-                with suppress(NotReady):  # it is recorded, and told to whoever asks for the version
-                    self._awaited(target, self._versions[target], ahead=True)
-                self._concurrency.pause(PAUSE_SECONDS)
-            self.tried = True
-            when_done()
+        A number that stands for other bytes than before is another version, which is not in memory. needs_proof: whether
+        new ones are verified before they are loaded.
+        """
+        for target in snapshot.targets:
+            record = snapshot.models[target.name].versions[target.number]
+            entry = self._entries.get(target)
+            if entry is None or not _is_same(entry.record, record):
+                self._entries[target] = Entry(self._concurrency.lock(), record, needs_proof)
+            elif isinstance(entry.state, Failed):
+                entry.state.is_outdated = True
 
-        self._concurrency.spawn(load_all)
+    def statuses(self) -> Mapping[Version, Status]:
+        """The status of every version that this process knows."""
+        return {target: entry.status for target, entry in list(self._entries.items())}
+
+    def apply(self, plan: Plan) -> None:
+        """Route by the plan from now on, and release what it releases. Requests under way keep their version."""
+        self.routing = plan.routing
+        self._planned = frozenset(plan.load)
+        for target in plan.release:
+            self._leave(target, "lazy")
+        for target in self._entries.keys() - set(plan.routing.snapshot.targets):
+            del self._entries[target]
+
+    def load(self, target: Version, cause: Cause = "change") -> None:
+        """Bring a version of a plan into memory, also if that failed before. A failure is kept as its state."""
+        entry = self._entries.get(target)
+        if entry is None:  # deleted since it was planned
+            return
+        if cause == "change" and not isinstance(entry.state, Resident):
+            entry.needs_proof = True
+        with suppress(NotReady):
+            self._loaded(target, entry, cause)
 
     def close(self) -> None:
-        """Let go of every model."""
-        for entry in self._versions.values():
-            if entry.served is not None:
-                entry.served.close()
-                entry.served, entry.resident, entry.state = None, None, "lazy"
+        """Release every model."""
+        for entry in self._entries.values():
+            if isinstance(entry.state, Resident):
+                entry.state.model.close()
+                entry.state = "lazy"
 
-    # -- changing catalogs ----------------------------------------------------------------------------------------
+    # -- what requests and documents ask --------------------------------------------------------------------------
 
-    def enter(self, catalog: Catalog) -> list[Version]:
-        """Make its versions known, beside those that are served; which of them are wanted in memory and are not there,
-        the default model's first. A version whose number stands for other bytes by now is another version.
-
-        Wanted are those that are loaded at start-up, and what will be routed where what is routed now is in memory.
-        """
-        wanted = []
-        for target in catalog.targets():
-            model = catalog.models[target.name]
-            stored = model.whole.get(target.number)
-            entry = self._versions.get(target)
-            if entry is None or not same_version(entry.stored, stored):
-                fault = model.faulty.get(target.number, "")
-                entry = Loaded(self._concurrency.lock(), stored, fault, unproved=self.tried)
-                self._versions[target] = entry
-            eager = self._rule.at_startup(catalog, target) and not entry.evicted
-            if entry.served is None and (eager or self._takes_over(catalog, target)):
-                wanted.append(target)
-        # What requests are routed to goes first, and of that the default model.
-        return sorted(wanted, key=lambda t: (catalog.routed(t.name) != t, t.name != catalog.default))
-
-    def switch(self, catalog: Catalog) -> list[Version]:
-        """Serve this catalog from now on; returns the versions that leave memory, which are those that nothing names any
-        more. Requests under way keep theirs until they are answered."""
-        self.catalog = catalog
-        there = set(catalog.targets())
-        left = []
-        for target, entry in list(self._versions.items()):
-            named = target in there and catalog.models[target.name].is_wanted(target.number)
-            if entry.served is not None and not named and catalog.routed(target.name) != target:
-                left.append(target)
-                self._unload(target, entry)
-            if target not in there:
-                del self._versions[target]
-        return left
-
-    def bring_in(self, target: Version) -> None:
-        """Prove the version and load it beside the requests, also if that failed before."""
-        entry = self._versions.get(target)
-        if entry is None:  # deleted since it was wanted
-            return
-        if entry.state == "failed":
-            entry.state = "lazy"
-        if entry.served is None:
-            entry.unproved = True
-        try:
-            self._brought(target, entry)
-        except NotReady:  # it is recorded, and told to whoever asks for the version
-            return
-        if entry.resident is not None:
-            entry.resident.used = 0  # nobody has asked for it yet
-
-    # -- versions -------------------------------------------------------------------------------------------------
-
-    def version(self, target: Version) -> LoadedModel:
-        """The loaded version; the first caller loads it, the others wait for that. Raises NotReady."""
-        entry = self._versions.get(target)
+    def model(self, target: Version) -> LoadedModel:
+        """The loaded version. The first request for it loads it, the others wait for that; raises NotReady."""
+        entry = self._entries.get(target)
         if entry is None:  # deleted while the request was read
-            return self.version(self.catalog.resolve(target.name, str(target.number)))
-        if self._budget.max_bytes and entry.resident is not None:
-            entry.resident.used = next(self._uses)
-        return entry.served or self._awaited(target, entry)
-
-    def _awaited(self, target: Version, entry: Loaded, *, ahead: bool = False) -> LoadedModel:
-        """The version, for which somebody waits. ``ahead`` : no request does, and where there is no room for it others stay."""
-        entry.waiting += 1
-        try:
-            return self._brought(target, entry, ahead)
-        finally:
-            entry.waiting -= 1
-
-    def _brought(self, target: Version, entry: Loaded, ahead: bool = False) -> LoadedModel:
-        """The version, once one of those that call this at the same time has loaded it; raises NotReady."""
-        with entry.lock:
-            if entry.served is None and entry.state != "failed":
-                self._load(target, entry, ahead)
-            served = entry.served
-        if served is None:
-            raise NotReady(f"{target} cannot be loaded; GET /ready says why")
-        return served
+            return self.model(self.routing.snapshot.resolve(target.name, str(target.number)))
+        state = entry.state
+        if isinstance(state, Resident):
+            if self._budget.max_bytes:
+                state.used = next(self._uses)
+            return state.model
+        return self._loaded(target, entry, "request")
 
     def status(self, target: Version) -> tuple[State, str]:
-        """The state of a version, and why if it failed."""
-        entry = self._versions[target]
-        return entry.state, entry.reason
+        """The state of a version, and the reason if it failed."""
+        state = self._entries[target].state
+        if isinstance(state, Resident):
+            return "ready", ""
+        if isinstance(state, Failed):
+            return "failed", state.reason
+        return ("loading" if state == "loading" or target in self._planned else "lazy"), ""
 
     def about(self, target: Version) -> Mapping[str, Any]:
-        """How requests of the version are batched; empty as long as it is not loaded."""
-        served = self._versions[target].served
-        return {} if served is None else served.about()
+        """How requests of the version are batched; empty as long as it is not in memory."""
+        state = self._entries[target].state
+        return state.model.about() if isinstance(state, Resident) else {}
 
     def model_status(self, name: str) -> tuple[State, str]:
-        """The state of the version that routed requests of the model get; raises as ``Catalog.model``."""
-        model = self.catalog.model(name)
+        """The state of the version that answers for the model; raises as ``Snapshot.model``."""
+        model = self.routing.snapshot.model(name)
         try:
-            return self.status(self.catalog.resolve(name))
+            return self.status(self.routing.resolve(name))
         except PlumblineError as error:
-            return "failed", next(iter(model.faulty.values()), str(error))
+            faults = filter(None, map(model.fault_of, model.versions))
+            return "failed", next(faults, str(error))
 
     @property
     def faults(self) -> dict[str, str]:
-        """Versions that were wanted in memory and cannot be loaded, as ``name:version``, and why."""
-        return {
-            str(target): entry.reason
-            for target, entry in list(self._versions.items())
-            if entry.state == "failed"
-        }
+        """The versions that were wanted in memory and could not be loaded, as ``name:version``, and the reasons."""
+        states = [(target, entry.state) for target, entry in list(self._entries.items())]
+        return {str(target): state.reason for target, state in states if isinstance(state, Failed)}
 
-    def _takes_over(self, catalog: Catalog, target: Version) -> bool:
-        """Whether it will be routed in the place of one that is in memory now."""
-        now = self.catalog.routed(target.name)
-        return (
-            now != target
-            and catalog.routed(target.name) == target
-            and now in self._versions
-            and self._versions[now].served is not None
-        )
+    # -- loading --------------------------------------------------------------------------------------------------
 
-    def _load(self, target: Version, entry: Loaded, ahead: bool) -> None:
-        known, entry.state = entry.reason, "loading"
-        began, size = self._concurrency.now(), 0
+    def _loaded(self, target: Version, entry: Entry, cause: Cause) -> LoadedModel:
+        """The version, which one of those that call this at the same time loads; raises NotReady."""
+        waits = cause != "change"
+        entry.waiting += waits
         try:
-            entry.served, size = self._opened(target, entry)
-            entry.state, entry.reason, entry.unproved, entry.evicted = "ready", "", False, False
+            with entry.lock:
+                is_over = isinstance(entry.state, Failed) and cause != "change"
+                if not (isinstance(entry.state, Resident) or is_over):
+                    self._load(target, entry, cause)
+                state = entry.state
+        finally:
+            entry.waiting -= waits
+        if isinstance(state, Resident):
+            return state.model
+        raise NotReady(f"{target} cannot be loaded; GET /ready says why")
+
+    def _load(self, target: Version, entry: Entry, cause: Cause) -> None:
+        known = entry.state.reason if isinstance(entry.state, Failed) else ""
+        entry.state = "loading"
+        began = self._concurrency.now()
+        try:
+            model, size_bytes = self._opened(target, entry, cause)
         except LoadError as error:
-            entry.state, entry.reason = "failed", str(error)
-            if entry.reason != known:
+            entry.state = Failed(str(error))
+            if entry.state.reason != known:
                 log.error("%s cannot be loaded: %s", target, error.in_full)
         except (Exception, SystemExit) as error:  # foreign code: whatever it raises takes nothing else down
-            entry.state, entry.reason = "failed", f"{type(error).__name__} while loading"
+            entry.state = Failed(f"{type(error).__name__} while loading")
             log.exception("%s cannot be loaded", target)
-        entry.seconds = self._concurrency.now() - began
-        self._tell(target, entry)
-        if entry.served is not None:
-            entry.resident = Resident(size, 0 if ahead else next(self._uses))
-            self._make_room(None if ahead else target)
+        else:
+            entry.state = Resident(model, size_bytes, next(self._uses) if cause == "request" else 0)
+            entry.needs_proof = False
+        is_ready = isinstance(entry.state, Resident)
+        self.failures += not is_ready
+        self._tell(target, self._concurrency.now() - began, is_ready)
+        if is_ready:
+            self._make_room(None if cause == "start" else target)
 
-    def _opened(self, target: Version, entry: Loaded) -> tuple[LoadedModel, int]:
-        """The version, and how many bytes it takes."""
-        if entry.stored is None:
-            raise LoadError(entry.fault)
+    def _opened(self, target: Version, entry: Entry, cause: Cause) -> tuple[LoadedModel, int]:
+        """The version, and how many bytes it takes; raises LoadError, or what foreign code raises."""
+        record = entry.record
+        if isinstance(record, str):
+            raise LoadError(record)
 
-        def awaited() -> bool:
+        def is_awaited() -> bool:
             return entry.waiting > 0
 
-        if entry.unproved and (why := self._prover.prove(target, entry.stored).why):
+        if entry.needs_proof and (why := self._prover.prove(target, record).why):
             raise LoadError(why)
-        with self._prover.loading(target, entry.stored):
-            manifest = entry.stored.manifest
-            if manifest.form == ORIGINAL:  # a compiled one needs nothing of its original
-                with suppress(ImportError):  # its library's memory is not the model's own
-                    self._concurrency.in_background(partial(runtime_class, manifest.framework), awaited)
+        with self._prover.loading(target, record):
+            manifest = record.manifest
+            if manifest.form == ORIGINAL:
+                # Imported first, because the memory of a library is not the model's own. A compiled form needs none.
+                with suppress(ImportError):
+                    self._concurrency.in_background(partial(runtime_class, manifest.framework), is_awaited)
             before = resident_bytes()
-            served = self._open(entry.stored, self.tried, awaited)
+            model = self._open(record, cause != "start", is_awaited)
             # Freed memory is used again before the process grows, so the files are the least that it takes.
             files = manifest.files.values()
-            return served, max(sum(file.size_bytes for file in files), resident_bytes() - before)
+            return model, max(sum(file.size_bytes for file in files), resident_bytes() - before)
 
     def _make_room(self, arrived: Version | None) -> None:
-        """Let the least recently used leave, as the budget says, and of those that nobody has used what is not routed. They
-        come back when they are asked for."""
-        there = sorted(self._versions.items(), key=lambda item: self.catalog.routed(item[0].name) == item[0])
-        resident = {target: entry.resident for target, entry in there if entry.resident}
-        for target in self._budget.leaving(resident, arrived, self._could_return):
+        """Evict what the budget says, of versions that nobody has used yet first those that are not routed."""
+        states = [(target, entry.state) for target, entry in list(self._entries.items())]
+        states.sort(key=lambda item: self.routing.targets.get(item[0].name) == item[0])
+        residents = {target: state for target, state in states if isinstance(state, Resident)}
+        for target in self._budget.leaving(residents, arrived, self._may_leave):
             log.info("%s leaves memory to make room", target)
-            self._unload(target, self._versions[target])
-            self._versions[target].evicted = True
+            self._leave(target, "evicted")
 
-    def _could_return(self, target: Version) -> bool:
-        """Not one whose files have gone, nor one that answers because another one cannot."""
-        stored = self._versions[target].stored
-        stands_in = self.catalog.stand_ins.get(target.name) == target.number
-        return stored is not None and not stands_in and stored.exists()
+    def _may_leave(self, target: Version) -> bool:
+        """Whether it could be loaded again, and does not answer because another version cannot."""
+        record = self._entries[target].record
+        stands_in = self.routing.stand_ins.get(target.name) == target
+        return not isinstance(record, str) and not stands_in and record.exists()
 
-    def _unload(self, target: Version, entry: Loaded) -> None:
-        """Requests under way keep it until they are answered."""
-        entry.served, entry.resident, entry.state = None, None, "lazy"
+    def _leave(self, target: Version, state: Literal["lazy", "evicted"]) -> None:
+        entry = self._entries[target]
+        if isinstance(entry.state, Resident):
+            entry.state = state
+            self._tell(target, 0.0, False)
+
+    def _tell(self, target: Version, seconds: float, is_ready: bool) -> None:
         for observer in self._observers:
-            observer.loaded(target, 0.0, False)
+            observer.loaded(target, seconds, is_ready)
 
-    def _tell(self, target: Version, entry: Loaded) -> None:
-        for observer in self._observers:
-            observer.loaded(target, entry.seconds, entry.state == "ready")
+
+def _is_same(one: Record | str, other: Record | str) -> bool:
+    """Whether both are the same version; what cannot be read stays the same version while the reason does."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return same_version(one, other)

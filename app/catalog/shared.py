@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from app.catalog.residency import LoadingRule
-from app.catalog.snapshot import Catalog
+from app.catalog.routing import LoadingPolicy
+from app.catalog.snapshot import Snapshot
 from app.host.trial import try_out
 from models.errors import LoadError
 from models.manifest import Manifest
@@ -53,8 +53,8 @@ class Shared:
     def refresh(
         self,
         store: Store,
-        catalog: Catalog,
-        rule: LoadingRule,
+        snapshot: Snapshot,
+        policy: LoadingPolicy,
         seconds: float,
         give_up: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -63,9 +63,10 @@ class Shared:
         ``seconds`` : how long a version may take when it is tried. ``give_up`` : asked now and then whether to stop.
         """
         wanted = {
-            target: catalog.stored(target)
-            for target in catalog.targets()
-            if target.number in catalog.model(target.name).whole and rule.at_startup(catalog, target)
+            target: record
+            for target in snapshot.targets
+            if (record := snapshot.models[target.name].record(target.number))
+            and policy.loads_ahead(snapshot, target)
         }
         # Out of the frozen generation, or nothing that is dropped here would be collected.
         gc.unfreeze()

@@ -1,4 +1,4 @@
-"""Which models and versions there are: one snapshot of the store, read without loading any model."""
+"""What the store says: its models and versions at one generation, read without loading any model."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ from models.traffic import Rule, read_rule
 
 log = logging.getLogger("plumbline.serving")
 
-#: So often, and at most so long, a reader looks whether a change that is under way is done.
+#: How often, and for how long at most, a reader looks whether a change that is under way has ended.
 SETTLE_POLL_SECONDS, SETTLE_SECONDS = 0.005, 2.0
 
-#: What clients are told of ``Catalog.fault``, which names paths of the server.
+#: What clients read in the place of ``Snapshot.fault``, which names paths of the server.
 UNREADABLE = "the store cannot be read; the log says why"
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogModel:
-    """One model. ``whole`` and ``faulty`` versions are ascending; ``selectors`` are tags, aliases and ``latest``.
+class ModelVersions:
+    """One model as the store describes it. A model whose directory cannot be read has a ``fault`` and no versions.
 
-    ``rule`` : which requests get another version than the stable one; ``previous`` : what was stable before, the last one
-    last. One whose directory cannot be read has no versions, and a ``fault``.
+    versions: by number, ascending, the version's record, or the reason why it cannot be read.
+    selectors: tags, aliases and ``latest``, each with the number that it names.
+    rule: the traffic rule, which gives some requests another version than the stable one.
+    previous: the numbers that were stable before, the most recent last.
     """
 
     name: str
-    whole: Mapping[int, Record]
-    faulty: Mapping[int, str]
+    versions: Mapping[int, Record | str]
     selectors: Mapping[str, int]
     aliases: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
@@ -50,47 +51,56 @@ class CatalogModel:
     previous: Sequence[int] = ()
     fault: str = ""
 
+    def record(self, number: int) -> Record | None:
+        """The version's record, or None for one that cannot be read or does not exist."""
+        record = self.versions.get(number)
+        return None if isinstance(record, str) else record
+
+    def fault_of(self, number: int) -> str:
+        """The reason why the version cannot be read, or an empty string."""
+        fault = self.versions.get(number)
+        return fault if isinstance(fault, str) else ""
+
     @property
-    def versions(self) -> list[int]:
-        """All of them, ascending."""
-        return sorted([*self.whole, *self.faulty])
+    def stable(self) -> Version | None:
+        """The version that the alias ``stable`` names."""
+        number = self.selectors.get("stable")
+        return None if number is None else Version(self.name, number)
 
     @property
     def description(self) -> str:
         """What the publisher says about the stable version; empty where that cannot be read."""
-        stable = self.whole.get(self.selectors.get("stable", 0))
-        return stable.manifest.description if stable else ""
+        record = self.record(self.selectors.get("stable", 0))
+        return record.manifest.description if record else ""
 
-    def names_of(self, version: int) -> list[str]:
+    def names_of(self, number: int) -> list[str]:
         """The tags and aliases of a version."""
-        return [selector for selector, number in self.selectors.items() if number == version]
+        return [selector for selector, named in self.selectors.items() if named == number]
 
-    def is_wanted(self, version: int) -> bool:
+    def is_named(self, number: int) -> bool:
         """Whether a tag, an alias or the traffic rule names the version."""
-        return version in self.selectors.values() or (self.rule is not None and version in self.rule.versions)
+        return number in self.selectors.values() or (self.rule is not None and number in self.rule.versions)
 
 
 @dataclass(frozen=True)
-class Catalog:
-    """Every model of the store at one generation. ``default`` is the model behind the short routes, if there is one.
+class Snapshot:
+    """The models of the store at one generation. It never changes, and knows nothing of what this process has loaded.
 
-    ``stand_ins`` : by model, the version that answers in the place of a stable one that is not loaded here;
-    ``held_rules`` : rules that hold until every version of the new ones is loaded.
+    default: the model behind the short routes, if there is one.
+    fault: why the store could not be read; there are no models then.
     """
 
     generation: str
-    models: Mapping[str, CatalogModel]
+    models: Mapping[str, ModelVersions]
     default: str | None = None
     fault: str = ""
-    stand_ins: Mapping[str, int] = field(default_factory=dict)
-    held_rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises StoreUnavailable when the store could not be read: then nothing is known to be missing from it."""
         if self.fault:
             raise StoreUnavailable(UNREADABLE)
 
-    def model(self, name: str) -> CatalogModel:
+    def model(self, name: str) -> ModelVersions:
         """Raises ModelNotFound, which lists the models, or StoreUnavailable when the store could not be read."""
         self.check()
         try:
@@ -103,88 +113,61 @@ class Catalog:
 
         Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot be read.
         """
-        if (selector is None or selector == "stable") and name in self._routed:
-            return self._routed[name]
         model = self.model(name)
         if model.fault:
             raise LoadError(model.fault)
         wanted = selector or "stable"
         number = version_number(wanted)
-        found = model.selectors.get(wanted) if number is None else number
-        if found is None or (found not in model.whole and found not in model.faulty):
+        if number is None:
+            number = model.selectors.get(wanted)
+        if number is None or number not in model.versions:
             raise VersionNotFound(name, wanted[:100], [*map(str, model.versions), *model.selectors])
-        return Version(name, found)
+        return Version(name, number)
 
-    @cached_property
-    def rules(self) -> Mapping[str, Rule]:
-        """The traffic rules of the models that have one and can be routed."""
-        found = {name: self.held_rules.get(name, model.rule) for name, model in self.models.items()}
-        return {name: rule for name, rule in found.items() if rule is not None and name in self._routed}
-
-    def summary(self) -> str:
-        """What routed requests get, as ``name:version``, for a line of the log."""
-        found = [*map(str, self._routed.values())]
-        return ", ".join(found[:20]) + (f" .. ({len(found)} in all)" if len(found) > 20 else "") or "no model"
-
-    def routed(self, name: str) -> Version | None:
-        """The version that routed requests of the model get, or None."""
-        return self._routed.get(name)
-
-    @cached_property
-    def _routed(self) -> Mapping[str, Version]:
-        """The ``stable`` version of every model that has one, or its stand-in: what nearly every request is for."""
-        found = {
-            name: (model, self.stand_ins.get(name, model.selectors.get("stable")))
-            for name, model in self.models.items()
-        }
-        return {
-            name: Version(name, number)
-            for name, (model, number) in found.items()
-            if number in model.versions and not model.fault and not self.fault
-        }
-
-    def stored(self, target: Version) -> Record:
-        """The version itself; raises LoadError when its manifest cannot be trusted, VersionNotFound when it is gone."""
+    def record(self, target: Version) -> Record:
+        """The version's record; raises LoadError when it cannot be read, VersionNotFound when it is gone."""
         model = self.model(target.name)
-        if target.number in model.faulty:
-            raise LoadError(model.faulty[target.number])
-        if target.number not in model.whole:
+        record = model.versions.get(target.number)
+        if record is None:
             raise VersionNotFound(target.name, str(target.number), map(str, model.versions))
-        return model.whole[target.number]
+        if isinstance(record, str):
+            raise LoadError(record)
+        return record
 
     def manifest(self, target: Version) -> Manifest:
-        """What the version recorded; raises LoadError as ``stored`` does."""
-        return self.stored(target).manifest
+        """The manifest of a version; raises as ``record`` does."""
+        return self.record(target).manifest
 
-    def targets(self) -> list[Version]:
-        """Every version of every model."""
-        return [Version(name, version) for name, model in self.models.items() for version in model.versions]
+    @cached_property
+    def targets(self) -> Sequence[Version]:
+        """The key of every version of every model."""
+        return [Version(name, number) for name, model in self.models.items() for number in model.versions]
 
 
-def read_catalog(store: Store, default: str) -> Catalog:
+def read_snapshot(store: Store, default: str) -> Snapshot:
     """Read the whole store. A fault of one model or version stays with it; a store that cannot be read has ``fault``.
 
-    ``default`` names the default model; when the store lacks it and holds exactly one model, that one is it. A change
-    that is under way is waited for; where it takes too long the catalog's generation is empty, which is no store's: it must
-    be read once more.
+    ``default`` names the default model; when the store lacks it and holds exactly one model, that one is the default. A
+    change that is under way is waited for; where it takes too long the snapshot's generation is empty, which no store has:
+    the store must be read once more.
     """
     generation = "0"
-    found: dict[str, CatalogModel] = {}
+    models: dict[str, ModelVersions] = {}
     try:
         generation = _settled_generation(store)
         names = store.names()
     except (PlumblineError, OSError) as error:
-        return Catalog(generation, {}, fault=str(error))
+        return Snapshot(generation, {}, fault=str(error))
     for name in names:
         try:
-            found[name] = _read_model(store, name)
+            models[name] = _read_model(store, name)
         except ModelNotFound:  # deleted since its name was read
             continue
         except (PlumblineError, OSError) as error:
             log.error("model %s cannot be read: %s", name, error)
-            found[name] = CatalogModel(name, {}, {}, {}, fault=f"{name} cannot be read from the store")
-    chosen = default if default in found else next(iter(found)) if len(found) == 1 else None
-    return Catalog(generation, found, chosen)
+            models[name] = ModelVersions(name, {}, {}, fault=f"{name} cannot be read from the store")
+    chosen = default if default in models else next(iter(models)) if len(models) == 1 else None
+    return Snapshot(generation, models, chosen)
 
 
 def _settled_generation(store: Store) -> str:
@@ -197,61 +180,60 @@ def _settled_generation(store: Store) -> str:
     return ""
 
 
-def carried_over(before: Catalog, now: Catalog) -> Catalog:
-    """The catalog of now; what could be read before and cannot be read any more is as it was."""
+def carry_over(before: Snapshot, now: Snapshot) -> Snapshot:
+    """The snapshot ``now``, in which what could be read before and cannot be read any more is as it was before."""
     models = dict(now.models)
     for name, model in now.models.items():
         old = before.models.get(name)
         if old is None:
             continue
-        if old.whole and not model.whole:
+        readable = {number: record for number, record in old.versions.items() if not isinstance(record, str)}
+        if readable and not any(map(model.record, model.versions)):
             log.error("%s cannot be read any more; what was read before is kept", name)
             models[name] = old
-        elif lost := model.faulty.keys() & old.whole.keys():
+        elif lost := {number for number in readable if model.fault_of(number)}:
             log.error(
                 "%s: version %s cannot be read any more, it is kept", name, ", ".join(map(str, sorted(lost)))
             )
-            whole = {**model.whole, **{version: old.whole[version] for version in lost}}
-            faulty = {version: why for version, why in model.faulty.items() if version not in lost}
-            models[name] = replace(model, whole=whole, faulty=faulty)
+            kept = {number: readable[number] for number in lost}
+            models[name] = replace(model, versions={**model.versions, **kept})
     return replace(now, models=models)
 
 
-def _read_model(store: Store, name: str) -> CatalogModel:
-    whole: dict[int, Record] = {}
-    faulty: dict[int, str] = {}
-    versions = store.versions(name)
+def _read_model(store: Store, name: str) -> ModelVersions:
+    versions: dict[int, Record | str] = {}
+    numbers = store.versions(name)
     try:
         state = store.state(name)
     except (LoadError, StoreUnavailable) as error:
         reason = str(error) if isinstance(error, LoadError) else f"{name}/state.json cannot be read"
-        return CatalogModel(name, {}, dict.fromkeys(versions, reason), {"latest": versions[-1]})
-    for version in versions:
+        return ModelVersions(name, dict.fromkeys(numbers, reason), {"latest": numbers[-1]})
+    for number in numbers:
         try:
-            whole[version] = store.get(name, version)
+            versions[number] = store.get(name, number)
         except VersionNotFound:  # deleted since the versions were listed
             continue
         except LoadError as error:
-            faulty[version] = str(error)
-    live = {*whole, *faulty}
-    if not live:
+            versions[number] = str(error)
+    if not versions:
         raise ModelNotFound(name)
     rule = _rule(name, state.traffic)
-    # Deleting moves aliases first, so these went another way; what is in memory of them may answer on.
-    for version in ({*state.aliases.values()} | (rule.versions if rule else set())) - live:
-        faulty[version] = f"the files of {name}:{version} have gone from the store"
-    live = {*whole, *faulty}
-    aliases = {alias: v for alias, v in state.aliases.items() if v in live}
-    tags = {tag: v for tag, v in state.tags.items() if v in live}
-    named = {s: v for s, v in state.selectors(versions[-1]).items() if v in live}
-    previous = [v for v in state.previous if v in live]
-    return CatalogModel(name, whole, faulty, named, aliases, tags, rule, previous)
+    # Deleting a version moves its aliases first, so these files vanished in another way, and what is in memory of them
+    # may go on answering.
+    for number in ({*state.aliases.values()} | (rule.versions if rule else set())) - versions.keys():
+        versions[number] = f"the files of {name}:{number} have gone from the store"
+    aliases = {alias: number for alias, number in state.aliases.items() if number in versions}
+    tags = {tag: number for tag, number in state.tags.items() if number in versions}
+    selectors = state.selectors(numbers[-1]).items()
+    named = {selector: number for selector, number in selectors if number in versions}
+    previous = [number for number in state.previous if number in versions]
+    return ModelVersions(name, dict(sorted(versions.items())), named, aliases, tags, rule, previous)
 
 
-def _rule(name: str, said: Any) -> Rule | None:
-    """The model's traffic rule; one that makes no sense is left out, and every request goes to the stable version."""
+def _rule(name: str, stored: Any) -> Rule | None:
+    """The model's traffic rule. One that is not valid is left out, and every request goes to the stable version."""
     try:
-        return None if said is None else read_rule(said)
+        return None if stored is None else read_rule(stored)
     except InvalidRule as error:
         log.error("the traffic rule of %s is not applied: %s", name, error)
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import orjson
 
-from app.catalog.snapshot import read_catalog
+from app.catalog.snapshot import read_snapshot
 from app.cli.canary import canary
 from app.cli.check import check
 from app.cli.command import (
@@ -65,11 +65,11 @@ for _command in (canary, check, compare, *VERBS):
 def list_models(as_json: bool) -> None:
     """List every version of every model, and whether its files are still those that were published."""
     settings, store = open_store()
-    catalog = read_catalog(store, settings.default_model)
-    if catalog.fault:
-        raise click.ClickException(catalog.fault)
-    with progress("checking files", len(catalog.targets())) as step:
-        models = described_models(catalog, step)
+    snapshot = read_snapshot(store, settings.default_model)
+    if snapshot.fault:
+        raise click.ClickException(snapshot.fault)
+    with progress("checking files", len(snapshot.targets)) as step:
+        models = described_models(snapshot, step)
     if as_json:
         print_json({"models": models})
     elif models:

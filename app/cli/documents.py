@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from app.catalog.snapshot import Catalog, CatalogModel
+from app.catalog.snapshot import ModelVersions, Snapshot
 from models.errors import ArtifactDamaged
 from models.record import Record
 from models.store import Store
@@ -21,7 +21,7 @@ from schemas.documents import Document, model_document, version_document, versio
 OF_THE_STORE = ("format", "sha256")
 
 
-def described_models(catalog: Catalog, step: Callable[[str], None]) -> list[Document]:
+def described_models(catalog: Snapshot, step: Callable[[str], None]) -> list[Document]:
     """Every model with the state of each version; ``step`` is called before the files of a version are read."""
     return [_described_model(model, catalog.default, step) for model in catalog.models.values()]
 
@@ -57,10 +57,10 @@ def names_of(store: Store, record: Record) -> list[str]:
     return [name for name, version in selectors.items() if version == record.manifest.version]
 
 
-def _described_model(model: CatalogModel, default: str | None, step: Callable[[str], None]) -> Document:
+def _described_model(model: ModelVersions, default: str | None, step: Callable[[str], None]) -> Document:
     document = model_document(
         model.name,
-        model.versions,
+        [*model.versions],
         default=model.name == default,
         description=model.description,
         aliases=model.aliases,
@@ -78,10 +78,13 @@ def _described_model(model: CatalogModel, default: str | None, step: Callable[[s
     return {**document, "stable": model.selectors.get("stable"), "versions": versions}
 
 
-def _described_line(model: CatalogModel, number: int) -> Document:
-    names, record = model.names_of(number), model.whole.get(number)
+def _described_line(model: ModelVersions, number: int) -> Document:
+    names, record = model.names_of(number), model.record(number)
     if record is None:
-        return {**version_summary(number, names, None, {"status": model.faulty[number]}, int), "tags": names}
+        return {
+            **version_summary(number, names, None, {"status": model.fault_of(number)}, int),
+            "tags": names,
+        }
     summary = version_summary(number, names, record.manifest, {"status": file_status(record)}, int)
     size_bytes = sum(file.size_bytes for file in record.manifest.files.values())
     return {**summary, "tags": names, "bytes": size_bytes}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from app.catalog.residency import Loader
-from app.catalog.snapshot import Catalog
+from app.catalog.residency import Residency
+from app.catalog.routing import Routing
+from app.catalog.snapshot import Snapshot
 from app.concurrency.forms import Concurrency, concurrency_of_this_process
 from app.engine.router import choose
 from app.engine.shadow import Shadows
@@ -32,12 +33,12 @@ class Engine:
 
     def __init__(
         self,
-        loader: Loader,
+        residency: Residency,
         observers: Sequence[Observer] = (),
         concurrency: Concurrency | None = None,
         default_model: str = "",
     ) -> None:
-        self.loader = loader
+        self.residency = residency
         self.concurrency = concurrency or concurrency_of_this_process()
         self._default_model = default_model
         self._on_prediction = listeners(observers, "predicted")
@@ -45,17 +46,18 @@ class Engine:
         self._shadows = Shadows(self._ask_shadow, self._comparable, self.concurrency, observers)
 
     @property
-    def catalog(self) -> Catalog:
-        """The snapshot of the store that is served."""
-        return self.loader.catalog
+    def routing(self) -> Routing:
+        """What requests are resolved by at this moment."""
+        return self.residency.routing
 
-    def start(self, when_ready: Callable[[], None] = lambda: None) -> None:
-        """Begin to load models; ``when_ready`` is called once all have been tried."""
-        self.loader.start(when_ready)
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot of the store that is served."""
+        return self.residency.routing.snapshot
 
     def close(self) -> None:
         """Let go of every model."""
-        self.loader.close()
+        self.residency.close()
 
     def ask(self, ask: Ask) -> Prediction:
         """Route the request, read its rows for the version, and answer them. Observers hear of either outcome.
@@ -68,7 +70,7 @@ class Engine:
             ask.route = route = self.route(ask)
             target = route.target
             ask.read(target)
-            model = self.loader.version(target)
+            model = self.residency.model(target)
             self.concurrency.note_request()
             try:
                 answer = model.answer(ask.rows, ask.parameters, ask.is_gone)
@@ -90,21 +92,21 @@ class Engine:
 
         Raises NoDefaultModel, ModelNotFound, VersionNotFound, LoadError or StoreUnavailable.
         """
-        catalog = self.loader.catalog
-        name = ask.model or catalog.default
+        routing = self.residency.routing
+        name = ask.model or routing.snapshot.default
         if name is None:
-            catalog.check()
-            raise NoDefaultModel(self._default_model, catalog.models)
-        if ask.selector is None and (rule := catalog.rules.get(name)) is not None:
-            return self._divide(ask, catalog.resolve(name), rule)
-        return Route(catalog.resolve(name, ask.selector))
+            routing.snapshot.check()
+            raise NoDefaultModel(self._default_model, routing.snapshot.models)
+        if ask.selector is None and (rule := routing.rules.get(name)) is not None:
+            return self._divide(ask, routing.resolve(name), rule)
+        return Route(routing.resolve(name, ask.selector))
 
     def _divide(self, ask: Ask, stable: Version, rule: Rule) -> Route:
         """The route that the traffic rule gives; to the stable version where the chosen one cannot be loaded here."""
         route = choose(rule, stable, partial(self._routing_key, ask, stable, rule), ask.header)
         if route.target != stable:
             try:
-                self.loader.version(route.target)
+                self.residency.model(route.target)
             except (NotReady, NotFound):
                 return Route(stable, "stable", None if route.shadow == stable else route.shadow)
         return route
@@ -119,13 +121,13 @@ class Engine:
 
         Raises Conflict for versions that cannot be asked the same, and otherwise as ``ask``.
         """
-        stored = self.catalog.stored(one), self.catalog.stored(other)
+        stored = self.snapshot.record(one), self.snapshot.record(other)
         manifests = stored[0].manifest, stored[1].manifest
         if why := comparable(manifests[0].signature, manifests[1].signature):
             raise Conflict(f"{one} and {other} cannot be compared: {why}")
         golden = stored[1].golden
         first, second = (
-            self.loader.version(version).answer(golden.rows, golden.parameters).outputs
+            self.residency.model(version).answer(golden.rows, golden.parameters).outputs
             for version in (one, other)
         )
         return self.concurrency.in_background(
@@ -133,9 +135,9 @@ class Engine:
         )
 
     def _ask_shadow(self, shadow: Version, rows: np.ndarray, parameters: Mapping[str, Any]) -> Answer:
-        return self.loader.version(shadow).answer(rows, parameters, background=True)
+        return self.residency.model(shadow).answer(rows, parameters, background=True)
 
     def _comparable(self, one: Version, other: Version) -> bool:
         """Whether rows that were read for one version are rows of the other."""
-        first, second = (self.catalog.manifest(version).signature for version in (one, other))
+        first, second = (self.snapshot.manifest(version).signature for version in (one, other))
         return first.named == second.named and not comparable(first, second)

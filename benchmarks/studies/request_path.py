@@ -104,8 +104,8 @@ def main(as_json: bool, write: bool) -> None:
         services.start()
         row = workload.parity("lr").rows[0]
         body = orjson.dumps({"features": row})
-        target = services.engine.catalog.resolve("bench")
-        served = services.engine.loader.version(target)
+        target = services.engine.routing.resolve("bench")
+        served = services.engine.residency.model(target)
         rows = np.array([row])
         answered = served.answer(rows, {})
         predict, real = asking(app, body), served.answer

@@ -73,8 +73,8 @@ def test_the_log_shows_the_ordinary_path_once(
         switch = Switch(choose=lambda chosen=chosen: chosen)
         with caplog.at_level(logging.WARNING, "plumbline"):
             switch.start()
-            assert switch.services is not None and switch.services.live.on_routes is not None
-            switch.services.live.on_routes(switch.services.engine.catalog)
+            assert switch.services is not None and switch.services.follower.on_versions is not None
+            switch.services.follower.on_versions(switch.services.engine.snapshot)
             switch.close()
     assert [record.getMessage() for record in caplog.records] == [
         f"requests take Flask's ordinary path, which is slower: {ORDINARY.reason}"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from app.catalog.budget import Budget, Resident
-from app.catalog.residency import Loader, LoadingRule
-from app.catalog.snapshot import read_catalog
+from app.catalog.residency import Residency
+from app.catalog.snapshot import read_snapshot
 from app.engine.engine import Engine
 from app.inference.messages import Ask
 from app.inference.model import LoadedModel
@@ -25,7 +25,7 @@ ROW = np.array([[1.0, 2.0]])
 
 
 def leaving(budget: Budget, arrived: Version = C, may_leave: object = None, **used: int) -> list[str]:
-    resident = {Version(name, 1): Resident(10, when) for name, when in used.items()}
+    resident = {Version(name, 1): Resident(None, 10, when) for name, when in used.items()}
     allowed = (lambda target: True) if may_leave is None else (lambda target: target.name in str(may_leave))
     return [target.name for target in budget.leaving(resident, arrived, allowed)]
 
@@ -69,11 +69,11 @@ class Process:
             self.opened.append(artifact.manifest.name)
             return LoadedModel(ToyRuntime(artifact), artifact.manifest, concurrency)
 
-        catalog = read_catalog(self.store, "a")
-        size = sum(file.size_bytes for file in catalog.manifest(A).files.values())
+        snapshot = read_snapshot(self.store, "a")
+        size = sum(file.size_bytes for file in snapshot.manifest(A).files.values())
         budget = Budget(int(size * kib), pinned)
-        self.loader = Loader(catalog, LoadingRule("lazy"), concurrency, open_version, (), budget)
-        self.engine = Engine(self.loader, (), concurrency)
+        self.residency = Residency(snapshot, concurrency, open_version, (), budget)
+        self.engine = Engine(self.residency, (), concurrency)
 
     def ask(self, names: str) -> None:
         for name in names:
@@ -81,7 +81,7 @@ class Process:
 
     @property
     def ready(self) -> str:
-        return "".join(name for name in "abc" if self.loader.status(Version(name, 1))[0] == "ready")
+        return "".join(name for name in "abc" if self.residency.status(Version(name, 1))[0] == "ready")
 
 
 def test_room_for_two_of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from app.catalog.loading import open_served
-from app.catalog.residency import Loader, LoadingRule, Open
-from app.catalog.snapshot import Catalog, read_catalog
+from app.catalog.residency import Open, Residency
+from app.catalog.routing import LoadingPolicy, plan
+from app.catalog.snapshot import Snapshot, read_snapshot
 from app.concurrency.forms import Threads
 from app.inference.calibration import BatchWish
 from app.inference.model import LoadedModel
@@ -48,7 +49,7 @@ class Watcher:
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """Model "one" with four versions, 2 tagged; model "two" with one."""
     store = Store(tmp_path_factory.mktemp("store"))
     draft = summing_draft("one")
@@ -57,7 +58,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     store.tag("one", 2, "blue")
     other = summing_draft("two")
     store.add(other.manifest, other.files)
-    return read_catalog(store, "one")
+    return read_snapshot(store, "one")
 
 
 @pytest.fixture
@@ -83,54 +84,65 @@ def opened_for_real(artifact: Record, *_: object) -> LoadedModel:
     return open_served(artifact, AtOnce(), BatchWish())
 
 
-def test_start_up_loads_named_versions_and_the_latest(catalog: Catalog, opened: list[Version]) -> None:
-    """Version 3 has no tag and no alias and is not the latest: it waits for its first request."""
-    loader = Loader(catalog, LoadingRule(), AtOnce(), opener(opened))
-    assert not loader.tried
-    loader.start()
-    assert loader.tried
-    assert set(opened) == {Version("one", 1), Version("one", 2), Version("one", 4), Version("two", 1)}
-    assert loader.status(Version("one", 3)) == ("lazy", "")
-    loader.version(Version("one", 3))
-    assert loader.status(Version("one", 3)) == ("ready", "")
+def test_a_version_is_loaded_by_its_first_request(snapshot: Snapshot, opened: list[Version]) -> None:
+    residency = Residency(snapshot, AtOnce(), opener(opened))
+    target = Version("one", 3)
+    assert (residency.status(target), dict(residency.about(target))) == (("lazy", ""), {})
+    model = residency.model(target)
+    assert residency.status(target) == ("ready", "")
+    assert residency.about(target) == model.about()
+    assert residency.model(target) is model
+    assert opened == [target]
 
 
-def test_lazy_is_chosen_for_all_or_for_one_model(catalog: Catalog, opened: list[Version]) -> None:
-    loader = Loader(catalog, LoadingRule("lazy", {"two": "startup"}), AtOnce(), opener(opened))
-    loader.start()
-    assert opened == [Version("two", 1)]
-    assert loader.tried
-    assert loader.model_status("one") == ("lazy", "")
-
-
-def test_a_failing_version_is_reported_and_the_others_load(catalog: Catalog, opened: list[Version]) -> None:
-    watcher, done = Watcher(), []
-    bad = Version("one", 1)
-    loader = Loader(catalog, LoadingRule(), AtOnce(), opener(opened, failing=bad), [watcher])
-    loader.start(lambda: done.append(True))
-    assert done == [True]
-    assert loader.tried
-    assert loader.model_status("one") == ("failed", "broken on purpose")
-    assert loader.model_status("two") == ("ready", "")
-    with pytest.raises(NotReady, match="one:1 cannot be loaded"):
-        loader.version(bad)
-    assert opened.count(bad) == 1, "a version that failed is not tried again by every request"
+def test_what_is_planned_is_loading_and_then_ready_or_failed(
+    snapshot: Snapshot, opened: list[Version]
+) -> None:
+    watcher, bad = Watcher(), Version("one", 1)
+    residency = Residency(snapshot, AtOnce(), opener(opened, failing=bad), [watcher])
+    made = plan(snapshot, residency.statuses(), (), residency.routing, LoadingPolicy())
+    residency.apply(made)
+    assert {residency.status(target) for target in made.load} == {("loading", "")}
+    for target in made.load:
+        residency.load(target, "start")
+    assert opened == list(made.load)
+    assert residency.model_status("one") == ("failed", "broken on purpose")
+    assert residency.model_status("two") == ("ready", "")
+    assert residency.faults == {"one:1": "broken on purpose"}
     assert (bad, False) in watcher.loads
     assert (Version("two", 1), True) in watcher.loads
 
 
-def test_a_model_that_raises_anything_while_loading_only_fails_itself(catalog: Catalog) -> None:
+def test_a_version_that_failed_is_tried_again_for_a_plan_and_not_by_requests(
+    snapshot: Snapshot, opened: list[Version]
+) -> None:
+    bad = Version("one", 1)
+    residency = Residency(snapshot, AtOnce(), opener(opened, failing=bad))
+    for _ in range(3):
+        with pytest.raises(NotReady, match="one:1 cannot be loaded"):
+            residency.model(bad)
+    assert (opened.count(bad), residency.failures) == (1, 1)
+    assert residency.statuses()[bad] == "failed"
+    residency.enter(snapshot)
+    assert residency.statuses()[bad] == "outdated"
+    residency.load(bad)
+    assert (opened.count(bad), residency.failures) == (2, 2)
+
+
+def test_a_model_that_raises_anything_while_loading_only_fails_itself(snapshot: Snapshot) -> None:
     """Not even a RecursionError or MemoryError of foreign code leaves the loader."""
 
     def open_version(artifact: Record, *_: object) -> LoadedModel:
         raise MemoryError
 
-    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version)
-    loader.start()
-    assert loader.status(Version("two", 1)) == ("failed", "MemoryError while loading")
+    residency = Residency(snapshot, AtOnce(), open_version)
+    residency.load(Version("two", 1), "start")
+    assert residency.status(Version("two", 1)) == ("failed", "MemoryError while loading")
 
 
-def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, opened: list[Version]) -> None:
+def test_the_first_request_loads_and_the_others_wait_for_it(
+    snapshot: Snapshot, opened: list[Version]
+) -> None:
     """Twenty threads ask for one lazy version at once: it is opened once, and all get the same runtime."""
     release = threading.Event()
     fast = opener(opened)
@@ -139,10 +151,10 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
         release.wait(LONG_SECONDS)
         return fast(artifact, *said)
 
-    loader = Loader(catalog, LoadingRule("lazy"), Threads(), slow)
+    residency = Residency(snapshot, Threads(), slow)
     got: list[LoadedModel] = []
     threads = [
-        threading.Thread(target=lambda: got.append(loader.version(Version("two", 1)))) for _ in range(20)
+        threading.Thread(target=lambda: got.append(residency.model(Version("two", 1)))) for _ in range(20)
     ]
     for thread in threads:
         thread.start()
@@ -154,23 +166,25 @@ def test_the_first_request_loads_and_the_others_wait_for_it(catalog: Catalog, op
     assert len(set(map(id, got))) == 1
 
 
-def test_close_lets_go_of_every_model(catalog: Catalog) -> None:
+def test_close_lets_go_of_every_model(snapshot: Snapshot) -> None:
     runtimes: list[ToyRuntime] = []
 
     def open_version(artifact: Record, *_: object) -> LoadedModel:
         runtimes.append(ToyRuntime(artifact))
         return LoadedModel(runtimes[-1], artifact.manifest, AtOnce())
 
-    loader = Loader(catalog, LoadingRule(), AtOnce(), open_version)
-    loader.start()
-    loader.close()
-    assert [runtime.closes for runtime in runtimes] == [1] * 4
+    residency = Residency(snapshot, AtOnce(), open_version)
+    for target in snapshot.targets:
+        residency.model(target)
+    residency.close()
+    assert [runtime.closes for runtime in runtimes] == [1] * 5
+    assert set(residency.statuses().values()) == {"lazy"}
 
 
-def test_the_state_of_an_unknown_model_is_an_error_that_lists_the_models(catalog: Catalog) -> None:
-    loader = Loader(catalog, LoadingRule(), AtOnce(), opened_for_real)
+def test_the_state_of_an_unknown_model_is_an_error_that_lists_the_models(snapshot: Snapshot) -> None:
+    residency = Residency(snapshot, AtOnce(), opened_for_real)
     with pytest.raises(ModelNotFound, match="one, two"):
-        loader.model_status("three")
+        residency.model_status("three")
 
 
 def test_a_version_with_a_damaged_manifest_is_listed_and_fails(tmp_path: Path) -> None:
@@ -179,17 +193,17 @@ def test_a_version_with_a_damaged_manifest_is_listed_and_fails(tmp_path: Path) -
     for _ in range(2):
         store.add(draft.manifest, draft.files)
     (tmp_path / "toy" / "1" / "manifest.json").write_text("{")
-    catalog = read_catalog(store, "toy")
-    loader = Loader(catalog, LoadingRule(), AtOnce(), opened_for_real)
-    loader.start()
-    state, reason = loader.model_status("toy")
+    residency = Residency(read_snapshot(store, "toy"), AtOnce(), opened_for_real)
+    for number in (1, 2):
+        residency.load(Version("toy", number), "start")
+    state, reason = residency.model_status("toy")
     assert state == "failed"
     assert "toy/1/manifest.json" in reason
-    assert loader.status(Version("toy", 2))[0] == "ready"
+    assert residency.status(Version("toy", 2))[0] == "ready"
 
 
 def test_nothing_is_said_to_be_missing_from_a_store_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    loader = Loader(read_catalog(Store(tmp_path / "file"), "toy"), LoadingRule(), AtOnce(), opened_for_real)
+    residency = Residency(read_snapshot(Store(tmp_path / "file"), "toy"), AtOnce(), opened_for_real)
     with pytest.raises(StoreUnavailable):
-        loader.model_status("toy")
+        residency.model_status("toy")

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.catalog.residency import LoadingRule
+from app.catalog.routing import LoadingPolicy
 from app.catalog.shared import Shared
-from app.catalog.snapshot import read_catalog
+from app.catalog.snapshot import read_snapshot
 from models.errors import LoadError
 from models.store import Store
 from models.threads import ONE_THREAD
@@ -36,8 +36,8 @@ def keeps_what_is_unchanged(path: Path) -> None:
         store.add(draft.manifest, draft.files)
 
     def refresh() -> None:
-        rule = LoadingRule("startup", {"lazy": "lazy"})
-        shared.refresh(store, read_catalog(store, "kept"), rule, seconds=30.0)
+        policy = LoadingPolicy("startup", {"lazy": "lazy"})
+        shared.refresh(store, read_snapshot(store, "kept"), policy, seconds=30.0)
 
     refresh()
     kept, deleted = store.get("kept", 1), store.get("deleted", 1)
@@ -64,7 +64,7 @@ def never_answers_for_another_version(path: Path) -> None:
         draft = linear_draft("model")
         store.add(draft.manifest, draft.files)
         if place == "one":
-            shared.refresh(store, read_catalog(store, "model"), LoadingRule(), seconds=30.0)
+            shared.refresh(store, read_snapshot(store, "model"), LoadingPolicy(), seconds=30.0)
     one, two = (Store(path / place).get("model", 1) for place in ("one", "two"))
     assert one.manifest != two.manifest
     assert shared.find(one) is not None
@@ -77,7 +77,7 @@ def refuses_what_ended_its_trial(path: Path) -> None:
     draft = exiting("exits")
     version = store.add(draft.manifest, draft.files)
     for _ in range(2):
-        shared.refresh(store, read_catalog(store, "exits"), LoadingRule(), seconds=30.0)
+        shared.refresh(store, read_snapshot(store, "exits"), LoadingPolicy(), seconds=30.0)
         with pytest.raises(LoadError, match=r"exit status 7.* when it was tried"):
             shared.find(version)
 
@@ -91,7 +91,7 @@ def shares_nothing_with_threads_beside_it(path: Path) -> None:
     store, shared = Store(path), Shared()
     draft = linear_draft("model")
     version = store.add(draft.manifest, draft.files)
-    shared.refresh(store, read_catalog(store, "model"), LoadingRule(), seconds=30.0)
+    shared.refresh(store, read_snapshot(store, "model"), LoadingPolicy(), seconds=30.0)
     assert shared.find(version) is None
     end.set()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.snapshot import read_catalog
+from app.catalog.snapshot import read_snapshot
 from models.errors import LoadError, ModelNotFound, StoreUnavailable, VersionNotFound
 from models.names import Version
 from models.store import Store
@@ -38,9 +38,12 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_version_deleted_while_it_is_read_is_left_out(store: Store) -> None:
-    catalog = read_catalog(Deleting(store.path), "one")
-    assert not catalog.fault
-    assert {name: model.versions for name, model in catalog.models.items()} == {"one": [1, 2], "two": [1, 2]}
+    snapshot = read_snapshot(Deleting(store.path), "one")
+    assert not snapshot.fault
+    assert {name: [*model.versions] for name, model in snapshot.models.items()} == {
+        "one": [1, 2],
+        "two": [1, 2],
+    }
 
 
 @pytest.mark.parametrize("ruin", ["loop", "state"])
@@ -50,35 +53,35 @@ def test_a_model_that_cannot_be_read_takes_nothing_else_down(store: Store, ruin:
     else:
         (store.path / "two" / "state.json").unlink()
         (store.path / "two" / "state.json").mkdir()
-    catalog = read_catalog(store, "one")
-    assert catalog.manifest(catalog.resolve("one")).version == 1
+    snapshot = read_snapshot(store, "one")
+    assert snapshot.manifest(snapshot.resolve("one")).version == 1
     name = {"loop": "loop", "state": "two"}[ruin]
     with pytest.raises(LoadError, match=name):
-        catalog.manifest(catalog.resolve(name, "latest"))
+        snapshot.manifest(snapshot.resolve(name, "latest"))
 
 
 def test_a_store_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
     """Nothing is "not found" in it, and the error names no path of the server."""
     (tmp_path / "file").touch()
-    catalog = read_catalog(Store(tmp_path / "file"), "one")
+    snapshot = read_snapshot(Store(tmp_path / "file"), "one")
     with pytest.raises(StoreUnavailable) as raised:
-        catalog.resolve("one")
+        snapshot.resolve("one")
     assert str(tmp_path) not in str(raised.value)
-    assert str(tmp_path) in catalog.fault
+    assert str(tmp_path) in snapshot.fault
 
 
 def test_the_only_model_is_the_default_one(store: Store) -> None:
-    assert read_catalog(store, "two").default == "two"
-    assert read_catalog(store, "three").default is None
+    assert read_snapshot(store, "two").default == "two"
+    assert read_snapshot(store, "three").default is None
     store.delete_model("one")
-    assert read_catalog(store, "three").default == "two"
+    assert read_snapshot(store, "three").default == "two"
 
 
 def test_a_version_is_found_by_number_tag_and_alias(store: Store) -> None:
     store.tag("one", 2, "blue")
-    catalog = read_catalog(store, "one")
+    snapshot = read_snapshot(store, "one")
     for selector, version in ((None, 1), ("2", 2), ("blue", 2), ("latest", 2), ("stable", 1)):
-        assert catalog.resolve("one", selector) == Version("one", version)
+        assert snapshot.resolve("one", selector) == Version("one", version)
     for selector in ("3", "red", "02"):
         with pytest.raises(VersionNotFound, match="it has: 1, 2, blue, stable, latest"):
-            catalog.resolve("one", selector)
+            snapshot.resolve("one", selector)

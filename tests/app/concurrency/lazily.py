@@ -93,7 +93,7 @@ def main() -> None:
         found["first"].append(timed(lambda: ask(name), every()))  # noqa: B023
         gevent.sleep(0.3)
 
-    for name in [name for name in late if services.engine.loader.model_status(name)[0] == "lazy"]:
+    for name in [name for name in late if services.engine.residency.model_status(name)[0] == "lazy"]:
         found["returning"].append(timed(lambda: ask(name), every()))  # noqa: B023
         gevent.sleep(0.3)
 
@@ -114,8 +114,8 @@ def main() -> None:
         ask(name)
         window = "unawaited"
         unawaited = Version(copies.pop(), 1)
-        services.engine.loader.bring_in(unawaited)
-        assert services.engine.loader.status(unawaited)[0] == "ready"
+        services.engine.residency.load(unawaited)
+        assert services.engine.residency.status(unawaited)[0] == "ready"
     window = ""
     asking.join()
     services.close()

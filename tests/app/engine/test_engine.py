@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from app.catalog.loading import open_served
-from app.catalog.residency import Loader, LoadingRule
-from app.catalog.snapshot import read_catalog
+from app.catalog.residency import Residency
+from app.catalog.snapshot import read_snapshot
 from app.concurrency.forms import Threads
 from app.engine.engine import Engine
 from app.inference.calibration import BatchWish
@@ -64,8 +64,8 @@ def engine(path: Path, runtime: Runtime | None = None, observer: Observer | None
             return open_served(artifact, threads, BatchWish())
         return LoadedModel(runtime, artifact.manifest, threads)
 
-    loader = Loader(read_catalog(store, "toy"), LoadingRule("lazy"), threads, opened)
-    return Engine(loader, [observer or Observer()])
+    residency = Residency(read_snapshot(store, "toy"), threads, opened)
+    return Engine(residency, [observer or Observer()])
 
 
 def test_a_request_is_answered_by_the_version_it_was_routed_to(tmp_path: Path) -> None:
