@@ -13,8 +13,7 @@ from werkzeug.sansio.utils import host_is_trusted
 from app.api.context import context
 from app.api.json_provider import JsonReply
 from app.api.request import this_request
-from app.inference.ids import new_id
-from app.inference.messages import Reply
+from app.inference.messages import Reply, new_id
 
 #: A client's own id is echoed if it is harmless in a log and a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")

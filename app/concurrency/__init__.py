@@ -1,1 +1,4 @@
-"""How this process waits: greenlets in a worker, native threads elsewhere. Nothing of models, stores or HTTP comes in."""
+"""How a process waits: greenlets in a worker, native threads elsewhere.
+
+Models, stores and HTTP stay outside.
+"""

@@ -1,9 +1,10 @@
-"""Native threads beside gevent's hub, and how what takes long on one lets the requests go first.
+"""Native threads for long work, which give way to requests.
 
-Loading a model is mostly Python. A thread that runs Python beside the hub takes the interpreter each time that a request
-lets go of it, as reading, sending and every call of compiled code do. So such a thread rests while the hub is busy. It
-learns of that in a profile function (sys.setprofile), which Python calls at each call of any function, and which makes
-Python half as fast. As long as no model is asked there is nobody to rest for: the thread runs without that function then.
+Loading a model is mostly Python code. A thread that runs Python takes the interpreter each time that a
+request releases it, which happens at every read, every send and every call of compiled code. A background
+thread therefore sleeps while the event loop is busy. It checks that in a profile function (sys.setprofile),
+which Python calls at every function call and which makes Python about half as fast. While no requests arrive
+there is nothing to give way to, and the thread runs without the profile function.
 """
 
 from __future__ import annotations
@@ -25,147 +26,159 @@ from gevent.threadpool import ThreadPool
 
 T = TypeVar("T")
 
-#: Instead of Python's 5 ms, while something long runs on a thread beside the hub.
+#: Python's switch interval while a background thread runs, instead of 5 ms.
 SWITCH_SECONDS = 0.00001
-#: Of a thread whose work nobody waits for: whatever wakes meanwhile gets its processor at once, not at the end of a slice.
+#: Niceness of threads whose result no client waits for, so that the kernel lets request handling preempt
+#: them.
 NICENESS = 10
-#: Beside a busy hub a thread works for so long and then rests: less where somebody waits for its work, and less again
-#: where it has taken so much time already.
+#: While the event loop is busy, a background thread works for WORK_SECONDS and then sleeps for REST_SECONDS.
+#: It sleeps less if a client waits for its result, and a tenth of that once it has run for
+#: HASTE_AFTER_SECONDS.
 WORK_SECONDS, REST_SECONDS, AWAITED_REST_SECONDS, HASTE_AFTER_SECONDS = 0.0002, 0.002, 0.0004, 10.0
-#: Where models were asked so often in so long a time, more requests are expected.
+#: More requests are expected after EXPECT_REQUESTS of them within EXPECT_SECONDS.
 EXPECT_REQUESTS, EXPECT_SECONDS = 8, 1.0
-#: After so many calls of functions beside an idle hub a thread asks whether it still has to look at it.
-LOOKS = 1000
-MOST_THREADS = 8  # of each priority
+#: While the event loop is idle, every so many calls a thread checks whether it can drop its profile function.
+CHECK_CALLS = 1000
+#: Threads of each niceness.
+MAX_THREADS = 8
 
 now = time.perf_counter
 _sleep = monkey.get_original("time", "sleep")
 _this_thread = monkey.get_original("threading", "get_ident")
 
 
-class Hub:
-    """What threads beside gevent's hub see of its work."""
+class Activity:
+    """What background threads know about the work of the event loop."""
 
     def __init__(self) -> None:
-        #: When clients last asked models, and how many calls of models native threads compute now.
-        self.asked = deque([-math.inf], EXPECT_REQUESTS)
-        self.calls = 0
-        #: Whether the loop is between two waits for events; kept while a thread is in the background.
-        self.turns = False
-        #: By thread in the background, the profile function in which it rests.
-        self._looks: dict[int, Callable[..., None]] = {}
-        self._guests, self._watching = 0, ExitStack()
+        #: When the last requests for a prediction arrived, in seconds of ``now``.
+        self.request_times = deque([-math.inf], EXPECT_REQUESTS)
+        #: Calls of models that run on native threads for clients.
+        self.running_calls = 0
+        #: The loop is between two waits for events. Maintained only while a background thread exists.
+        self.loop_is_busy = False
+        #: The profile function of each background thread, by the thread's identifier.
+        self._profilers: dict[int, Callable[..., None]] = {}
+        self._background_threads, self._watchers = 0, ExitStack()
 
     def expects_requests(self) -> bool:
-        """Whether models were asked again and again of late."""
-        return now() - self.asked[0] < EXPECT_SECONDS
+        """Return whether requests have arrived repeatedly within the last second."""
+        return now() - self.request_times[0] < EXPECT_SECONDS
 
     @contextmanager
     def calling(self) -> Iterator[None]:
-        """While a native thread computes for a client."""
-        self.calls += 1
+        """Count a model call for a client as running on a native thread."""
+        self.running_calls += 1
         try:
             yield
         finally:
-            self.calls -= 1
+            self.running_calls -= 1
 
     @contextmanager
-    def resting(self, awaited: Callable[[], bool]) -> Iterator[None]:
-        """In this thread sleep after some work while the hub is busy, between two calls of functions, whoever's they are.
+    def giving_way(self, awaited: Callable[[], bool]) -> Iterator[None]:
+        """Make the current thread sleep between function calls while the event loop is busy.
 
-        A lower priority does not do: the hub would wait for this thread at every return to the interpreter.
+        A lower priority alone is not enough: the event loop would still wait for this thread's switch
+        interval each time that it needs the interpreter.
         """
-        until, looks = 0.0, 0
+        until, calls = 0.0, 0
         haste = now() + HASTE_AFTER_SECONDS
 
-        def look(*_: Any) -> None:
-            nonlocal until, looks
-            if self.turns or self.calls or not awaited():
-                if (at := now()) <= until:
+        def profile(*_: Any) -> None:
+            nonlocal until, calls
+            if self.loop_is_busy or self.running_calls or not awaited():
+                if (moment := now()) <= until:
                     return
                 if self.expects_requests():
                     rest = AWAITED_REST_SECONDS if awaited() else REST_SECONDS
-                    _sleep(rest if at < haste else rest / 10)
+                    _sleep(rest if moment < haste else rest / 10)
                     until = now() + WORK_SECONDS
                     return
             else:
-                looks += 1
-                if looks % LOOKS or self.expects_requests():
+                calls += 1
+                if calls % CHECK_CALLS or self.expects_requests():
                     return
             sys.setprofile(None)
 
-        self._looks[_this_thread()] = look
+        self._profilers[_this_thread()] = profile
         if self.expects_requests():
-            sys.setprofile(look)
+            sys.setprofile(profile)
         try:
             yield
         finally:
-            del self._looks[_this_thread()]
+            del self._profilers[_this_thread()]
             sys.setprofile(None)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """While threads are in the background, see whether the loop turns, and let a thread that wants to run wait as little as
-        can be for one that does not stop by itself."""
-        if not self._guests:
+        """Observe the event loop while background threads exist, and shorten Python's switch interval.
+
+        The short interval limits how long the loop waits for a background thread that does not sleep by
+        itself.
+        """
+        if not self._background_threads:
             self._watch()
-        self._guests += 1
+        self._background_threads += 1
         try:
             yield
         finally:
-            self._guests -= 1
-            if not self._guests:
-                self._watching.close()
+            self._background_threads -= 1
+            if not self._background_threads:
+                self._watchers.close()
 
     def _watch(self) -> None:
-        undo, loop = self._watching.callback, get_hub().loop
+        undo, loop = self._watchers.callback, get_hub().loop
         undo(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_SECONDS)
-        undo(gc.callbacks.remove, self._collected)
-        gc.callbacks.append(self._collected)
-        self._turn(True)
-        # Before all events of a turn, and after all callbacks.
-        for watcher, turns in (
+        undo(gc.callbacks.remove, self._on_collection)
+        gc.callbacks.append(self._on_collection)
+        self._set_busy(True)
+        # The first watcher runs before all other events of an iteration, the second one after all callbacks.
+        for watcher, busy in (
             (loop.check(ref=False, priority=2), True),
             (loop.prepare(ref=False, priority=-2), False),
         ):
-            watcher.start(self._turn, turns)
+            watcher.start(self._set_busy, busy)
             undo(watcher.close)
             undo(watcher.stop)
 
-    def _turn(self, turns: bool) -> None:
-        self.turns = turns
+    def _set_busy(self, busy: bool) -> None:
+        self.loop_is_busy = busy
 
-    def _collected(self, phase: str, info: object) -> None:
-        """A thread that makes many objects comes by here: requests may have come since it began."""
-        look = self._looks.get(_this_thread())
-        if look is not None and sys.getprofile() is None and self.expects_requests():
-            sys.setprofile(look)
+    def _on_collection(self, phase: str, info: object) -> None:
+        """Set the profile function again if requests arrive again.
+
+        Python calls this on the thread that triggers a garbage collection, as one that creates many objects
+        does.
+        """
+        profile = self._profilers.get(_this_thread())
+        if profile is not None and sys.getprofile() is None and self.expects_requests():
+            sys.setprofile(profile)
 
 
-hub = Hub()
+activity = Activity()
 
 
 def in_background(call: Callable[[], T], awaited: Callable[[], bool]) -> T:
-    """Call it on a native thread that lets the requests go first, and wait for that.
+    """Run the function on a native thread that gives way to requests, and wait for its result.
 
-    ``awaited`` : whether somebody waits for what it returns; asked now and then.
+    ``awaited`` tells whether a client waits for the result; it is called repeatedly.
     """
     niceness = 0 if awaited() else NICENESS
 
-    def politely() -> T:
+    def run() -> T:
         if niceness:
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-        with hub.resting(awaited):
+        with activity.giving_way(awaited):
             return call()
 
-    with hub.watched():
-        return on_pool(_pool(niceness), politely)
+    with activity.watched():
+        return on_pool(_pool(niceness), run)
 
 
 def on_pool(pool: ThreadPool, call: Callable[[], T]) -> T:
-    """Call it on a thread of the pool, and wait for that."""
+    """Run the function on a thread of the pool, and wait for its result. Raises what the function raises."""
     outcome: tuple[T | None, BaseException | None] = pool.apply(_outcome, (call,))
     result, error = outcome
     if error is not None:
@@ -174,7 +187,9 @@ def on_pool(pool: ThreadPool, call: Callable[[], T]) -> T:
 
 
 def _outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """What came of a call: gevent's pool prints every exception that leaves one, also those that are answers."""
+    """Return the function's result or exception; gevent's pool would print an exception that leaves the
+    function.
+    """
     try:
         return call(), None
     except BaseException as error:
@@ -183,5 +198,8 @@ def _outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
 
 @cache
 def _pool(niceness: int) -> ThreadPool:
-    """Threads of this priority: one that was lowered is never raised again (setpriority(2))."""
-    return ThreadPool(MOST_THREADS)
+    """Return the pool of threads with this niceness.
+
+    A thread cannot lower its niceness again (setpriority(2)).
+    """
+    return ThreadPool(MAX_THREADS)

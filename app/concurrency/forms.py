@@ -1,7 +1,8 @@
-"""The one seam to greenlets and threads: what serving needs of its surroundings, in a form for each.
+"""The interface between serving and its surroundings, with one implementation for greenlets and one for
+native threads.
 
-In gunicorn's workers everything runs in greenlets of one thread, so nothing happens between two waits. Elsewhere (the
-command line, other front ends) there are native threads.
+In gunicorn's workers everything runs in greenlets of one thread, so nothing else happens between two waits.
+Elsewhere (the command line, other front ends) everything runs on native threads.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import gevent
 from gevent import get_hub, getcurrent, monkey
 from gevent.lock import BoundedSemaphore
 
-from app.concurrency.background import hub, in_background, now, on_pool
+from app.concurrency.background import activity, in_background, now, on_pool
 from app.concurrency.polling import is_ready
 
 T = TypeVar("T")
 
-#: What is done before the thread is held up; see ``before_blocking``.
+#: Callbacks to run before a call that blocks the event loop; see ``before_blocking``.
 _before_blocking: list[Callable[[], None]] = []
 #: Set by ``use_greenlets``.
 _greenlets = False
@@ -33,122 +34,125 @@ class Lock(Protocol):
     """A mutual exclusion lock, used as a context manager."""
 
     def __enter__(self) -> Any:
-        """Wait for the lock and take it."""
+        """Wait for the lock and acquire it."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Give it back."""
+        """Release the lock."""
 
 
 class Waiter(Protocol):
-    """One wait of the greenlet or thread that made it."""
+    """One wait of the greenlet or thread that created it."""
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until ``wake``; False when that did not come in time."""
+        """Wait for ``wake``; return False when it was not called within ``seconds``."""
 
     def settle(self, seconds: float) -> None:
-        """Until ``wake``, or until everything that is ready has had its turn, at most so long."""
+        """Wait for ``wake``, or until every other greenlet that can run has run, at most ``seconds``."""
 
     def wake(self) -> None:
-        """End the wait, also one that has not begun. From any greenlet, or from any thread."""
+        """End the wait, even before it begins. Any greenlet or thread may call this."""
 
 
 def not_awaited() -> bool:
-    """Waits."""
+    """Return False: no client waits for the result."""
     return False
 
 
 class Concurrency(Protocol):
-    """What the engine needs from its surroundings; tests give it a clock and a schedule of their own."""
+    """What the engine needs from its surroundings. Tests implement it with their own clock and schedule."""
 
     def spawn(self, run: Callable[[], None]) -> None:
-        """Run it beside everything else; it dies with the process."""
+        """Run the function concurrently; the end of the process ends it."""
 
     def lock(self) -> Lock:
-        """A new lock, which may be held while waiting."""
+        """Return a new lock, which may be held during a wait."""
 
     def mutex(self) -> AbstractContextManager[Any]:
-        """A lock for a few statements that do not wait."""
+        """Return a lock for a few statements without a wait."""
 
     def waiter(self) -> Waiter:
-        """A wait of the caller."""
+        """Return a new wait of the caller."""
 
     def wake(self, waiters: Sequence[Any]) -> None:
-        """``wake`` all of them."""
+        """Call ``wake`` of every waiter."""
 
     def now(self) -> float:
-        """Monotonic time in seconds."""
+        """Return monotonic time in seconds."""
 
     def pause(self, seconds: float) -> None:
-        """Let everything else go on for so long."""
+        """Let other work run for ``seconds``."""
 
     def inline(self, call: Callable[[], T]) -> T:
-        """Call it here, whoever waits meanwhile; what others have put off until the end of their turn goes first."""
+        """Call the function on the current thread, even if that blocks the event loop.
+
+        The callbacks of ``before_blocking`` run first.
+        """
 
     def on_thread(self, call: Callable[[], T]) -> T:
-        """Call it on a native thread, and wait for that; everything else goes on."""
+        """Call the function on a native thread and wait for its result; other work goes on."""
 
     def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = not_awaited) -> T:
-        """``on_thread`` for what takes long and is written in Python, such as loading a model: requests go first.
+        """Call a long function, such as loading a model, on a native thread that gives way to requests.
 
-        ``awaited`` : whether a client waits for it; asked now and then.
+        ``awaited`` tells whether a client waits for the result; it is called repeatedly.
         """
 
     def note_request(self) -> None:
-        """A client asks a model: more of them may come, and what is in the background is to let them go first."""
+        """Record a request for a prediction, so that background threads give way to the next ones."""
 
 
 class Threads:
-    """Native threads. In gevent's workers use Greenlets."""
+    """Native threads. gevent's workers use Greenlets instead."""
 
     def spawn(self, run: Callable[[], None]) -> None:
-        """A daemon thread."""
+        """Start a daemon thread."""
         threading.Thread(target=run, daemon=True, name=getattr(run, "__name__", "plumbline")).start()
 
     def lock(self) -> Lock:
-        """A threading.Lock."""
+        """Return a threading.Lock."""
         return threading.Lock()
 
     def mutex(self) -> AbstractContextManager[Any]:
-        """A threading.Lock."""
+        """Return a threading.Lock."""
         return threading.Lock()
 
     def waiter(self) -> Waiter:
-        """A threading.Event."""
+        """Return a wait on a threading.Event."""
         return _ThreadWaiter()
 
     def wake(self, waiters: Sequence[Any]) -> None:
-        """One after the other."""
+        """Wake the waiters one after the other."""
         for waiter in waiters:
             waiter.wake()
 
     def now(self) -> float:
-        """time.perf_counter()."""
+        """Return time.perf_counter()."""
         return time.perf_counter()
 
     def pause(self, seconds: float) -> None:
-        """time.sleep()."""
+        """Call time.sleep()."""
         time.sleep(seconds)
 
     def inline(self, call: Callable[[], T]) -> T:
-        """Nothing is put off here."""
+        """Call the function; with threads nothing is deferred that would have to run first."""
         return call()
 
     def on_thread(self, call: Callable[[], T]) -> T:
-        """The caller is a native thread already."""
+        """Call the function; the caller runs on a native thread."""
         return call()
 
     def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = not_awaited) -> T:
-        """The caller is a native thread already."""
+        """Call the function; the caller runs on a native thread."""
         return call()
 
     def note_request(self) -> None:
-        """Nothing is in the background."""
+        """Do nothing; there are no background threads."""
 
 
 class _ThreadWaiter:
-    """While one thread computes, the others queue by themselves: there is nothing to settle."""
+    """A wait on a threading.Event."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -157,38 +161,41 @@ class _ThreadWaiter:
         return self._event.wait(seconds)
 
     def settle(self, seconds: float) -> None:
-        pass
+        """Do nothing: other threads join the queue by themselves while one of them computes."""
 
     def wake(self) -> None:
         self._event.set()
 
 
 class Greenlets(Threads):
-    """Greenlets of this thread, beside gevent's hub."""
+    """Greenlets of one thread, driven by gevent's event loop."""
 
     def spawn(self, run: Callable[[], None]) -> None:
-        """A greenlet."""
+        """Start a greenlet."""
         gevent.spawn(run)
 
     def lock(self) -> Lock:
-        """One of gevent's: Python's own would hold up the hub, and with it whoever holds the lock."""
+        """Return a lock of gevent's.
+
+        Python's own would block the event loop, and with it the holder of the lock.
+        """
         lock: Lock = BoundedSemaphore()
         return lock
 
     def pause(self, seconds: float) -> None:
-        """gevent.sleep()."""
+        """Call gevent.sleep()."""
         gevent.sleep(seconds)
 
     def mutex(self) -> AbstractContextManager[Any]:
-        """Nothing: no other greenlet runs before the next wait."""
+        """Return a context that does nothing: no other greenlet runs before the next wait."""
         return nullcontext()
 
     def waiter(self) -> Waiter:
-        """A switch to the hub."""
+        """Return a wait that switches to the event loop."""
         return _GreenletWaiter()
 
     def wake(self, waiters: Sequence[_GreenletWaiter]) -> None:
-        """With one callback for all that wait; those that have not begun to will not."""
+        """Wake the waiters with one callback of the loop; a wait that has not begun returns at once."""
         waiting = []
         for waiter in waiters:
             waiter.woken = True
@@ -198,34 +205,37 @@ class Greenlets(Threads):
             waiting[0].hub.loop.run_callback(_resume, waiting)
 
     def inline(self, call: Callable[[], T]) -> T:
-        """On the hub's thread."""
-        for do in _before_blocking:
-            do()
+        """Call the function on the event loop's thread, after the callbacks of ``before_blocking``."""
+        for callback in _before_blocking:
+            callback()
         return call()
 
     def on_thread(self, call: Callable[[], T]) -> T:
-        """On the hub's pool of native threads."""
-        with hub.calling():
+        """Call the function on gevent's pool of native threads."""
+        with activity.calling():
             return on_pool(get_hub().threadpool, call)
 
     def in_background(self, call: Callable[[], T], awaited: Callable[[], bool] = not_awaited) -> T:
-        """On a native thread that rests while the hub is busy."""
+        """Call the function on a native thread that sleeps while the event loop is busy."""
         return in_background(call, awaited)
 
     def note_request(self) -> None:
-        """Noted for threads in the background."""
-        hub.asked.append(now())
+        """Record the time for background threads."""
+        activity.request_times.append(now())
 
 
 @contextmanager
-def before_blocking(do: Callable[[], None]) -> Iterator[None]:
-    """Meanwhile something is put off to the end of each turn of the loop; ``do`` does it at once, without a wait. It is
-    called before a greenlet holds up the others: what was put off would be late then."""
-    _before_blocking.append(do)
+def before_blocking(callback: Callable[[], None]) -> Iterator[None]:
+    """Run ``callback`` before every blocking call while this context is open.
+
+    The callback flushes what is deferred to the end of the loop iteration, which a blocking call would delay.
+    It must not wait.
+    """
+    _before_blocking.append(callback)
     try:
         yield
     finally:
-        _before_blocking.remove(do)
+        _before_blocking.remove(callback)
 
 
 def _resume(waiters: Sequence[_GreenletWaiter]) -> None:
@@ -234,7 +244,7 @@ def _resume(waiters: Sequence[_GreenletWaiter]) -> None:
 
 
 class _GreenletWaiter:
-    """A switch to the hub, and a callback that switches back."""
+    """A wait that switches to the event loop, which switches back in a callback."""
 
     __slots__ = ("_greenlet", "hub", "waiting", "woken")
 
@@ -255,13 +265,15 @@ class _GreenletWaiter:
         return self.woken
 
     def settle(self, seconds: float) -> None:
-        """libev calls an idle watcher when a turn of its loop has brought no event: then all sockets are read."""
+        """Wait until an iteration of the loop finds no event: then all sockets were read (libev's idle
+        watcher).
+        """
         loop = self.hub.loop
-        # The loop's own descriptor has events when anybody else has something to do.
+        # The loop's own descriptor is readable when another greenlet has something to do.
         if self.woken or not is_ready(loop.fileno(), select.POLLIN):
             return
-        with loop.idle() as quiet, loop.timer(seconds) as timer:
-            quiet.start(self.resume)
+        with loop.idle() as idle, loop.timer(seconds) as timer:
+            idle.start(self.resume)
             timer.start(self.resume)
             self._switch()
 
@@ -283,17 +295,20 @@ class _GreenletWaiter:
 
 
 def use_greenlets() -> None:
-    """From now on everything in this process that waits does so in greenlets of one thread."""
+    """Make this process wait in greenlets of one thread from now on."""
     global _greenlets
     _greenlets = True
 
 
 def runs_greenlets() -> bool:
-    """Whether this process runs greenlets, so that long work must be cut into slices: a worker of ours says so, and under
-    gunicorn's own gevent worker the standard library is patched."""
+    """Return whether this process runs greenlets, so that long work must not block the thread.
+
+    Plumbline's workers call ``use_greenlets``; gunicorn's own gevent worker patches the standard library
+    instead.
+    """
     return _greenlets or bool(monkey.is_module_patched("threading"))
 
 
 def concurrency_of_this_process() -> Concurrency:
-    """The form that fits this process."""
+    """Return Greenlets where this process runs greenlets, and Threads elsewhere."""
     return Greenlets() if runs_greenlets() else Threads()

@@ -14,8 +14,16 @@ from app.catalog.snapshot import Snapshot
 from app.concurrency.forms import Concurrency, concurrency_of_this_process
 from app.engine.router import choose
 from app.engine.shadow import Shadows
-from app.inference.ids import new_id
-from app.inference.messages import Answer, Ask, Failure, Observer, Prediction, Route, listeners
+from app.inference.messages import (
+    Answer,
+    Ask,
+    Failure,
+    Observer,
+    Prediction,
+    Route,
+    listeners,
+    new_id,
+)
 from models.comparison import Comparison, comparable, compare
 from models.errors import Conflict, InputError, NoDefaultModel, NotFound, NotReady
 from models.names import Version

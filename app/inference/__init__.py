@@ -1,1 +1,4 @@
-"""Answering rows: batches, lanes, and one loaded model. No store, no files, and no choice of a version come in."""
+"""Answering rows: messages, batches, lanes and one loaded model.
+
+Stores, files and the choice of a version stay outside.
+"""

@@ -1,8 +1,8 @@
-"""How concurrent requests for one version share a call of the model.
+"""Batching: concurrent requests for one version share calls of its model.
 
-A request that finds the model idle runs immediately. Requests that arrive while it runs form the next batch. Nobody waits
-for a batch to fill up: on the event loop nothing can arrive during a call, so pending sockets are read first, and what
-they bring shares the call. A request alone is called alone.
+A request that finds the model idle runs immediately. Requests that arrive while it runs form the next batch.
+No request waits for a batch to fill up. On the event loop nothing can arrive during a call, so pending
+sockets are read before one, and the requests read from them share the call.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from app.inference.messages import Answer
 from models.errors import DeadlinePassed, Fault, InputError, Overloaded
 from models.outputs import Outputs
 
-#: A request that waited longer than this is checked before it is computed: its client may have left.
+#: After this wait a request is computed only if its client is still connected.
 STALE_SECONDS = 0.020
 #: The longest that reading pending sockets may delay a batch.
 SETTLE_SECONDS = 0.005
-#: Between two calls for one large request.
+#: The pause between two calls for one large request, in which other requests run.
 PAUSE_SECONDS = 0.0005
 
 Call = Callable[[np.ndarray, Mapping[str, Any]], Outputs]
 
 
 def still_connected() -> bool:
-    """Used when there is no client connection to check: the client has not left."""
+    """Return False: without a connection to check, the client counts as connected."""
     return False
 
 
@@ -40,17 +40,18 @@ def still_connected() -> bool:
 class BatchRule:
     """How a version's requests are batched and where its calls run."""
 
-    #: Off for a model whose batched answers differ from single ones: its requests are called one by one.
+    #: Whether requests share calls; off for a model whose batched answers differ from single ones.
     merge: bool = True
-    #: Rows of several requests that share a call.
+    #: The most rows of a call that several requests share.
     max_rows: int = 4096
-    #: Rows of one large request in a call. Without ``merge`` a request of more rows runs on a native thread.
+    #: The most rows of a call for one large request. Without ``merge`` a larger request runs whole on a
+    #: native thread.
     call_rows: int = 4096
     #: A deliberate wait for further requests.
     wait_seconds: float = 0.0
-    #: Rows that may wait; further requests are refused.
+    #: The most rows that may wait; further requests are refused.
     queue_rows: int = 65_536
-    #: The lane of its calls.
+    #: The lane of the model's calls.
     lane: Literal["hub", "thread"] = "hub"
 
 
@@ -66,18 +67,19 @@ class _Entry:
     waiter: Waiter
     arrived: float
     is_gone: Callable[[], bool]
-    #: The lane of its call, which it then shares with no other request; None for the version's own.
+    #: A lane that differs from the version's; such an entry shares its call with no other. None for the
+    #: version's lane.
     lane: Lane | None = None
     answer: Answer | None = None
     error: BaseException | None = None
-    #: Its caller computes the next batch.
+    #: The caller of this entry computes the next batch.
     is_leader: bool = False
-    #: Its caller no longer waits.
+    #: The caller of this entry no longer waits.
     abandoned: bool = False
 
 
 class Batcher:
-    """The queue and the lane of one version."""
+    """The request queue of one version, and the calls of its model."""
 
     def __init__(self, call: Call, concurrency: Concurrency, rule: BatchRule = DEFAULT_RULE) -> None:
         self.rule = rule
@@ -98,16 +100,18 @@ class Batcher:
         *,
         background: bool = False,
     ) -> Answer:
-        """Answer rows of shape (n_rows, n_columns).
+        """Answer rows of shape (n_rows, n_columns), dtype float64 or object as the signature says.
 
-        ``is_gone`` tells whether the client has left. With ``background`` the call never holds up the event loop, however
-        short the model's calls were when they were measured.
-        Raises what the model raises, Overloaded when too much waits already, or DeadlinePassed when the client has left.
+        ``is_gone`` tells whether the client has left. With ``background`` the call runs on a background
+        thread, even if the model's calls were measured to be short.
+
+        Raises what the model raises, Overloaded when ``queue_rows`` rows wait already, or DeadlinePassed when
+        the client has left.
         """
         concurrency = self._concurrency
         lane = self._lanes.background if background else None
         if not self.rule.merge and lane is None and self._lane_of(len(rows)).holds_hub:
-            # Calls are not shared, so the request only waits while another call runs.
+            # Requests do not share calls here, so one that finds the model idle needs no queue.
             with self._mutex:
                 free, self._busy = not self._busy, True
             if free:
@@ -136,7 +140,7 @@ class Batcher:
         return entry.answer
 
     def _alone(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Answer:
-        """Call the model here and now; the lane is the caller's."""
+        """Call the model for one request without the queue. The caller has set ``_busy``."""
         began = self._concurrency.now()
         try:
             outputs = self._lanes.hub.call(partial(self._call, rows, parameters))
@@ -145,16 +149,19 @@ class Batcher:
             self._pass_on()
 
     def _lane_of(self, n_rows: int) -> Lane:
-        """The lane of a request of ``n_rows`` rows. Merged requests are cut at ``call_rows`` instead of changing lanes."""
+        """Return the lane for ``n_rows`` rows.
+
+        With ``merge`` a large request is split instead of changing lanes.
+        """
         rule = self.rule
         if rule.lane == "thread" or (not rule.merge and n_rows > rule.call_rows):
             return self._lanes.thread
         return self._lanes.hub
 
     def _lead(self, entry: _Entry) -> None:
-        """Compute the batch that begins with the entry, and pass the lane on."""
+        """Compute the batch that begins with the entry, and make the next waiting entry the leader."""
         if not (entry.lane or self._lane_of(len(entry.rows))).holds_hub:
-            # The batch does not belong to its leader: it goes on when the leader gives up.
+            # The batch runs in a greenlet of its own, so that it continues when its leader is killed.
             entry.is_leader, entry.waiter = False, self._concurrency.waiter()
             self._concurrency.spawn(self._compute)
             entry.waiter.wait()
@@ -171,7 +178,7 @@ class Batcher:
         self._compute()
 
     def _compute(self) -> None:
-        """One batch, and the lane goes to who is next."""
+        """Compute one batch, and make the next waiting entry the leader."""
         try:
             batch = self._take()
             if batch:
@@ -180,7 +187,7 @@ class Batcher:
             self._pass_on()
 
     def _take(self) -> list[_Entry]:
-        """The entries of the next call: the first one, and those behind it that can share its call."""
+        """Take the next call's entries from the queue: the first one, and those that can share its call."""
         with self._mutex:
             taken: list[_Entry] = []
             kept: list[_Entry] = []
@@ -207,7 +214,7 @@ class Batcher:
         return entry.parameters == first.parameters
 
     def _is_dropped(self, entry: _Entry, now: float) -> bool:
-        """Whether nobody waits for the entry any more: then it is not computed."""
+        """Return whether the entry need not be computed, because its caller or its client has left."""
         if entry.abandoned:
             return True
         if now - entry.arrived <= STALE_SECONDS or not entry.is_gone():
@@ -217,7 +224,10 @@ class Batcher:
         return True
 
     def _run(self, entries: Sequence[_Entry]) -> None:
-        """Call the model for the entries. When that fails each half is tried alone, down to the one that is to blame."""
+        """Call the model for the entries.
+
+        If the call fails, run each half alone, down to the entries that fail.
+        """
         first = entries[0]
         began = self._concurrency.now()
         try:
@@ -242,7 +252,9 @@ class Batcher:
         self._concurrency.wake([entry.waiter for entry in entries])
 
     def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any], lane: Lane) -> Outputs:
-        """One request may have more rows than a call takes: then others have their turn between its calls."""
+        """Call the model for the rows, in parts of ``call_rows``, and let other requests run between two
+        parts.
+        """
         step = self.rule.call_rows if self.rule.merge else len(rows)
         parts = []
         for start in range(0, len(rows), step or 1):
@@ -256,7 +268,10 @@ class Batcher:
         return parts[0] if len(parts) == 1 else Outputs.joined(parts)
 
     def _leave(self, entry: _Entry) -> None:
-        """The caller has stopped waiting. A lane that was its own, or was just passed to it, goes on."""
+        """Abandon an entry whose caller stops waiting.
+
+        If it was the leader, the next waiting entry becomes it.
+        """
         with self._mutex:
             entry.abandoned = True
             was_leader, entry.is_leader = entry.is_leader, False
@@ -264,7 +279,7 @@ class Batcher:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """Let the first one that waits compute the next batch."""
+        """Make the first waiting entry the leader, whose caller computes the next batch."""
         with self._mutex:
             while self._queue and self._queue[0].abandoned:
                 self._queued_rows -= len(self._queue.popleft().rows)
@@ -277,7 +292,7 @@ class Batcher:
 
 
 def _moved(fault: Fault, rows: int) -> Fault:
-    """A fault of a part of the rows, as it is in all of them."""
+    """Return the fault of a part of the rows with its row number counted from the first part."""
     if not rows or not fault.loc or not isinstance(fault.loc[0], int):
         return fault
     return replace(fault, loc=(fault.loc[0] + rows, *fault.loc[1:]))

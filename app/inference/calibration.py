@@ -1,7 +1,8 @@
-"""What a version's calls cost, measured when it is loaded, and the lane that follows from it.
+"""Calibration: what a version's calls cost, measured when it is loaded, and the batching rule that follows.
 
-A call that is short runs on the hub: a thread would compute nothing sooner. A longer one runs on a native thread, so that
-the hub can go on, and takes only as many rows as keep it short: most models hold the interpreter's lock while they compute.
+Short calls run on the event loop's thread, because a thread of their own would not compute sooner. Longer
+ones run on a native thread, so that the loop goes on. Most models hold the interpreter's lock while they
+compute, so the rows of a call are limited as well.
 """
 
 from __future__ import annotations
@@ -18,48 +19,55 @@ from models.compare import same_answers
 from models.golden import GoldenRows
 from models.outputs import Outputs
 
-#: A batch of 64 rows that takes longer is none for the hub. How long a cap on its rows lets a call take, on either lane.
-HUB_MS, LONGEST_MS = 2.0, 10.0
-#: How many golden rows are asked one by one, and how many together.
+#: A model whose call for BATCH_ROWS rows takes longer than this runs on a native thread.
+HUB_MS = 2.0
+#: The limit on the rows of a call keeps calls below this, on either lane.
+LONGEST_MS = 10.0
+#: How many golden rows are predicted one by one, and how many in a batch.
 SINGLE_ROWS = 16
 BATCH_ROWS = 64
+#: How often a short batch is measured; the minimum counts.
 REPEATS = 3
-#: About how long each of the series of calls may take.
+#: About how long each of the two series of calls may take.
 BUDGET_MS = 200.0
-#: Between two calls others have their turn.
+#: The pause between two calls, in which requests run.
 PAUSE_SECONDS = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A call of n rows takes about ``base_ms + n * row_ms``. ``same_answers`` : batched ones are, as ``models.compare``
-    means it; ``stall_ms`` : how long the hub waited at most while 64 rows were answered on a thread, if that was tried.
-    """
+    """The measured cost of a model's calls: a call of n rows takes about ``base_ms + n * row_ms``."""
 
     base_ms: float
     row_ms: float
+    #: Batched answers are the same as single ones, within the tolerance of ``models.compare``.
     same_answers: bool
+    #: Batched answers have the same bits as single ones.
     bit_exact: bool
     max_abs_difference: float
+    #: The longest that the event loop was blocked during a call of BATCH_ROWS rows on a native thread; None
+    #: if the model is short enough for the loop's own thread.
     stall_ms: float | None = None
 
     def call_ms(self, n_rows: int) -> float:
-        """How long a call takes."""
+        """Return the estimated milliseconds of a call of ``n_rows`` rows."""
         return self.base_ms + n_rows * self.row_ms
 
     def rows_within(self, ms: float) -> int:
-        """About how many rows a call of so many milliseconds answers; at least 1."""
+        """Return about how many rows a call of ``ms`` milliseconds answers; at least 1."""
         return max(1, round((ms - self.base_ms) / max(self.row_ms, 1e-6)))
 
 
 @dataclass(frozen=True, slots=True)
 class BatchWish:
-    """What the settings say about a version: batching at all, the row cap, a wait for company (milliseconds), and how many
-    rows may wait for it."""
+    """The batching settings of a version."""
 
     on: bool = True
+    #: The most rows of a call that several requests share.
     max_rows: int = 4096
+    #: How long a request waits for others although the model is idle.
     wait_ms: float = 0.0
+    #: The most rows that may wait for the version.
     queue_rows: int = 65_536
 
 
@@ -68,16 +76,19 @@ def calibrate(
     golden: GoldenRows,
     concurrency: Concurrency,
 ) -> Calibration:
-    """Ask golden rows singly and together; raises what the model raises. It is asked as it will be by clients: on a native
-    thread, as long as it is not known to answer so fast that the hub can wait for it."""
+    """Measure calls for single golden rows and for batches of them. Raises what the model raises.
 
-    def timed(asked: np.ndarray, slow: bool) -> tuple[float, Outputs]:
-        def ask() -> tuple[float, Outputs]:
+    Calls run on a native thread until the model is known to be fast enough for the event loop's thread, as
+    its requests will be.
+    """
+
+    def timed(rows: np.ndarray, slow: bool) -> tuple[float, Outputs]:
+        def predict() -> tuple[float, Outputs]:
             began = concurrency.now()
-            outputs = call(asked)
+            outputs = call(rows)
             return concurrency.now() - began, outputs
 
-        seconds, outputs = concurrency.on_thread(ask) if slow else ask()
+        seconds, outputs = concurrency.on_thread(predict) if slow else predict()
         concurrency.pause(PAUSE_SECONDS)
         return seconds * 1000, outputs
 
@@ -87,84 +98,88 @@ def calibrate(
     many_rows = max(2, min(BATCH_ROWS, affordable))
     slow = True
     for i in range(1, len(rows)):
-        # Nobody may be held up, and no worker given up, by what is only measured.
+        # A measurement must neither delay requests nor block the worker until gunicorn replaces it.
         slow = float(np.median([ms for ms, _ in singles])) > HUB_MS
         singles.append(timed(rows[i : i + 1], slow))
-    together = timed(rows, slow)[1]
-    apart = Outputs.joined([outputs for _, outputs in singles])
+    batched = timed(rows, slow)[1]
+    single = Outputs.joined([outputs for _, outputs in singles])
     many = _repeated(golden.rows, many_rows)
     single_ms, noise_ms = _middle([ms for ms, _ in singles])
     batch_ms = min(timed(many, slow)[0] for _ in range(1 if slow else REPEATS))
-    # A few rows more hardly show beside a long call: more of them are asked together, as long as that stays affordable.
+    # The cost of a few more rows is lost in the noise of a long call: measure more rows while the budget
+    # allows.
     while len(many) < BATCH_ROWS and batch_ms < BUDGET_MS:
         many = _repeated(golden.rows, min(BATCH_ROWS, 4 * len(many)))
         batch_ms = timed(many, slow)[0]
-    # What is less than the noise of single calls was not measured: it may be as much.
+    # A difference below the noise of single calls was not measured: assume the noise instead.
     row_ms = max(batch_ms - single_ms, noise_ms) / (len(many) - 1)
-    difference = _difference(apart, together)
-    found = Calibration(
+    difference = _difference(single, batched)
+    calibration = Calibration(
         base_ms=round(max(0.0, single_ms - row_ms), 4),
         row_ms=round(row_ms, 6),
-        same_answers=same_answers(apart, together),
+        same_answers=same_answers(single, batched),
         bit_exact=difference == 0.0,
         max_abs_difference=difference,
     )
-    if found.call_ms(BATCH_ROWS) <= HUB_MS:
-        return found
-    return replace(found, stall_ms=round(_stall_ms(lambda: call(many), concurrency), 3))
+    if calibration.call_ms(BATCH_ROWS) <= HUB_MS:
+        return calibration
+    return replace(calibration, stall_ms=round(_stall_ms(lambda: call(many), concurrency), 3))
 
 
-def rule_for(found: Calibration, wish: BatchWish, *, exact: bool, alone: bool = False) -> BatchRule:
-    """The lane of a version. ``exact`` : its publisher wants the bits of a single call in every answer; ``alone`` : no two
-    requests may share a call, as was seen with more rows than are asked here."""
-    merge = wish.on and not alone and found.same_answers and (found.bit_exact or not exact)
-    slow = found.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
-    # Where one row takes long already, a batch may take twice that: it is where batching saves most.
-    most = found.rows_within(max(LONGEST_MS, 2 * found.call_ms(1)))
+def rule_for(calibration: Calibration, wish: BatchWish, *, exact: bool, alone: bool = False) -> BatchRule:
+    """Return the batching rule that follows from the measurement and the settings.
+
+    With ``exact`` every answer must have the bits of a single call. With ``alone`` requests never share a
+    call, because publishing found differences with more rows than are measured here.
+    """
+    merge = wish.on and not alone and calibration.same_answers and (calibration.bit_exact or not exact)
+    slow = calibration.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
+    # If one row alone takes long, a call may take twice that time, because there batching saves most.
+    call_rows = calibration.rows_within(max(LONGEST_MS, 2 * calibration.call_ms(1)))
     return BatchRule(
         merge=merge,
-        max_rows=min(wish.max_rows, most),
-        call_rows=most,
+        max_rows=min(wish.max_rows, call_rows),
+        call_rows=call_rows,
         wait_seconds=wish.wait_ms / 1000,
         queue_rows=wish.queue_rows,
         lane="thread" if slow else "hub",
     )
 
 
-def described(found: Calibration | None, rule: BatchRule) -> dict[str, Any]:
-    """What the catalog says about a version's batching."""
+def described(calibration: Calibration | None, rule: BatchRule) -> dict[str, Any]:
+    """Return a version's batching as JSON data, for the catalog."""
     return {
         "on": rule.merge,
         "lane": rule.lane,
         "max_rows": rule.max_rows if rule.merge else 1,
         "wait_ms": rule.wait_seconds * 1000,
-        **(asdict(found) if found else {}),
+        **(asdict(calibration) if calibration else {}),
     }
 
 
 def _repeated(rows: np.ndarray, n: int) -> np.ndarray:
-    """n rows: these again and again."""
+    """Return n rows, repeating the given ones."""
     return rows[np.resize(np.arange(len(rows)), n)]
 
 
 def _middle(times: list[float]) -> tuple[float, float]:
-    """The median, and how much more a quarter of them takes."""
+    """Return the median, and how far the upper quartile lies above it."""
     middle, upper = np.percentile(times, (50, 75)).tolist()
     return middle, upper - middle
 
 
 def _stall_ms(call: Callable[[], Outputs], concurrency: Concurrency) -> float:
-    """How late a millisecond's sleep is at most while the call runs on a native thread."""
+    """Return how late sleeps of a millisecond end at most while the call runs on a native thread."""
     running = True
     late = [0.0]
 
-    def echo() -> None:
+    def measure() -> None:
         while running:
             began = concurrency.now()
             concurrency.pause(0.001)
             late.append(concurrency.now() - began - 0.001)
 
-    concurrency.spawn(echo)
+    concurrency.spawn(measure)
     concurrency.pause(0.002)
     try:
         concurrency.on_thread(call)
@@ -175,13 +190,13 @@ def _stall_ms(call: Callable[[], Outputs], concurrency: Concurrency) -> float:
 
 
 def _difference(expected: Outputs, actual: Outputs) -> float:
-    """The largest difference between two floats of the answers; infinite where anything else differs."""
-    found = 0.0
+    """Return the largest difference between two floats; infinite where anything else differs."""
+    difference = 0.0
     for one, other in zip(expected.arrays, actual.arrays, strict=True):
         if one is None or other is None:
-            found = found if one is other else float("inf")
+            difference = difference if one is other else float("inf")
         elif one.dtype.kind == "f" and other.dtype.kind == "f" and one.shape == other.shape:
-            found = max(found, float(np.max(np.abs(one - other), initial=0.0)))
+            difference = max(difference, float(np.max(np.abs(one - other), initial=0.0)))
         elif one.tolist() != other.tolist():
-            found = float("inf")
-    return found
+            difference = float("inf")
+    return difference

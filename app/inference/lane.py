@@ -1,4 +1,6 @@
-"""Where a model is called: on the thread of the event loop, on a native thread, or in the background."""
+"""Lanes: where a model is called, which is on the event loop's thread, on a native thread, or in the
+background.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,12 @@ from app.concurrency.forms import Concurrency
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One way to call a model. ``call`` runs the function, waits for it, and returns or raises what it does."""
+    """One way to call a model."""
 
     name: str
+    #: Runs the function, waits for it, and returns or raises what it does.
     call: Callable[[Callable[[], Any]], Any]
-    #: Whether everything else in the process waits while the function runs.
+    #: The function blocks everything else in the process while it runs.
     holds_hub: bool
 
 
@@ -25,12 +28,12 @@ class Lanes:
 
     hub: Lane
     thread: Lane
-    #: A native thread that lets requests go first; for shadows.
+    #: A native thread that gives way to requests; for shadows.
     background: Lane
 
     @classmethod
     def of(cls, concurrency: Concurrency) -> Lanes:
-        """The lanes that greenlets or native threads have."""
+        """Return the lanes that the process's concurrency provides."""
         return cls(
             Lane("hub", concurrency.inline, True),
             Lane("thread", concurrency.on_thread, False),

@@ -1,7 +1,8 @@
-"""What passes between front ends, the engine and observers."""
+"""The values that pass between front ends, the engine and observers, and their identifiers."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,37 +13,56 @@ from models.errors import InputError
 from models.names import Version
 from models.outputs import Outputs
 
+#: Identifiers that one read of the kernel's random bytes yields.
+ID_BLOCK = 256
+
+_unused_ids: list[str] = []
+# A child process must not issue the identifiers of its parent.
+os.register_at_fork(after_in_child=_unused_ids.clear)
+
+
+def new_id() -> str:
+    """Return a unique identifier of a request or prediction: 128 random bits as 32 hexadecimal digits."""
+    try:
+        return _unused_ids.pop()
+    except IndexError:
+        digits = os.urandom(16 * ID_BLOCK).hex()
+        _unused_ids.extend(digits[i : i + 32] for i in range(0, len(digits), 32))
+        return os.urandom(16).hex()
+
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """What a model answered to the rows of one request."""
+    """A model's answer to the rows of one request."""
 
     outputs: Outputs
-    #: Seconds that the request waited for the model, and that the model's call took.
+    #: Seconds that the request waited for the model.
     queue_seconds: float
+    #: Seconds that the model's call took.
     predict_seconds: float
     #: Rows of the call, which several requests may have shared.
     batch_rows: int
 
 
 class Route(NamedTuple):
-    """Where a request goes."""
+    """The version that a request is routed to."""
 
     target: Version
-    #: Why a traffic rule chose the version, for replies, metrics and logs; empty without a rule.
+    #: The arm of the traffic rule that chose the version, for replies, metrics and logs; empty without a
+    #: rule.
     arm: str = ""
-    #: The version that is asked the same after the reply.
+    #: The version that predicts the same rows after the reply.
     shadow: Version | None = None
 
 
 class Ask:
     """One request for a prediction, as a front end hands it to ``Engine.ask``.
 
-    A front end whose rows depend on the version (their columns are in its signature) derives from this class and reads
-    them in ``read``.
+    A front end whose rows depend on the version (the signature has their columns) derives from this class and
+    reads the rows in ``read``.
     """
 
-    #: The engine sets it; None for a request that could not be routed.
+    #: Set by the engine; None for a request that could not be routed.
     route: Route | None = None
     #: ndarray of shape (n_rows, n_columns), dtype float64 or object as the signature says.
     rows: np.ndarray
@@ -57,9 +77,11 @@ class Ask:
         request_id: str = "",
         routing_key: str = "",
     ) -> None:
-        """``model`` None is the default model; ``selector`` (a number, tag or alias) None lets its traffic rule choose.
+        """Store the parts of a request.
 
-        ``routing_key`` is what the request sticks to when a rule divides traffic.
+        ``model`` None selects the default model. ``selector`` is a number, tag or alias; None lets the
+        model's traffic rule choose. Requests with one ``routing_key`` get one version when a rule divides
+        traffic.
         """
         self.model = model
         self.selector = selector
@@ -69,28 +91,31 @@ class Ask:
         self.routing_key = routing_key
 
     def read(self, version: Version) -> None:
-        """Set ``rows`` and ``parameters`` as the version takes them. Raises InputError, or what the protocol raises."""
+        """Set ``rows`` and ``parameters`` for the version. Raises InputError, or an error of the protocol."""
 
     def header(self, name: str) -> str | None:
-        """The value of a header that a traffic rule looks at."""
+        """Return the value of a header that a traffic rule matches."""
         return None
 
     def column(self, version: Version, name: str) -> str | None:
-        """The value of a column in the first row, as text, for a traffic rule that divides by it."""
+        """Return the value of a column in the first row, as text, for a traffic rule that divides by it."""
         return None
 
     def is_gone(self) -> bool:
-        """Whether the client has left, so that the answer is not needed any more. Reads nothing and does not wait."""
+        """Return whether the client has left, so that no answer is needed.
+
+        Reads nothing and does not wait.
+        """
         return False
 
     def located(self, error: InputError) -> InputError:
-        """Faults that the model found in the rows, at the places where the request has them."""
+        """Return the model's faults with the locations that the rows have in the request."""
         return error
 
 
 @dataclass(slots=True, eq=False)
 class Event:
-    """What became of a request: a Prediction or a Failure."""
+    """The outcome of a request: a Prediction or a Failure."""
 
     ask: Ask
 
@@ -113,14 +138,15 @@ class Failure(Event):
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """The outcome of asking ``shadow`` the rows that ``target`` had answered."""
+    """The outcome of a shadow: ``shadow`` got the rows that ``target`` had answered."""
 
     target: Version
     shadow: Version
-    #: agrees, differs, error, unlike (other columns) or dropped (too much waited).
+    #: agrees, differs, error, unlike (other columns) or dropped (the queue was full).
     outcome: str
-    #: Seconds of the target's call, and of the shadow's where there was one.
+    #: Seconds of the target's call.
     seconds: float
+    #: Seconds of the shadow's call; None without one.
     shadow_seconds: float | None = None
 
 
@@ -135,7 +161,7 @@ class Reply(NamedTuple):
     method: str
     path: str
     status: int
-    #: None for a request that asked no model.
+    #: None for a request that was not routed to a model.
     route: Route | None
     #: The header Server-Timing, or empty.
     timing: str
@@ -143,9 +169,10 @@ class Reply(NamedTuple):
 
 
 class Observer:
-    """Hears what happened, after it happened. This one does nothing; a subclass overrides what it wants to hear.
+    """A listener for what happens to requests and models. Subclasses override the events that they need.
 
-    A method must neither wait nor raise: it is called while a client waits.
+    The methods of this class do nothing. An override must neither wait nor raise, because a client waits
+    meanwhile.
     """
 
     def arrived(self) -> None:
@@ -161,16 +188,18 @@ class Observer:
         """The HTTP front end wrote a reply."""
 
     def left(self) -> None:
-        """A request that had arrived is gone, answered or not."""
+        """A request has ended, answered or not."""
 
     def loaded(self, target: Version, seconds: float, ready: bool) -> None:
-        """A version was loaded, or could not be."""
+        """A version was loaded (``ready``), or loading it failed, after ``seconds``."""
 
     def shadowed(self, shadowed: Shadowed) -> None:
-        """A shadow was asked, or dropped."""
+        """A shadow answered, failed, or was dropped."""
 
 
 def listeners(observers: Sequence[Observer], event: str) -> tuple[Callable[..., None], ...]:
-    """The methods of this name that observers override, so that nobody is called who does not listen."""
-    unheard = getattr(Observer, event)
-    return tuple(getattr(o, event) for o in observers if getattr(type(o), event) is not unheard)
+    """Return the observers' methods for this event, without those that are not overridden and would do
+    nothing.
+    """
+    base = getattr(Observer, event)
+    return tuple(getattr(o, event) for o in observers if getattr(type(o), event) is not base)

@@ -1,4 +1,4 @@
-"""One loaded model: it answers rows, and says how it batches them."""
+"""A loaded model, which answers rows in batches and checks every answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.runtime import Runtime
 
 
 class LoadedModel:
-    """A version in memory: its runtime behind a batcher, and every answer checked against the signature."""
+    """A version in memory: a runtime behind a batcher. Every answer is checked against the signature."""
 
     def __init__(
         self,
@@ -34,22 +34,24 @@ class LoadedModel:
         self.answer = Batcher(checked(runtime, manifest), concurrency, rule).answer
 
     def about(self) -> dict[str, Any]:
-        """How its requests are batched, as JSON data."""
+        """Return how requests are batched, as JSON data."""
         return described(self._calibration, self._rule)
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
         self._runtime.close()
 
 
 def checked(runtime: Runtime, manifest: Manifest) -> Callable[[np.ndarray, Mapping[str, Any]], Outputs]:
-    """The runtime's predict. An answer that is not what the signature declares is the model's fault and not passed on."""
-    wrong = judge(manifest.signature.output)
+    """Return the runtime's ``predict`` with a check: an answer that the signature does not declare is a
+    PredictError.
+    """
+    fault_of = judge(manifest.signature.output)
 
     def call(rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         outputs = runtime.predict(rows, parameters)
-        if why := wrong(outputs, len(rows)):
-            raise PredictError(f"{manifest.key} {why}")
+        if fault := fault_of(outputs, len(rows)):
+            raise PredictError(f"{manifest.key} {fault}")
         return outputs
 
     return call
