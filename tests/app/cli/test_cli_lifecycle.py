@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.commands import models_group
+from app.concurrency.forms import Threads
+from app.host.proof import HostProver
 from app.host.slots import Slot, claim_slot
 from app.host.workers import WorkerFile
+from models.names import Version
 from models.store import Store
+from tests.conftest import LONG_SECONDS
 from tests.harmful import exiting
 from tests.toys import summing_draft
 
@@ -21,19 +26,24 @@ DRAFT = summing_draft()
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Versions 1 to 3 of ``toy``, each better than the one before."""
-    store = Store(tmp_path / "store")
+    """Versions 1 to 3 of ``toy``, each better than the one before.
+
+    They count as proved in the run directory, because a process of its own takes a second for a proof.
+    """
+    store, run_dir = Store(tmp_path / "store"), tmp_path / "run"
+    run_dir.mkdir(mode=0o700)
+    prover = HostProver(store, run_dir, LONG_SECONDS, Threads())
     for i in range(3):
         store.add(replace(DRAFT.manifest, metrics={"auc": 0.7 + i / 10}), DRAFT.files, tags=[f"{i + 1}.0.0"])
+        prover.vouch(Version("toy", i + 1), store.get("toy", i + 1))
     monkeypatch.setenv("PLUMBLINE_STORE", str(store.path))
-    monkeypatch.setenv("PLUMBLINE_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("PLUMBLINE_RUN_DIR", str(run_dir))
     return store
 
 
 @pytest.fixture
 def worker(store: Store, tmp_path: Path) -> tuple[Slot, WorkerFile]:
     """A worker that lives and serves the store as it is now, and never anything newer."""
-    (tmp_path / "run").mkdir()
     slot = claim_slot(tmp_path / "run")
     file = WorkerFile(slot)
     file.write(store.generation(), {})
@@ -51,7 +61,9 @@ def said(*arguments: str, code: int = 0) -> dict:
     return found
 
 
-def test_a_promotion_without_a_server_says_so(store: Store) -> None:
+def test_a_promotion_without_a_server_says_so(store: Store, tmp_path: Path) -> None:
+    """Nobody has proved the version."""
+    shutil.rmtree(tmp_path / "run")
     found = run("promote", "toy:2", "--reason", "better")
     assert "toy:stable is now version 2" in found.stdout
     assert "no server of this store in" in found.stdout
