@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,7 +99,7 @@ def wrk() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """Compute as in the server: threads that wait for each other make small models slow on a busy machine."""
     with threadpool_limits(1):
         yield
@@ -154,6 +155,12 @@ def make_app() -> Iterator[MakeApp]:
     """``make_app(store, **settings)``: an application whose models have been loaded, unless ``start=False``."""
     with app_maker() as make:
         yield make
+
+
+@pytest.fixture(scope="module")
+def app_with(make_app: MakeApp, toy_store: Store) -> MakeApp:
+    """``app_with(**settings)`` : an application of the toy models, the same one for the same settings. Ask it, change nothing."""
+    return cache(lambda **settings: make_app(toy_store, **settings))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from models.store import Store
 from tests.app.api.asking import FLOWER, JSON, answer, problem
 from tests.conftest import MakeApp
 
@@ -125,18 +124,16 @@ def test_a_broken_gzip_stream_is_400_and_says_how(client: FlaskClient, body: byt
     assert says in problem(reply, 400)["detail"]
 
 
-def test_a_gzipped_body_may_hold_what_a_plain_one_may_and_not_a_byte_more(
-    make_app: MakeApp, toy_store: Store
-) -> None:
-    client = make_app(toy_store, max_body_bytes=2000).test_client()
+def test_a_gzipped_body_may_hold_what_a_plain_one_may_and_not_a_byte_more(app_with: MakeApp) -> None:
+    client = app_with(max_body_bytes=2000).test_client()
     headers = {**JSON, "Content-Encoding": "gzip"}
     assert answer(client.post("/predict", data=gzip.compress(padded(2000)), headers=headers))
     for size in (2001, 4000, 1_000_000):
         problem(client.post("/predict", data=gzip.compress(padded(size)), headers=headers), 413)
 
 
-def test_a_bomb_is_refused_without_being_inflated(make_app: MakeApp, toy_store: Store) -> None:
-    client = make_app(toy_store, max_body_bytes=300_000).test_client()
+def test_a_bomb_is_refused_without_being_inflated(app_with: MakeApp) -> None:
+    client = app_with(max_body_bytes=300_000).test_client()
     packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     bomb = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(64)), packer.flush()])
     assert len(bomb) < 300_000
@@ -191,10 +188,8 @@ def padded(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/models/iris/predict", "/v2/predict"])
-def test_a_body_may_have_the_size_of_the_limit_and_not_a_byte_more(
-    make_app: MakeApp, toy_store: Store, path: str
-) -> None:
-    client = make_app(toy_store, max_body_bytes=2000).test_client()
+def test_a_body_may_have_the_size_of_the_limit_and_not_a_byte_more(app_with: MakeApp, path: str) -> None:
+    client = app_with(max_body_bytes=2000).test_client()
     assert answer(client.post(path, data=padded(2000), headers=JSON))
     for size in (2001, 2002, 100_000):
         assert "larger" in problem(client.post(path, data=padded(size), headers=JSON), 413)["detail"]
@@ -202,11 +197,9 @@ def test_a_body_may_have_the_size_of_the_limit_and_not_a_byte_more(
 
 
 @pytest.mark.parametrize("size", [2001, 4000, 1_000_000])
-def test_a_body_of_unannounced_size_has_the_same_limit(
-    make_app: MakeApp, toy_store: Store, size: int
-) -> None:
+def test_a_body_of_unannounced_size_has_the_same_limit(app_with: MakeApp, size: int) -> None:
     """Chunked: the server says that the stream has an end, and nobody knows where."""
-    client = make_app(toy_store, max_body_bytes=2000).test_client()
+    client = app_with(max_body_bytes=2000).test_client()
     chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
 
     def post(body: bytes) -> object:
@@ -253,13 +246,13 @@ def test_a_body_that_is_shorter_than_announced_is_400_even_if_what_came_is_json(
     assert "did not arrive whole" in problem(reply, 400)["detail"]
 
 
-def test_the_limit_comes_before_the_parser(make_app: MakeApp, toy_store: Store) -> None:
-    client = make_app(toy_store, max_body_bytes=2000).test_client()
+def test_the_limit_comes_before_the_parser(app_with: MakeApp) -> None:
+    client = app_with(max_body_bytes=2000).test_client()
     problem(client.post("/predict", data=b"[" * 3000, headers=JSON), 413)
 
 
-def test_a_form_is_never_parsed(make_app: MakeApp, toy_store: Store) -> None:
-    client = make_app(toy_store).test_client()
+def test_a_form_is_never_parsed(app_with: MakeApp) -> None:
+    client = app_with().test_client()
     problem(client.post("/predict", data={"file": (io.BytesIO(b"x" * 1000), "x.csv")}), 415)
 
 
@@ -268,16 +261,14 @@ def test_the_model_is_looked_up_before_the_body(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("bracket", ["[]", "[1]", "{}", '{"a": 1}', "[" * 20 + "]" * 20])
-def test_more_lists_and_objects_than_rows_can_be_are_400_and_told_so(
-    make_app: MakeApp, toy_store: Store, bracket: str
-) -> None:
-    client = make_app(toy_store, max_rows=10).test_client()
+def test_more_lists_and_objects_than_rows_can_be_are_400_and_told_so(app_with: MakeApp, bracket: str) -> None:
+    client = app_with(max_rows=10).test_client()
     body = f'{{"inputs": [{", ".join([bracket] * 200)}]}}'
     told = problem(client.post("/predict/batch", data=body, headers=JSON), 400)
     assert "more than 120 lists and objects" in told["detail"]
 
 
-def test_brackets_in_text_are_text(make_app: MakeApp, toy_store: Store) -> None:
-    client = make_app(toy_store, max_rows=10).test_client()
+def test_brackets_in_text_are_text(app_with: MakeApp) -> None:
+    client = app_with(max_rows=10).test_client()
     told = problem(client.post("/models/shop/predict", json={"channel": '[{\\"' * 1000}), 422)
     assert {fault["loc"][0] for fault in told["errors"]} == {"amount", "channel", "items", "gift"}

@@ -16,6 +16,7 @@ from tests.app.api.asking import FLOWER, check_reply, problem
 from tests.conftest import MakeApp
 from tests.toy_store import SECRET
 
+TRUSTED = ("good.example", ".sub.example")
 GETS = [
     "/",
     "/models",
@@ -99,29 +100,27 @@ def test_options_lists_the_methods(client: FlaskClient, path: str) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "good.example.evil.example", "good.example:80@evil", "", "a b"]
 )
-def test_a_request_for_another_host_is_400(make_app: MakeApp, toy_store: Store, path: str, host: str) -> None:
-    client = make_app(toy_store, trusted_hosts=("good.example",)).test_client()
+def test_a_request_for_another_host_is_400(app_with: MakeApp, path: str, host: str) -> None:
+    client = app_with(trusted_hosts=TRUSTED).test_client()
     told = problem(client.get(path, headers={"Host": host}), 400)
     assert "host" in told["detail"].lower()
 
 
 @pytest.mark.parametrize("host", ["good.example", "good.example:8000", "GOOD.example", "deep.sub.example"])
-def test_a_request_for_a_trusted_host_is_answered(make_app: MakeApp, toy_store: Store, host: str) -> None:
-    client = make_app(toy_store, trusted_hosts=("good.example", ".sub.example")).test_client()
+def test_a_request_for_a_trusted_host_is_answered(app_with: MakeApp, host: str) -> None:
+    client = app_with(trusted_hosts=TRUSTED).test_client()
     assert client.get("/models", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/livez", "/ready", "/readyz", "/metrics"])
-def test_probes_and_scrapers_may_come_by_address(make_app: MakeApp, toy_store: Store, path: str) -> None:
-    client = make_app(toy_store, trusted_hosts=("good.example",)).test_client()
+def test_probes_and_scrapers_may_come_by_address(app_with: MakeApp, path: str) -> None:
+    client = app_with(trusted_hosts=TRUSTED).test_client()
     assert client.get(path, headers={"Host": "10.1.2.3:8000"}).status_code == 200
 
 
-def test_forwarding_headers_count_only_with_a_stated_number_of_proxies(
-    make_app: MakeApp, toy_store: Store
-) -> None:
+def test_forwarding_headers_count_only_with_a_stated_number_of_proxies(app_with: MakeApp) -> None:
     for hops, status in ((0, 400), (1, 200)):
-        client = make_app(toy_store, trusted_hosts=("good.example",), proxy_hops=hops).test_client()
+        client = app_with(trusted_hosts=TRUSTED, proxy_hops=hops).test_client()
         headers = {"Host": "evil.example", "X-Forwarded-Host": "good.example"}
         assert client.get("/models", headers=headers).status_code == status
 

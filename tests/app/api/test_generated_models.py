@@ -19,7 +19,7 @@ from tests.conftest import app_maker
 from tests.generated_models import Case, make_case
 
 SEEDS = st.integers(0, 2**32 - 1)
-HERE = settings(max_examples=25, suppress_health_check=list(HealthCheck))
+HERE = settings(max_examples=10, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=200, suppress_health_check=list(HealthCheck))
 
 

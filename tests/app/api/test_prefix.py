@@ -84,9 +84,9 @@ def test_a_prefix_counts_from_a_trusted_proxy_only(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path", ["//", "//admin/workers", "//models", "///health", "//predict", "//docs/"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_a_doubled_slash_is_another_path(make_app: MakeApp, toy_store: Store, path: str, method: str) -> None:
+def test_a_doubled_slash_is_another_path(app_with: MakeApp, path: str, method: str) -> None:
     """A proxy that keeps /admin for some lets //admin pass."""
-    app = make_app(toy_store, admin_token="t" * 32)
+    app = app_with(admin_token="t" * 32)
     for _ in range(2):
         app.test_client().open(path.lstrip("/") or "/", method=method)
         problem(app.test_client().open("/", environ_overrides={"PATH_INFO": path}, method=method), 404)
