@@ -26,7 +26,10 @@ from models.runtimes.loading import load_each_form
 #: How long importing the libraries may take, and loading a version and replaying its golden rows.
 START_SECONDS, PROOF_SECONDS = 60.0, 900.0
 #: What most models need; a server has imported it when it has served any of them.
-PRELOADED = ("models.runtimes.sklearn_runtime", "models.runtimes.compiled_runtime", "pandas")
+PRELOADED = (
+    *("models.runtimes.sklearn_runtime", "models.runtimes.compiled_runtime"),
+    *("pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.neural_network", "sklearn.pipeline"),
+)
 
 #: This project's, which are no model's matter.
 OWN_PACKAGES = ("app", "models", "schemas")

@@ -11,18 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.special import expit
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.utils.extmath import softmax
+
+from models.runtimes.sklearn_names import public_name
 
 #: X of shape (n_rows, n_features), float64, to what the estimator's method gives.
 Body = Callable[[np.ndarray], np.ndarray]
@@ -38,7 +28,7 @@ def body_of(model: Any, method: str) -> Body | None:
 
     Only the types in the tables themselves: a subclass may compute something else.
     """
-    make = _BODIES[method].get(type(model))
+    make = _BODIES[method].get(public_name(type(model)))
     try:
         return make(model) if make else None
     except AttributeError:  # of another release, or fitted in another way
@@ -133,6 +123,9 @@ def _boosting_regressor(model: Any) -> Body | None:
 
 
 def _logistic(model: Any) -> Body:
+    from scipy.special import expit
+    from sklearn.utils.extmath import softmax
+
     weights, intercept = model.coef_.T, model.intercept_
 
     def two_classes(scores: np.ndarray) -> np.ndarray:
@@ -179,21 +172,24 @@ def _min_max_scaler(model: Any) -> Body | None:
     return lambda X: X * scale + shift if _usual(X) else np.asarray(model.transform(X))
 
 
-_BODIES: Mapping[str, Mapping[type, Callable[[Any], Body | None]]] = {
+_BODIES: Mapping[str, Mapping[str, Callable[[Any], Body | None]]] = {
     "predict_proba": {
-        ExtraTreesClassifier: _forest,
-        HistGradientBoostingClassifier: _boosting_classifier,
-        LogisticRegression: _logistic,
-        RandomForestClassifier: _forest,
+        "sklearn.ensemble.ExtraTreesClassifier": _forest,
+        "sklearn.ensemble.HistGradientBoostingClassifier": _boosting_classifier,
+        "sklearn.ensemble.RandomForestClassifier": _forest,
+        "sklearn.linear_model.LogisticRegression": _logistic,
     },
     "predict": {
-        ElasticNet: _linear,
-        ExtraTreesRegressor: _forest,
-        HistGradientBoostingRegressor: _boosting_regressor,
-        Lasso: _linear,
-        LinearRegression: _linear,
-        RandomForestRegressor: _forest,
-        Ridge: _linear,
+        "sklearn.ensemble.ExtraTreesRegressor": _forest,
+        "sklearn.ensemble.HistGradientBoostingRegressor": _boosting_regressor,
+        "sklearn.ensemble.RandomForestRegressor": _forest,
+        "sklearn.linear_model.ElasticNet": _linear,
+        "sklearn.linear_model.Lasso": _linear,
+        "sklearn.linear_model.LinearRegression": _linear,
+        "sklearn.linear_model.Ridge": _linear,
     },
-    "transform": {MinMaxScaler: _min_max_scaler, StandardScaler: _standard_scaler},
+    "transform": {
+        "sklearn.preprocessing.MinMaxScaler": _min_max_scaler,
+        "sklearn.preprocessing.StandardScaler": _standard_scaler,
+    },
 }

@@ -11,22 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import GaussianNB
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.tree import DecisionTreeClassifier
 
 from models.outputs import Outputs
 from models.runtimes.arrays import READERS, chances, floats
 from models.runtimes.methods import asked, score_of
 from models.runtimes.sklearn_bodies import body_of
+from models.runtimes.sklearn_names import public_name
 from models.signature import Output
 
 #: X of n_rows rows, array or DataFrame, to the answers.
@@ -34,15 +24,21 @@ Call = Callable[[Any], Outputs]
 
 #: Their label is the class of the largest probability, by the same comparison in the same numbers (ties included). Only
 #: these types themselves: a subclass may define another.
-LARGEST_IS_LABEL = frozenset({DecisionTreeClassifier, ExtraTreesClassifier, RandomForestClassifier})
+LARGEST_IS_LABEL = frozenset(
+    {
+        "sklearn.ensemble.ExtraTreesClassifier",
+        "sklearn.ensemble.RandomForestClassifier",
+        "sklearn.tree.DecisionTreeClassifier",
+    }
+)
 #: Theirs is too, but compared before the probabilities were rounded.
 LARGEST_BUT_FOR_TIES = frozenset(
     {
-        GaussianNB,
-        GradientBoostingClassifier,
-        HistGradientBoostingClassifier,
-        LogisticRegression,
-        MLPClassifier,
+        "sklearn.ensemble.GradientBoostingClassifier",
+        "sklearn.ensemble.HistGradientBoostingClassifier",
+        "sklearn.linear_model.LogisticRegression",
+        "sklearn.naive_bayes.GaussianNB",
+        "sklearn.neural_network.MLPClassifier",
     }
 )
 
@@ -84,8 +80,9 @@ def shorter(model: Any, output: Output) -> Call | None:
 
 def _classifier(model: Any) -> Call | None:
     """Labels from the largest probabilities."""
-    exact = type(model) in LARGEST_IS_LABEL
-    if not (exact or type(model) in LARGEST_BUT_FOR_TIES) or not isinstance(model.classes_, np.ndarray):
+    name = public_name(type(model))
+    exact = name in LARGEST_IS_LABEL
+    if not (exact or name in LARGEST_BUT_FOR_TIES) or not isinstance(model.classes_, np.ndarray):
         return None
     if len(model.classes_) < 2:  # some then give one column that is not the class's probability
         return None
@@ -121,7 +118,7 @@ def same_bits(one: Outputs, other: Outputs) -> bool:
 
 def parts(model: Any) -> tuple[Sequence[Any], Any]:
     """The transformers of a pipeline and its last step; any other estimator is its own last step."""
-    if type(model) is not Pipeline or model.memory is not None:
+    if public_name(type(model)) != "sklearn.pipeline.Pipeline" or model.memory is not None:
         return (), model
     *steps, (_, final) = model.steps
     return [step for _, step in steps if step is not None and step != "passthrough"], final

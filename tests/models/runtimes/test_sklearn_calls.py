@@ -37,6 +37,7 @@ from models.outputs import Outputs
 from models.publishing import publish
 from models.runtimes.sklearn_bodies import body_of
 from models.runtimes.sklearn_calls import plain, same_bits, shorter
+from models.runtimes.sklearn_names import public_name
 from models.signature import Output
 from models.store import Store
 from tests.toys import remember
@@ -157,7 +158,7 @@ def test_a_tie_is_decided_by_the_estimator_itself() -> None:
     from models.runtimes import sklearn_calls
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sklearn_calls, "LARGEST_BUT_FOR_TIES", frozenset({Torn}))
+        patch.setattr(sklearn_calls, "LARGEST_BUT_FOR_TIES", frozenset({public_name(Torn)}))
         short = shorter(Torn(), CHANCES)
     assert short is not None
     assert short(np.zeros((2, 1))).values.tolist() == [1, 1]
