@@ -22,7 +22,7 @@ from models.compiled import ORIGINAL
 from models.errors import LoadError, NotReady, PlumblineError
 from models.names import Version
 from models.record import Record, same_version
-from models.runtimes import runtime_class
+from models.runtimes import import_libraries
 
 log = logging.getLogger("plumbline.serving")
 
@@ -248,7 +248,7 @@ class Residency:
             if manifest.form == ORIGINAL:
                 # Imported first, because the memory of a library is not the model's own. A compiled form needs none.
                 with suppress(ImportError):
-                    self._concurrency.in_background(partial(runtime_class, manifest.framework), is_awaited)
+                    self._concurrency.in_background(partial(import_libraries, manifest), is_awaited)
             before = resident_bytes()
             model = self._open(record, cause != "start", is_awaited)
             # Freed memory is used again before the process grows, so the files are the least that it takes.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from typing import Any
 
 from models.errors import LoadError
+from models.manifest import Manifest
 from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.methods import method_of
@@ -34,6 +36,18 @@ def runtime_class(framework: str) -> Any:
         raise LoadError(f"unknown framework {framework!r}; this release serves: {', '.join(RUNTIMES)}")
     module, name = RUNTIMES[framework]
     return getattr(importlib.import_module(module), name)
+
+
+def import_libraries(manifest: Manifest) -> Any:
+    """The runtime's class, with the libraries that the manifest tells of imported: the framework's, and pandas for a model
+    of DataFrames. Raises LoadError for an unknown framework, ImportError where its library is not installed.
+
+    What they take is not the model's own memory, and what a parent process imports its workers share.
+    """
+    if manifest.frame:
+        with suppress(ImportError):  # loading the model says so
+            importlib.import_module("pandas")
+    return runtime_class(manifest.framework)
 
 
 def framework_of(model: Any, said: Signature | None = None) -> str:

@@ -17,6 +17,7 @@ from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
 from models.errors import CodeMissing, LoadError, PlumblineError
 from models.libraries import versions_of
 from models.record import Record
+from models.runtimes.sklearn_import import import_sklearn
 from models.runtimes.user_code import UserCode
 from models.talk import RUNNING_VERSION
 
@@ -59,6 +60,8 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
                     return imported
         if module.split(".")[0] in self.code.top_level:
             return self.code.import_module(module)
+        if module.startswith("sklearn"):
+            import_sklearn()
         return importlib.import_module(module)
 
     def _missing(self, module: str, name: str, error: Exception) -> LoadError:

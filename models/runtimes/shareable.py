@@ -15,7 +15,7 @@ from models.compiled import ORIGINAL
 from models.errors import LoadError
 from models.manifest import Manifest
 from models.record import Record
-from models.runtimes import runtime_class
+from models.runtimes import import_libraries
 from models.runtimes.loading import load_version
 from models.runtimes.user_code import PREFIX
 
@@ -50,7 +50,7 @@ def read_shareable(record: Record) -> Any:
         if package not in PACKAGES[framework]:
             raise LoadError(f"it uses {package}")
 
-    return runtime_class(framework).read(record, refuse)
+    return import_libraries(record.manifest).read(record, refuse)
 
 
 def try_shareable(record: Record) -> None:
@@ -59,7 +59,7 @@ def try_shareable(record: Record) -> None:
     Call it in a process that may come to harm: foreign code is run, which tells more than refusing it.
     """
     framework, before, visited = record.manifest.framework, native_threads(), set[str]()
-    model = runtime_class(framework).read(record, visited.add)
+    model = import_libraries(record.manifest).read(record, visited.add)
     if native_threads() > before:
         raise LoadError("loading it starts native threads")
     if foreign := visited - PACKAGES.get(framework, frozenset()):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import InconsistentVersionWarning
 
 from models.errors import LoadError
 from models.golden import GOLDEN
@@ -18,6 +17,11 @@ from models.runtimes.containers import Pack, packer, takes_names
 from models.runtimes.estimator_parts import prepare_for_serving
 from models.runtimes.pickled import Visit, load_object
 from models.runtimes.sklearn_calls import Call, plain, same_bits, shorter
+from models.runtimes.sklearn_import import import_sklearn
+
+import_sklearn()
+
+from sklearn.exceptions import InconsistentVersionWarning  # noqa: E402
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib")
 
