@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -232,6 +235,16 @@ def test_both_classes_give_the_same_replies_and_call_the_same_hooks(
         assert fast == ordinary
     statuses = {int(status.split()[0]) for _, _, status, *_ in given[0]}
     assert statuses >= {200, 308, 400, 401, 403, 404, 405, 413, 415, 422, 451, 500}
+
+
+@pytest.mark.stress
+def test_the_tests_of_the_api_pass_on_the_ordinary_class() -> None:
+    """All of them; the short form is the test before this one."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/app/api"]
+    run = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "TEST_FLASK": "ordinary"}, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout[-5000:]
 
 
 @pytest.mark.parametrize("chosen", [FAST, ORDINARY])
