@@ -59,7 +59,7 @@ def own_names(tree: ast.AST) -> set[str]:
 
 
 def foreign_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, name) of every private name that is imported, read off another object, or written as a string."""
+    """(line, name) of every private name that is imported, read off another object, or a string."""
     own = own_names(tree)
     for node in ast.walk(tree):
         names: Iterable[str] = ()

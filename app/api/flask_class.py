@@ -1,4 +1,4 @@
-"""Which class of application answers: Flask's own, or ours with the fast path through the Flask that it was tested with."""
+"""Which class the application has: LeanFlask with tested versions of Flask and Werkzeug, else Flask's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask import Flask, current_app
 from app.api.json_provider import OrjsonProvider
 from app.api.request import NoSession, PlainRequest
 
-#: The versions with which all of tests/app/api passes on the fast path. A version is added after such a run.
+#: The versions with which all of tests/app/api passes on the fast path. Add one after such a run.
 TESTED: Mapping[str, Collection[str]] = {
     "flask": ("3.1.3",),
     "werkzeug": ("3.1.9",),
@@ -24,14 +24,16 @@ _KEY = "plumbline.flask"
 
 @dataclass(frozen=True, slots=True)
 class FlaskClass:
-    """The class of the application, the versions of the libraries, and why it is Flask's own (empty on the fast path)."""
+    """The class of the application, and why it was chosen."""
 
     kind: type[Flask]
+    #: The installed version of each library in ``TESTED``.
     versions: Mapping[str, str]
+    #: Why the fast path is not taken; empty where it is.
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """What ``GET /version`` shows of it."""
+        """The member ``flask`` of ``GET /version``."""
         about: dict[str, Any] = {"version": self.versions["flask"], "werkzeug": self.versions["werkzeug"]}
         return {**about, "fast_path": not self.reason, **({"reason": self.reason} if self.reason else {})}
 
@@ -39,7 +41,7 @@ class FlaskClass:
 def choose_class(
     tested: Mapping[str, Collection[str]] = TESTED, versions: Mapping[str, str] | None = None
 ) -> FlaskClass:
-    """The fast path where every library has a tested version; ``versions`` are those installed unless given."""
+    """Choose the fast path if all versions are tested; ``versions`` are by default the installed ones."""
     versions = versions or _installed()
     untested = [
         f"{library.capitalize()} {versions[library]}"
@@ -48,14 +50,14 @@ def choose_class(
     ]
     if untested:
         return FlaskClass(Flask, versions, f"the fast path was not tested with {' and '.join(untested)}")
-    # It uses private names of Flask: with another version the import itself may fail.
+    # The module imports private names of Flask, which another version may not have.
     from app.api.lean_flask import LeanFlask
 
     return FlaskClass(LeanFlask, versions)
 
 
 def new_application(chosen: FlaskClass, name: str, **options: Any) -> Flask:
-    """An application with this project's requests and JSON and without sessions, all by documented attributes."""
+    """Build an application of the class with this project's requests and JSON, and without sessions."""
     app = chosen.kind(name, **options)
     app.request_class = PlainRequest
     app.session_interface = NoSession()
@@ -65,11 +67,11 @@ def new_application(chosen: FlaskClass, name: str, **options: Any) -> Flask:
 
 
 def class_of(app: Flask = current_app) -> FlaskClass:
-    """What was chosen for this application, by default the one whose request is handled."""
+    """The choice made for an application, by default the current one."""
     return cast(FlaskClass, app.extensions[_KEY])
 
 
 @cache
 def _installed() -> Mapping[str, str]:
-    """Read once: a worker builds an application again whenever its routes change."""
+    """The installed versions, read once: a worker builds a new application when its routes change."""
     return {library: version(library) for library in TESTED}

@@ -1,4 +1,4 @@
-"""What every request gets: an id, security headers, and observers that hear of it."""
+"""The hooks of every request: they give it an id and security headers, and notify observers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.api.json_provider import JsonReply
 from app.api.request import this_request
 from app.inference.messages import Reply, new_id
 
-#: A client's own id is echoed if it is harmless in a log and a header.
+#: A client's own request id is echoed if it matches: it is then harmless in a log and in a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
-#: After the REST security cheat sheet of OWASP; a page may set its own Content-Security-Policy.
+#: From the REST security cheat sheet of OWASP; a page may set its own Content-Security-Policy.
 SECURITY_PAIRS = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -27,19 +27,22 @@ SECURITY_PAIRS = (
     ("Referrer-Policy", "no-referrer"),
 )
 
-#: Probes and scrapers come by address, whatever name the service has.
+#: Endpoints that probes and scrapers call by address, so their Host is not checked.
 PROBES = {"health.health", "health.ready", "health.metrics"}
 
 
 def init_hooks(app: Flask) -> None:
-    """Hang the hooks on the application."""
+    """Register the hooks on the application."""
     app.before_request(begin)
     app.after_request(end)
     app.teardown_request(leave)
 
 
 def begin() -> None:
-    """Give the request its id, start what is not started, and tell observers that it arrived."""
+    """Give the request its id, start the services at the first request, and notify observers of the arrival.
+
+    Raises SecurityError for a host that the settings do not trust.
+    """
     request = this_request()
     request.began = time.perf_counter()
     request.here = here = context()
@@ -55,12 +58,12 @@ def begin() -> None:
 
 
 def _trusted(host: str, hosts: Iterable[str]) -> bool:
-    """Host names have no case (RFC 9110, section 4.2.3); werkzeug compares them as they stand."""
+    """Compare without case (RFC 9110, section 4.2.3), which Werkzeug does not."""
     return host_is_trusted(host.lower(), [name.lower() for name in hosts])
 
 
 def end(response: Response) -> Response:
-    """Give the reply its headers, and tell observers of it."""
+    """Add the security headers and the request id to the reply, and notify observers."""
     request = this_request()
     size: int | None
     if type(response) is JsonReply and response.is_plain:
@@ -90,7 +93,7 @@ def end(response: Response) -> Response:
 
 
 def leave(error: BaseException | None) -> None:
-    """Also after what no error handler sees, such as a model that ends its greenlet."""
+    """Notify observers that the request left, also after what no error handler sees (a killed greenlet)."""
     request = this_request()
     if request.counted:
         for hear in request.here.on_leave:

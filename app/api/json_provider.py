@@ -1,4 +1,4 @@
-"""How replies become JSON: orjson as Flask's own JSON provider."""
+"""How replies become JSON: orjson as Flask's JSON provider, and the reply class of JSON texts."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 class OrjsonProvider(JSONProvider):
-    """Floats keep every bit, keys keep their order, text stays UTF-8."""
+    """Flask's JSON through orjson: floats keep every bit, keys keep their order, text stays UTF-8."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        """JSON text."""
+        """Serialise a value as JSON text; raises TypeError for a value that has no JSON."""
         return orjson.dumps(obj, option=OPTIONS).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """The value of a JSON text; raises orjson.JSONDecodeError, which is a ValueError."""
+        """Parse a JSON text; raises orjson.JSONDecodeError, which is a ValueError."""
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """A JSON reply, without going through text; several arguments are a list, names are an object."""
+        """Build the reply of ``jsonify``: several arguments become a list, named ones an object."""
         if args and kwargs:
             raise TypeError("jsonify() takes values or names, not both")
         return json_reply(kwargs or (args[0] if len(args) == 1 else args or None))
 
 
 class JsonReply(Response):
-    """A reply of one JSON text, of which only ``response``, ``code`` and ``pairs`` exist until somebody needs more.
+    """A reply of one JSON text. At first it has three attributes only: ``response``, ``code`` and ``pairs``.
 
-    Any other attribute that ``Response`` sets, such as ``headers``, is made when it is asked for, by its own constructor.
-    No private name of Werkzeug is used: whatever a version of it keeps in a response is there when it looks for it.
+    When any other attribute is read, such as ``headers``, the constructor of ``Response`` runs and sets all
+    of them. So the class uses no private name of Werkzeug, whatever a version of it keeps in a response.
     """
 
     response: list[bytes]
@@ -47,7 +47,7 @@ class JsonReply(Response):
     def __init__(self, body: bytes, status: int = 200, content_type: str = "application/json") -> None:
         self.response = [body]
         self.code = status
-        #: The headers, as long as the reply is plain.
+        #: The headers while the reply is plain; from then on ``headers`` counts.
         self.pairs = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
 
     def __getattr__(self, name: str) -> Any:
@@ -61,11 +61,11 @@ class JsonReply(Response):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the reply is still as it was made: ``pairs`` are its headers, and nothing else was set or asked for."""
+        """Whether the reply has only its three attributes, so that ``pairs`` are its headers."""
         return len(vars(self)) == 3
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer as a WSGI application."""
+        """Send the reply as a WSGI application."""
         if len(vars(self)) != 3 or environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
         start_response(STATUS_LINES[self.code], self.pairs)

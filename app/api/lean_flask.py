@@ -1,12 +1,13 @@
-"""A fast path through Flask: what a request passes on its way to the view, without the steps that nothing uses.
+"""A fast path through Flask: the way of a request to its view, without the steps that nothing uses.
 
-``LeanFlask`` overrides methods that Flask documents, but not only with what it documents: it knows in which order Flask
-calls them, and it uses private names (``_cv_app``, ``_cv_tokens``, ``_after_request_functions``), which design-notes.md
-lists with the tests that fail when one moves. It is therefore used only with the versions in ``flask_class.TESTED``.
+``LeanFlask`` overrides methods that Flask documents, but not only with what it documents. It relies on the
+order in which Flask calls them, and on private names (``_cv_app``, ``_cv_tokens``,
+``_after_request_functions``), which docs/design-notes.md lists with the tests that fail when one moves. It is
+therefore used only with the versions in ``flask_class.TESTED``.
 
-Hooks of the application, error handlers, view functions and signals work as they do in Flask. A blueprint with hooks of
-its own, an asynchronous hook, a receiver of a signal and the first request of an endpoint take Flask's own way.
-docs/performance.md has the cost of what is left out.
+Hooks of the application, error handlers, view functions and signals work as they do in Flask. A blueprint
+with hooks of its own, an asynchronous hook, a receiver of a signal and the first request of an endpoint take
+Flask's own way. docs/performance.md has the cost of what is left out.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ _this_context = cast(Callable[[], RequestContext], request_ctx._get_current_obje
 
 
 class Matches:
-    """The URL adapter of a request. It keeps what the URL map gave for a method and path, and builds Flask's adapter when
-    something else is asked of it."""
+    """The URL adapter of a request. It keeps what the URL map gave for a method and path, and builds Flask's
+    adapter when something else is asked of it."""
 
     def __init__(self, app: LeanFlask, request: Request) -> None:
         self._app = app
@@ -74,8 +75,8 @@ class Matches:
 
 
 class LeanAppContext(AppContext):
-    """The application context of a request. It sends signals only when they have receivers, and builds its URL adapter
-    when it is first read."""
+    """The application context of a request. It sends signals only when they have receivers, and builds its
+    URL adapter when it is first read."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
@@ -119,7 +120,7 @@ class LeanFlask(Flask):
         self._fast_views: dict[str, Callable[..., Any] | None] = {}
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        """An adapter that keeps matches; Flask's own with TRUSTED_HOSTS, which are compared with each request."""
+        """Keep matches; with TRUSTED_HOSTS, which Flask compares with each request, return Flask's adapter."""
         if request is None or self.config["TRUSTED_HOSTS"] is not None:
             return super().create_url_adapter(request)
         return Matches(self, request)
@@ -178,8 +179,8 @@ class LeanFlask(Flask):
     def _fast_view(self, endpoint: str) -> Callable[..., Any] | None:
         """The view of an endpoint that may take the fast path, else None.
 
-        It is looked up at the endpoint's first request. That request takes Flask's own way, which forbids any further
-        hooks from then on, so the answer stays right.
+        It is looked up at the endpoint's first request. That request takes Flask's own way, which forbids any
+        further hooks from then on, so the answer stays right.
         """
         hooked = {*self.before_request_funcs, *self.after_request_funcs, *self.url_value_preprocessors}
         parts = endpoint.split(".")[:-1]

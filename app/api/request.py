@@ -1,4 +1,4 @@
-"""The request as the views and hooks of this project see it: what is rarely used is worked out when it is asked for."""
+"""The request object of views and hooks, and how a request is matched with a route."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ _SAFE_IN_PATH = "/%-._~!$&'()*+,;=:@"
 
 
 class NoSession(SessionInterface):
-    """Requests have no session: nothing is read from a cookie, and nothing is written to one."""
+    """The session interface of a server without sessions: no cookie is read, and none is set."""
 
     none = NullSession()
 
     def open_session(self, app: Flask, request: Request) -> NullSession:
-        """The same empty session for every request."""
+        """Return the one empty session that all requests share."""
         return self.none
 
 
 class ExactMap(Map):
-    """A URL map in which "//admin" is not "/admin": a rule of a proxy for "/admin" does not apply to it."""
+    """A URL map that tells "//admin" from "/admin".
+
+    Werkzeug takes both for the same path. A proxy that restricts "/admin" does not: it lets "//admin" pass.
+    """
 
     def bind_to_environ(self, environ: Any, *args: Any, **kwargs: Any) -> MapAdapter:
-        """Bind to a request as Flask does; raises NotFound for a path that begins with two slashes."""
+        """Bind to a request, as Flask does; raises NotFound for a path that begins with two slashes."""
         if getattr(environ, "environ", environ).get("PATH_INFO", "").startswith("//"):
             raise NotFound
         return super().bind_to_environ(environ, *args, **kwargs)
 
 
 class PlainRequest(Request):
-    """Flask's request, of which only method and path are worked out at once."""
+    """Flask's request with attributes of this project; only the method and the path are computed at once."""
 
     #: The application's services; set by the first hook.
     here: Context
@@ -58,13 +61,13 @@ class PlainRequest(Request):
         self.shallow = shallow
         self.method = environ.get("REQUEST_METHOD", "GET").upper()
         path = _path(environ)
-        # As it came: Werkzeug would make "/admin" of "//admin" (see ExactMap).
+        # Unlike Werkzeug's, the path keeps all of its leading slashes (see ExactMap).
         self.path = path if path[:1] == "/" else f"/{path}"
         if populate_request and not shallow:
             environ["werkzeug.request"] = self
 
     def __getattr__(self, name: str) -> Any:
-        """What the constructor of Flask's own request works out although a prediction does not need it."""
+        """Run the constructor of Flask's request when an attribute of it is read; a prediction reads none."""
         if "is_whole" in vars(self) or name.startswith("__"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         vars(self)["is_whole"] = True
@@ -74,7 +77,7 @@ class PlainRequest(Request):
 
     @property
     def prefix(self) -> str:
-        """What a proxy or a mount takes away in front of every path, as links need it: "/ml", or nothing."""
+        """The path prefix that a proxy or a mount removes, as links need it: "/ml", or an empty text."""
         text = self.root_path.strip("/")
         return f"/{quote(text, safe=_SAFE_IN_PATH)}" if text else ""
 
@@ -84,11 +87,11 @@ class PlainRequest(Request):
             super().close()
 
 
-#: The request that is answered. Flask's proxy looks for it anew at every use; this looks once.
+#: Returns the current request. One call, where Flask's proxy resolves it at every use.
 this_request = cast(Callable[[], PlainRequest], request._get_current_object)  # type: ignore[attr-defined]
 
 
 def _path(environ: Mapping[str, Any]) -> str:
-    """PEP 3333 keeps bytes in text: they are UTF-8."""
+    """The path as text: PEP 3333 passes its bytes as Latin-1, and they are UTF-8."""
     text: str = environ.get("PATH_INFO") or ""
     return text if text.isascii() else text.encode("latin-1").decode(errors="replace")

@@ -1,4 +1,5 @@
-"""The fast path through Flask is for tested versions; with any other Flask's own class answers, byte for byte the same."""
+"""The fast path through Flask is for tested versions; with any other Flask's own class answers, byte for byte
+the same."""
 
 from __future__ import annotations
 
@@ -89,7 +90,8 @@ class Refused(Exception):
 
 
 def with_hooks(app: Flask, notes: list[str]) -> Flask:
-    """Add what a user may add: hooks of the application, a blueprint with hooks of its own, handlers, a teardown."""
+    """Add what a user may add: hooks of the application, a blueprint with hooks of its own, handlers, a
+    teardown."""
     guarded, plain = Blueprint("guarded", __name__), Blueprint("plain", __name__)
 
     @app.before_request
