@@ -120,7 +120,7 @@ class LeanFlask(Flask):
         self._fast_views: dict[str, Callable[..., Any] | None] = {}
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        """Keep matches; with TRUSTED_HOSTS, which Flask compares with each request, return Flask's adapter."""
+        """Keep matches, unless there are TRUSTED_HOSTS, which Flask compares with each request."""
         if request is None or self.config["TRUSTED_HOSTS"] is not None:
             return super().create_url_adapter(request)
         return Matches(self, request)

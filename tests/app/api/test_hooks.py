@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from app.api.context import context
 from app.inference.messages import Reply
-from app.monitoring.access_log import JsonLines
+from app.monitoring.access_log import AccessLog, JsonLines
 from models.store import Store
 from tests.app.api.asking import FLOWER, JSON, answer, check_reply
 from tests.conftest import MakeApp
@@ -112,9 +112,10 @@ class Lines(JsonLines):
 def lines(toy_app: Flask) -> Iterator[Lines]:
     """What is logged while a test runs."""
     here = context(toy_app)
-    here.access_log, kept = Lines(), here.access_log
-    yield here.access_log
-    here.access_log = kept
+    lines, kept = Lines(), here.on_reply
+    here.on_reply = [*kept, lines.replied]
+    yield lines
+    here.on_reply = kept
 
 
 def logged(lines: Lines) -> list[dict[str, object]]:
@@ -181,7 +182,8 @@ def test_the_access_log_can_be_switched_off(
     for on in (True, False):
         app = make_app(toy_store, access_log=on)
         answer(app.test_client().get("/health", headers={"X-Request-Id": f"logged-{on}"}))
-        context(app).access_log.flush()
+        (log,) = (observer for observer in context(app).observers if isinstance(observer, AccessLog))
+        log.flush()
     said = capsys.readouterr().out
     assert "logged-True" in said
     assert "logged-False" not in said
