@@ -1,4 +1,4 @@
-"""The two names by which the project is run: ``app`` for gunicorn, ``create_app`` for the ``flask`` command."""
+"""The entry points of the project: ``app`` for gunicorn, and ``create_app`` for the ``flask`` command."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from flask import Flask  # noqa: E402
 
 from app import factory  # noqa: E402
 from app.config import ConfigError  # noqa: E402
-from app.config.under_gunicorn import why_not  # noqa: E402
+from app.config.under_gunicorn import refusal  # noqa: E402
 from app.switch import Switch  # noqa: E402
 
-#: With any other status gunicorn would try another worker for ever.
+#: The exit status of a worker at which gunicorn stops the server. At any other status it would start another
+#: worker.
 APP_LOAD_ERROR = 4
 
 try:
-    _why_not = why_not()
+    _refusal = refusal()
 except ConfigError as _error:
-    _why_not = str(_error)
-if _why_not:
-    print(f"plumbline: {_why_not}", file=sys.stderr, flush=True)
+    _refusal = str(_error)
+if _refusal:
+    print(f"plumbline: {_refusal}", file=sys.stderr, flush=True)
     raise SystemExit(APP_LOAD_ERROR)
 
 app = Switch()
 
 
 def create_app() -> Flask:
-    """The Flask application; a wrong setting ends the process with one line."""
+    """Return the Flask application. An invalid setting ends the process with one line."""
     try:
         return factory.create_app()
     except ConfigError as error:

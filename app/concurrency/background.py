@@ -187,9 +187,7 @@ def on_pool(pool: ThreadPool, call: Callable[[], T]) -> T:
 
 
 def _outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """Return the function's result or exception; gevent's pool would print an exception that leaves the
-    function.
-    """
+    """Return the function's result or exception: gevent's pool prints an exception that leaves a function."""
     try:
         return call(), None
     except BaseException as error:

@@ -1,5 +1,4 @@
-"""The interface between serving and its surroundings, with one implementation for greenlets and one for
-native threads.
+"""The concurrency interface of serving, implemented for greenlets and for native threads.
 
 In gunicorn's workers everything runs in greenlets of one thread, so nothing else happens between two waits.
 Elsewhere (the command line, other front ends) everything runs on native threads.
@@ -265,8 +264,9 @@ class _GreenletWaiter:
         return self.woken
 
     def settle(self, seconds: float) -> None:
-        """Wait until an iteration of the loop finds no event: then all sockets were read (libev's idle
-        watcher).
+        """Wait until an iteration of the loop finds no event, so that all sockets were read.
+
+        libev calls an idle watcher only then.
         """
         loop = self.hub.loop
         # The loop's own descriptor is readable when another greenlet has something to do.

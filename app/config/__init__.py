@@ -1,4 +1,4 @@
-"""Settings: which there are, and how they are read from the environment."""
+"""The settings, and how they are read from the environment."""
 
 from app.config.environment import ConfigError, load_settings
 from app.config.settings import SETTINGS, VERSION, Setting, Settings, cpu_quota

@@ -1,4 +1,4 @@
-"""How the settings are read from the environment: once, and checked before anything starts."""
+"""Reading the settings from the environment: once, with every value validated before anything starts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from environs import Env, EnvError
 
 from app.config.settings import PREFIX, SETTINGS, Setting, Settings
 
-#: Kubernetes and Docker links put these into the environment of every container beside a service "plumbline".
+#: Variables that Kubernetes and Docker links set in containers that can reach a service called "plumbline".
 INJECTED = re.compile(
     r"PLUMBLINE_(SERVICE_.*=.*|PORT=(tcp|udp|sctp)://.*|PORT_.*=.*|ENV_.*=.*|NAME=/.*)", re.DOTALL
 )
 
 
 class ConfigError(Exception):
-    """One or more settings are wrong; the message names each, in one line."""
+    """One or more settings are not valid; the message names each of them, in one line."""
 
 
 _READERS: dict[str, Callable[[Env, str], Any]] = {
@@ -36,38 +36,37 @@ _READERS: dict[str, Callable[[Env, str], Any]] = {
 
 
 def load_settings() -> Settings:
-    """Read the process's environment; raises ConfigError that names every wrong or unknown setting."""
+    """Read the settings of this process. Raises ConfigError with every invalid or unknown setting."""
     env = Env()
     values: dict[str, Any] = {}
-    wrong = _unknown_names()
+    faults = _unknown_names()
     for row in SETTINGS:
         if os.environ.get(row.env, "") == "":
             continue
         try:
             values[row.field] = value = _READERS[row.type](env, row.env)
         except (EnvError, ValueError) as error:
-            wrong.append(
-                f"{row.env}={os.environ[row.env]!r} is no {row.type} ({row.unit or row.help}): {_short(error)}"
-            )
+            text, meaning = os.environ[row.env], row.unit or row.help
+            faults.append(f"{row.env}={text!r} is not a valid {row.type} ({meaning}): {_short(error)}")
             continue
-        wrong += _out_of_bounds(row, value)
-    if wrong:
-        raise ConfigError("; ".join(wrong))
+        faults += _out_of_bounds(row, value)
+    if faults:
+        raise ConfigError("; ".join(faults))
     return Settings(**values)
 
 
 def _unknown_names() -> list[str]:
-    # Compared without the prefix, which not all of them have: PLUMBLINE_WORKERS means WORKERS.
+    # Names are compared without the prefix, because some settings have none: PLUMBLINE_WORKERS means WORKERS.
     known = {row.env.removeprefix(PREFIX): row.env for row in SETTINGS}
-    found = []
+    faults = []
     for name, value in sorted(os.environ.items()):
         if not name.startswith(PREFIX) or not value or name in known.values():
             continue
         if INJECTED.fullmatch(f"{name}={value}"):
             continue
         near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1, cutoff=0.3)
-        found.append(f"{name} is no setting" + (f"; did you mean {known[near[0]]}?" if near else ""))
-    return found
+        faults.append(f"{name} is not a setting" + (f"; did you mean {known[near[0]]}?" if near else ""))
+    return faults
 
 
 def _out_of_bounds(row: Setting, value: Any) -> list[str]:

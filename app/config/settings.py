@@ -1,4 +1,4 @@
-"""Which settings there are: one table, with the type, default, unit, limits and meaning of each."""
+"""The table of settings: the type, default, unit, limits and meaning of each."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 VERSION = "0.1.0"
+#: The prefix of the environment variables, but for those that have a common name, such as PORT.
 PREFIX = "PLUMBLINE_"
 
-#: As browsers write it (RFC 6454, section 6.2). "null" is every sandboxed page, so it is none.
-_ORIGIN = r"\*|(?!http://.*:80$|https://.*:443$)(?i:[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\]))(:[1-9][0-9]{0,4})?"
+#: An origin as browsers serialize it (RFC 6454, section 6.2), or "*". "null" is refused, because every
+#: sandboxed page has it.
+_ORIGIN = (
+    r"\*|(?!http://.*:80$|https://.*:443$)"
+    r"(?i:[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\]))(:[1-9][0-9]{0,4})?"
+)
 
 
 def cpu_quota() -> int:
-    """CPUs that this process may use: its affinity, and the cgroup v2 quota rounded up; at least 1."""
+    """Return the CPUs that this process may use, by its affinity and its cgroup v2 quota; at least 1."""
     usable = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -29,7 +34,7 @@ def cpu_quota() -> int:
 
 
 def _bracketed(host: str) -> str:
-    """An IPv6 address stands in brackets beside a port (RFC 3986, section 3.2.2)."""
+    """Return the host with brackets around an IPv6 address, as a URL needs them (RFC 3986, section 3.2.2)."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -61,14 +66,14 @@ def _row(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every setting: its type, default, unit and help. ``docs/configuration.md`` shows this table."""
+    """The settings of a process. ``docs/configuration.md`` shows this table."""
 
     host: str = _row("127.0.0.1", "address", "where to listen; 0.0.0.0 for every interface", env="HOST")
     port: int = _row(8000, "port", "where to listen", env="PORT", at_most=65535)
     worker_class: str = _row(
         "plumbline",
         "",
-        "what serves connections: plumbline's own worker, or gunicorn's gevent worker, without the fast lane",
+        "the worker class: plumbline's own, or gunicorn's gevent worker, which has no fast lane",
         one_of=("plumbline", "gevent"),
     )
     workers: int = _row(
@@ -83,53 +88,53 @@ class Settings:
     loading: str = _row(
         "startup",
         "",
-        "when models are loaded: at start-up (the versions that an alias or tag names, and the latest), or lazily, "
-        "at a version's first request",
+        "when models are loaded: at start-up (the versions that an alias or tag names, and the latest), "
+        "or lazily, at a version's first request",
         one_of=("startup", "lazy"),
     )
     model_loading: Mapping[str, str] = _row(
         dict,
         "model=when, ..",
-        "the same for single models, for example churn=lazy,prices=startup",
+        "PLUMBLINE_LOADING for single models, for example churn=lazy,prices=startup",
         one_of=("startup", "lazy"),
     )
     loaded_max_mib: int = _row(
-        0, "MiB", "for models in a worker; beyond it the least recently used leave; 0 for no limit"
+        0,
+        "MiB",
+        "the memory for models in a worker; beyond it the least recently used are evicted; 0 for no limit",
     )
-    pinned_models: tuple[str, ...] = _row((), "models", "these never leave memory")
+    pinned_models: tuple[str, ...] = _row((), "models", "models that are never evicted from memory")
     share_models: bool = _row(
-        False, "", "whether the parent process loads what is loaded at start-up, once for all workers"
+        False, "", "whether the parent process loads start-up models once and shares them with the workers"
     )
     share_trial_seconds: float = _row(
         60.0,
         "seconds",
-        "how long a model may take to load in the process that tries it before it is shared",
+        "how long a model may take to load in the process that verifies it before it is shared",
         at_least=0.1,
         at_most=3600,
     )
     proof_seconds: float = _row(
         120.0,
         "seconds",
-        "how long a model may take to load in the process that proves it, before a running server takes it up",
+        "how long a model may take to load in the process that verifies it before a running server loads it",
         at_least=0.1,
         at_most=3600,
     )
-    batching: bool = _row(
-        True, "", "whether requests that are there at the same time share a call of the model"
-    )
+    batching: bool = _row(True, "", "whether concurrent requests for a version share calls of its model")
     batch_max_rows: int = _row(
         4096,
         "rows",
-        "the most rows that requests share a call with; fewer where a call would be long",
+        "the most rows of a call that requests share; fewer if such a call would take long",
         at_least=1,
     )
     batch_wait_ms: float = _row(
-        0.0, "milliseconds", "how long a request waits for company when the model is free", at_most=1000
+        0.0, "milliseconds", "how long a request waits for others although the model is idle", at_most=1000
     )
     model_batching: Mapping[str, str] = _row(
         dict,
         "model=off, or model=rows:N, model=wait:MS or both joined by +; models separated by commas",
-        "the same for single models, for example churn=off,prices=rows:64+wait:2",
+        "batching settings of single models, for example churn=off,prices=rows:64+wait:2",
         pattern=r"off|(rows:[1-9]\d{0,5}|wait:\d{1,3}(\.\d+)?)(\+(rows:[1-9]\d{0,5}|wait:\d{1,3}(\.\d+)?))?",
     )
     queue_max_rows: int = _row(
@@ -145,85 +150,102 @@ class Settings:
     body_timeout_seconds: float = _row(
         5.0,
         "seconds",
-        "how long a body may take to arrive (then 408), and a client to take nothing of its reply",
+        "how long a body may take to arrive (then 408), and how long a client may stop reading its reply",
         at_least=0.01,
     )
     worker_timeout_seconds: int = _row(
-        30, "seconds", "a worker that does not answer gunicorn so long is replaced", at_least=1
+        30, "seconds", "after how long gunicorn replaces a worker that does not respond to it", at_least=1
     )
     graceful_timeout_seconds: int = _row(
-        30, "seconds", "how long requests may finish after SIGTERM", at_least=1
+        30, "seconds", "how long requests may take to finish after SIGTERM", at_least=1
     )
     keepalive_seconds: int = _row(
-        5, "seconds", "how long an idle connection stays open, and a TLS handshake may take", at_least=1
+        5,
+        "seconds",
+        "how long an idle connection stays open, and how long a TLS handshake may take",
+        at_least=1,
     )
     worker_connections: int = _row(
         1000, "connections", "connections that one worker holds at once", at_least=1
     )
     backlog: int = _row(512, "connections", "connections that may wait to be accepted", at_least=1)
-    trusted_hosts: tuple[str, ...] = _row((), "host names", "if any: requests for other hosts are 400")
+    trusted_hosts: tuple[str, ...] = _row(
+        (), "host names", "if set, requests for all other hosts are refused with 400"
+    )
     proxy_hops: int = _row(
         0, "proxies", "how many proxies in front set X-Forwarded-*; 0 ignores these headers"
     )
     cors_origins: tuple[str, ...] = _row(
         (),
         "scheme://host or scheme://host:port, without path and default port, separated by commas; or *",
-        "pages of these origins may call the server from a browser (CORS), for example https://shop.example; * for "
-        "pages of every origin",
+        "pages of these origins may call the server from a browser (CORS), for example https://shop.example; "
+        "* for pages of every origin",
         pattern=_ORIGIN,
     )
     admin_token: str = _row(
         "",
         "text",
-        "the bearer token of /admin, 32 bytes or more; or two, with a blank between; without one no /admin",
+        "the bearer token of /admin, 32 bytes or more, or two tokens separated by a blank; "
+        "without one there is no /admin",
         secret=True,
     )
-    admin_token_file: Path | None = _row(None, "file", "the same from a file, which no process list shows")
+    admin_token_file: Path | None = _row(
+        None, "file", "a file with the token of /admin, which, unlike the environment, no process list shows"
+    )
     switch_wait_seconds: float = _row(
         30.0,
         "seconds",
-        "how long a promotion or another verb waits until every worker of this host has switched",
+        "how long a promotion or another operation waits until every worker of this host has switched",
         at_least=0,
         at_most=3600,
     )
     docs: bool = _row(True, "", "whether /docs/ and /openapi.json are served")
     metrics: bool = _row(True, "", "whether /metrics is served")
     access_log: bool = _row(True, "", "whether each request is logged as a JSON line on standard output")
-    log_level: str = _row("info", "", "of the error log", one_of=("debug", "info", "warning", "error"))
+    log_level: str = _row(
+        "info", "", "the level of the error log", one_of=("debug", "info", "warning", "error")
+    )
     run_dir: Path | None = _row(
         None,
         "directory",
-        "metrics files and worker slots, in memory; by default made for this address and store",
+        "where metrics files and worker slots lie, in memory; by default one for this address and store",
     )
     any_gunicorn: bool = _row(
         False, "", "whether to serve under a gunicorn that has not read Plumbline's gunicorn.conf.py"
     )
-    banner: bool = _row(False, "", "whether to print what can be done next when the server is ready")
+    banner: bool = _row(False, "", "whether to print URLs and an example request when the server is ready")
 
     @property
     def base_url(self) -> str:
-        """Where a client on this machine finds the server, without a path."""
+        """The URL of the server for clients on this machine, without a path."""
         host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host
         return f"http://{_bracketed(host)}:{self.port}"
 
     @property
     def bind(self) -> str:
-        """Where the server listens, as gunicorn takes it."""
+        """The listening address in gunicorn's notation."""
         return f"{_bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table, as the environment and the documentation name it."""
+    """One row of the table of settings."""
 
+    #: The attribute of Settings.
     field: str
+    #: The environment variable.
     env: str
+    #: The annotation of the attribute, as text.
     type: str
+    #: The default as it would be written in the environment; empty for none.
     default: str
     unit: str
     help: str
+    #: The values that are allowed; empty for all.
     one_of: tuple[str, ...]
+    #: A regular expression that text values, or each of several, must match; empty for none.
     pattern: str
+    #: The limits of a number, inclusive.
     at_least: float
     at_most: float
 
@@ -240,7 +262,7 @@ def _table() -> tuple[Setting, ...]:
 
 
 def _shown(default: Any) -> str:
-    """A default as it would be written in the environment; empty for none."""
+    """Return a default as it would be written in the environment; empty for none."""
     if default is None or default == ():
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)

@@ -1,4 +1,6 @@
-"""Whether gunicorn runs with Plumbline's own configuration, which it looks for in the directory that it is started in."""
+"""The check that gunicorn has read Plumbline's configuration file, for which it looks in its working
+directory.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,17 @@ _was_read = False
 
 
 def note_that_it_was_read() -> None:
-    """In the process that workers are forked from."""
+    """Record that gunicorn has read the file. Called in the process from which workers are forked."""
     global _was_read
     _was_read = True
 
 
-def why_not() -> str:
-    """Why a worker must not serve, or nothing; raises ConfigError."""
+def refusal() -> str:
+    """Return why this process must not serve, or an empty text. Raises ConfigError."""
     if _was_read or "gunicorn.arbiter" not in sys.modules or load_settings().any_gunicorn:
         return ""
     return (
-        f"gunicorn has not read {CONFIGURATION}, so none of the settings and limits would hold: start it in "
-        f"{CONFIGURATION.parent} (--chdir comes too late) or with --config {CONFIGURATION}; "
-        "PLUMBLINE_ANY_GUNICORN=1 serves all the same"
+        f"gunicorn has not read {CONFIGURATION}, so settings and limits would have no effect: start it in "
+        f"{CONFIGURATION.parent} (--chdir takes effect too late) or with --config {CONFIGURATION}; "
+        "PLUMBLINE_ANY_GUNICORN=1 serves without it"
     )

@@ -252,9 +252,7 @@ class Batcher:
         self._concurrency.wake([entry.waiter for entry in entries])
 
     def _outputs(self, rows: np.ndarray, parameters: Mapping[str, Any], lane: Lane) -> Outputs:
-        """Call the model for the rows, in parts of ``call_rows``, and let other requests run between two
-        parts.
-        """
+        """Call the model in parts of at most ``call_rows`` rows, between which other requests run."""
         step = self.rule.call_rows if self.rule.merge else len(rows)
         parts = []
         for start in range(0, len(rows), step or 1):

@@ -1,6 +1,4 @@
-"""Lanes: where a model is called, which is on the event loop's thread, on a native thread, or in the
-background.
-"""
+"""Lanes: the ways to call a model, on the event loop's thread, on a native thread or in the background."""
 
 from __future__ import annotations
 

@@ -198,8 +198,6 @@ class Observer:
 
 
 def listeners(observers: Sequence[Observer], event: str) -> tuple[Callable[..., None], ...]:
-    """Return the observers' methods for this event, without those that are not overridden and would do
-    nothing.
-    """
+    """Return the observers' methods for this event, without those that are not overridden."""
     base = getattr(Observer, event)
     return tuple(getattr(o, event) for o in observers if getattr(type(o), event) is not base)

@@ -43,9 +43,7 @@ class LoadedModel:
 
 
 def checked(runtime: Runtime, manifest: Manifest) -> Callable[[np.ndarray, Mapping[str, Any]], Outputs]:
-    """Return the runtime's ``predict`` with a check: an answer that the signature does not declare is a
-    PredictError.
-    """
+    """Return the runtime's ``predict``, which raises PredictError for an answer that breaks the signature."""
     fault_of = judge(manifest.signature.output)
 
     def call(rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:

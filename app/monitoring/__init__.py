@@ -1,1 +1,1 @@
-"""What is watched while models are served: metrics now, predictions, drift and feedback later."""
+"""Observers of serving: metrics and the access log."""

@@ -1,4 +1,4 @@
-"""The access log: one JSON line for each request, written a few times a second, never while a request waits for it."""
+"""The access log: one JSON line per request, written a few times a second, outside of requests."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ from gevent import monkey
 
 from app.inference.messages import Observer, Reply, Route
 
-#: So many lines may wait for an output that takes none; what comes then is counted instead.
+#: Replies that may wait for a blocked output; further ones are dropped and counted.
 MAX_WAITING = 100_000
-#: Between two slices of so many lines requests have their turn.
+#: Lines that are written between two pauses, in which requests run.
 SLICE, PAUSE_SECONDS = 50, 0.0005
-#: How often a full pipe is looked at again.
+#: How often a full pipe is polled.
 BLOCKED_SECONDS = 0.01
-#: PIPE_BUF of Linux: a write up to this size is never mixed with another process's (pipe(7)).
+#: PIPE_BUF of Linux: a write up to this size is never interleaved with one of another process (pipe(7)).
 ATOMIC_BYTES = 4096
 
-
-#: What a prediction's time is spent on, in milliseconds, as the header Server-Timing says it.
+#: The value of the header Server-Timing: milliseconds of each stage of a prediction.
 SERVER_TIMING = ", ".join(f"{stage};dur=%.3f" for stage in ("parse", "queue", "predict", "encode"))
 
 
 class AccessLog(Observer):
-    """Where replies are written. This one writes nothing."""
+    """An access log that writes nothing."""
 
     def flush(self, seconds: float = math.inf) -> bool:
-        """Write what was kept; False when another call is writing.
+        """Write the waiting lines; return False when another call is writing.
 
-        Raises OSError, also when the output took nothing for ``seconds``; lines that could not be written are counted,
-        and the next flush reports their number.
+        Raises OSError, also when the output accepts nothing for ``seconds``. Lines that could not be written
+        are counted, and the next flush reports their number.
         """
         return True
 
     def close(self) -> None:
-        """Give back what writing took; what is kept is not written any more."""
+        """Release the output. Lines that still wait are not written."""
 
 
 class JsonLines(AccessLog):
-    """Lines on ``stream``; without one on what is standard output at the time."""
+    """An access log of JSON lines on a stream."""
 
     def __init__(self, stream: TextIO | None = None, pause: Callable[[float], None] = time.sleep) -> None:
-        """``pause`` lets everybody else go on for so many seconds."""
+        """Write to ``stream``, by default to the standard output of the moment.
+
+        ``pause`` lets other work run for a number of seconds.
+        """
         self._stream = stream
         self._pause = pause
         self._waiting: deque[Reply] = deque()
@@ -68,7 +70,7 @@ class JsonLines(AccessLog):
             self._dropped += 1
 
     def flush(self, seconds: float = math.inf) -> bool:
-        """Write the lines that were kept, a slice at a time."""
+        """Write the waiting lines, a slice at a time."""
         if self._writing:
             return False
         self._writing = True
@@ -85,8 +87,8 @@ class JsonLines(AccessLog):
                     self._pause(PAUSE_SECONDS)
             if self._dropped:
                 dropped = self._dropped
-                told = {"level": "WARNING", "message": f"{dropped} lines were dropped"}
-                self._write([orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)], seconds)
+                warning = {"level": "WARNING", "message": f"{dropped} lines were dropped"}
+                self._write([orjson.dumps(warning, option=orjson.OPT_APPEND_NEWLINE)], seconds)
                 self._dropped -= dropped
         finally:
             self._writing = False
@@ -102,37 +104,42 @@ class JsonLines(AccessLog):
         stream = self._stream or sys.stdout
         try:
             fd = stream.fileno()
-        except (OSError, ValueError):  # not a file of the system's
+        except (OSError, ValueError):  # a stream without a file descriptor
             stream.write(b"".join(lines).decode())
             return
         fd = self._unblocked(fd)
-        for piece in _together(lines):
+        for piece in _pieces(lines):
             waited = 0.0
-            while not _written(fd, piece):
+            while not _try_write(fd, piece):
                 if waited >= seconds:
-                    raise BlockingIOError("nobody reads the access log")
+                    raise BlockingIOError("the access log's pipe is full and not being read")
                 self._pause(BLOCKED_SECONDS)
                 waited += BLOCKED_SECONDS
 
     def _unblocked(self, fd: int) -> int:
-        """The same pipe as another open file that never waits: between a look and a write another worker may fill it, and
-        the descriptor itself is shared with processes that count on its waiting. Anything but a pipe is taken as it is."""
-        found = os.fstat(fd)
-        if not stat.S_ISFIFO(found.st_mode):
+        """Return a non-blocking descriptor of the same pipe, or ``fd`` itself when it is not a pipe.
+
+        A write may block even right after a poll, because another worker may fill the pipe in between. ``fd``
+        itself stays blocking: other processes share its file description and rely on it.
+        """
+        status = os.fstat(fd)
+        if not stat.S_ISFIFO(status.st_mode):
             return fd
-        if self._pipe is None or not os.path.samestat(self._pipe[0], found):
+        if self._pipe is None or not os.path.samestat(self._pipe[0], status):
             self.close()
             try:
                 own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:  # somebody else's pipe, or no /proc
+            except OSError:  # another user's pipe, or no /proc
                 return fd
-            self._pipe = (found, own)
+            self._pipe = (status, own)
         return self._pipe[1]
 
 
-def _written(fd: int, piece: bytes) -> bool:
-    """Whether the output took the piece, without a wait. So no thread is needed, which would have to fight for the
-    interpreter with the one that answers requests."""
+def _try_write(fd: int, piece: bytes) -> bool:
+    """Write the piece if the output accepts it without a wait; return whether it did.
+
+    A thread that waits for the output would compete for the interpreter with the one that answers requests.
+    """
     poll = monkey.get_original("select", "poll")()
     poll.register(fd, select.POLLOUT)
     if not poll.poll(0):
@@ -144,8 +151,8 @@ def _written(fd: int, piece: bytes) -> bool:
     return True
 
 
-def _together(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Whole lines in pieces that a pipe takes at once: other workers write to the same one."""
+def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Join lines to pieces that a pipe writes atomically, because other workers write to the same pipe."""
     piece: list[bytes] = []
     size = 0
     for line in lines:
@@ -158,18 +165,23 @@ def _together(lines: Sequence[bytes]) -> Iterator[bytes]:
         yield b"".join(piece)
 
 
-def _line(request: Reply) -> bytes:
-    """As text, because orjson takes half as long again with an object of this size; it writes the client's own texts."""
-    second, nanoseconds = divmod(request.moment_ns, 1_000_000_000)
+def _line(reply: Reply) -> bytes:
+    """Return the JSON line of a reply.
+
+    The line is formatted as text, which takes two thirds of the time that orjson takes for such an object.
+    orjson formats only the text that clients control.
+    """
+    second, nanoseconds = divmod(reply.moment_ns, 1_000_000_000)
     timing_ms = "null"
-    if request.timing:
-        # Numbers are written once, for the header: that takes longer than to change what stands around them.
-        timing_ms = '{"' + request.timing.replace(";dur=", '":').replace(", ", ',"') + "}"
+    if reply.timing:
+        # Replacing the separators of the header's value is cheaper than formatting the numbers again.
+        timing_ms = '{"' + reply.timing.replace(";dur=", '":').replace(", ", ',"') + "}"
+    size = "null" if reply.size_bytes is None else reply.size_bytes
     return (
         f'{{"level":"INFO","message":"request","time":"{_second(second)}.{nanoseconds // 1000:06d}+00:00",'
-        f'"request_id":{_json(request.request_id)},'
-        f"{_what(request.method[:16], request.path[:256], request.status, request.route)},"
-        f'"duration_ms":{request.seconds * 1000:.3f},"timing_ms":{timing_ms},"bytes":{"null" if request.size_bytes is None else request.size_bytes}}}\n'
+        f'"request_id":{_json(reply.request_id)},'
+        f"{_common_members(reply.method[:16], reply.path[:256], reply.status, reply.route)},"
+        f'"duration_ms":{reply.seconds * 1000:.3f},"timing_ms":{timing_ms},"bytes":{size}}}\n'
     ).encode()
 
 
@@ -179,14 +191,14 @@ def _json(value: Any) -> str:
 
 @lru_cache(maxsize=4)
 def _second(moment: int) -> str:
-    """In UTC (RFC 3339), without what follows the seconds."""
+    """Return seconds since the epoch as UTC text (RFC 3339), without a fraction and an offset."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @lru_cache(maxsize=1024)
-def _what(method: str, path: str, status: int, route: Route | None) -> str:
-    """What most requests of a while have in common."""
-    said = {
+def _common_members(method: str, path: str, status: int, route: Route | None) -> str:
+    """Return the members that many lines have in common, as JSON text without braces."""
+    members = {
         "method": method,
         "path": path,
         "status": status,
@@ -194,4 +206,4 @@ def _what(method: str, path: str, status: int, route: Route | None) -> str:
         "version": str(route.target.number) if route else None,
         **({"arm": route.arm} if route and route.arm else {}),
     }
-    return _json(said)[1:-1]
+    return _json(members)[1:-1]

@@ -1,4 +1,4 @@
-"""What the workers of a server counted about the arms of a model, as numbers for who decides about a canary."""
+"""Counts of a model's arms over all workers of a server, for the canary's decision."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ ARM, SHADOW = "plumbline_arm_duration_seconds", "plumbline_shadow_requests"
 
 
 def read_counts(run_dir: Path, name: str, version: int) -> Counts:
-    """Everything since the server started: requests of the version in any arm, those of all other versions that a rule
-    routed, and how the version did as a shadow."""
+    """Return the counts since the server started.
+
+    They are the requests of the version in any arm, the requests that a rule routed to other versions, and
+    the version's outcomes as a shadow.
+    """
     page = exposition(sorted(run_dir.glob("*.db")), held_slots(run_dir), lambda: None)
-    found: dict[bool, dict[str, float]] = {True: defaultdict(float), False: defaultdict(float)}
+    # The sums of the version itself (True) and of all other versions (False).
+    sums: dict[bool, dict[str, float]] = {True: defaultdict(float), False: defaultdict(float)}
     shadow: dict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
@@ -28,11 +32,12 @@ def read_counts(run_dir: Path, name: str, version: int) -> Counts:
             if sample.name == f"{SHADOW}_total" and labels["shadow"] == str(version):
                 shadow[labels["outcome"]] += sample.value
             elif sample.name in (f"{ARM}_count", f"{ARM}_sum"):
-                own = found[labels["version"] == str(version)]
-                own[sample.name] += sample.value
+                counts = sums[labels["version"] == str(version)]
+                counts[sample.name] += sample.value
                 if sample.name.endswith("_count") and labels["status"].startswith("5"):
-                    own["errors"] += sample.value
+                    counts["errors"] += sample.value
     canary, others = (
-        Tally(of[f"{ARM}_count"], of["errors"], of[f"{ARM}_sum"]) for of in (found[True], found[False])
+        Tally(counts[f"{ARM}_count"], counts["errors"], counts[f"{ARM}_sum"])
+        for counts in (sums[True], sums[False])
     )
     return Counts(canary, others, shadow["agrees"], shadow["differs"] + shadow["error"])

@@ -1,7 +1,7 @@
-"""How the metrics of all workers become one page, without stopping the worker that writes it.
+"""The metrics page: it merges the files of all workers without blocking the worker that serves it.
 
-prometheus_client's own merge holds the interpreter until it is done, which for a few hundred series is a tenth of a
-second in which no request is answered. This one gives the hub its turn after every slice of work.
+prometheus_client's own merge does not yield, and for a few hundred series it takes a tenth of a second in
+which the worker answers no request. This merge pauses after every slice of work.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.utils import floatToGoString
 
+#: The text format of Prometheus.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+#: Samples that are merged between two pauses.
 SLICE = 200
 
 Labels = tuple[tuple[str, str], ...]
@@ -26,8 +28,8 @@ Series = dict[tuple[str, Labels], float]
 def exposition(files: list[Path], live: set[int], pause: Callable[[], None]) -> str:
     """Merge the workers' files into Prometheus's text format 0.0.4.
 
-    files : ``<type>_<slot>.db`` and ``gauge_<mode>_<slot>.db``; gauges count only for the slots in ``live``.
-    pause : called after every 200 samples, to let other work go on.
+    ``files`` are named ``<type>_<slot>.db`` and ``gauge_<mode>_<slot>.db``; gauges count only for the slots
+    in ``live``. ``pause`` is called after every SLICE samples, to let other work run.
     """
     families: dict[str, tuple[str, str, Series]] = {}
     done = 0
@@ -37,13 +39,13 @@ def exposition(files: list[Path], live: set[int], pause: Callable[[], None]) -> 
             continue
         try:
             samples = MmapedDict.read_all_values_from_file(str(file))
-        except (FileNotFoundError, struct.error):  # a worker is being replaced this moment, or has just begun
+        except (FileNotFoundError, struct.error):  # the worker is being replaced, or has just started
             continue
         for key, value, _, _ in samples:
             metric, sample, labels, help_text = _key(key)
             series = families.setdefault(metric, (kind, help_text, defaultdict(float)))[2]
-            where = (sample, labels)
-            series[where] = max(series[where], value) if mode.endswith("max") else series[where] + value
+            member = (sample, labels)
+            series[member] = max(series[member], value) if mode.endswith("max") else series[member] + value
             done += 1
             if done % SLICE == 0:
                 pause()
@@ -62,22 +64,25 @@ def exposition(files: list[Path], live: set[int], pause: Callable[[], None]) -> 
 
 
 def _cumulative(metric: str, series: Series) -> list[tuple[tuple[str, Labels], float]]:
-    """Buckets are stored one by one; the format wants each to include those below it, and their count."""
+    """Return a histogram's samples with cumulative buckets and their count, as the format requires.
+
+    The files hold each bucket by itself.
+    """
     buckets: dict[Labels, dict[float, float]] = defaultdict(dict)
-    found: list[tuple[tuple[str, Labels], float]] = []
+    samples: list[tuple[tuple[str, Labels], float]] = []
     for (sample, labels), value in series.items():
         bound = dict(labels).get("le")
         if bound is None:
-            found.append(((sample, labels), value))
+            samples.append(((sample, labels), value))
         else:
             buckets[tuple(pair for pair in labels if pair[0] != "le")][float(bound)] = value
     for labels, counts in buckets.items():
         total = 0.0
         for bound_seconds in sorted(counts):
             total += counts[bound_seconds]
-            found.append(((f"{metric}_bucket", (*labels, ("le", floatToGoString(bound_seconds)))), total))
-        found.append(((f"{metric}_count", labels), total))
-    return found
+            samples.append(((f"{metric}_bucket", (*labels, ("le", floatToGoString(bound_seconds)))), total))
+        samples.append(((f"{metric}_count", labels), total))
+    return samples
 
 
 @lru_cache(maxsize=65536)

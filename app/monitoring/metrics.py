@@ -1,4 +1,4 @@
-"""Which metrics there are, and how they are counted in many workers and read in one place."""
+"""The metrics: their definitions, how each worker counts them, and the page of all workers."""
 
 from __future__ import annotations
 
@@ -21,42 +21,47 @@ T = TypeVar("T")
 
 __all__ = ["CONTENT_TYPE", "Metrics", "PrometheusMetrics"]
 
-#: Seconds. The smallest is half a millisecond: that is what a request costs here.
+#: Upper bounds of the buckets in seconds. The smallest is half a millisecond, about the cost of a small
+#: request.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+#: Upper bounds of the buckets in rows.
 ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
-#: So many notes wait to be counted; that more come in between means that counting fails.
+#: Events that may wait to be counted. The limit is reached only when counting fails; then the oldest are
+#: dropped.
 MAX_WAITING = 1_000_000
 
-#: Between two slices of so many requests the hub gets its turn.
+#: Events that are counted between two pauses, in which requests run.
 SLICE, PAUSE_SECONDS = 500, 0.0005
 
-#: The model and version of a request that was not for one that exists: no client can make up labels.
+#: The labels model and version of a request that was not routed. Clients must not be able to create new label
+#: values.
 NO_TARGET = ("none", "none")
 
 
 class Metrics(Observer):
-    """What is counted, and the page that shows it. This one counts nothing."""
+    """Metrics that count nothing."""
 
     def start(self, slot: Slot | None) -> None:
-        """Open what counting needs: files of the worker's slot, or memory without one."""
+        """Create the metrics, in files of the worker's slot, or in memory without a slot."""
 
     def flush(self) -> None:
-        """Count what has finished since the last time. Requests themselves only note that they did."""
+        """Count the events since the last flush. Requests only record them, because counting takes longer."""
 
     def page(self) -> str:
-        """Everything counted by all workers, in Prometheus's text format."""
+        """Return the metrics of all workers in Prometheus's text format."""
         return ""
 
 
 class PrometheusMetrics(Metrics):
-    """Counts in files that every worker of the server can read, or in memory.
+    """Metrics in files that every worker of the server can read, or in memory.
 
-    The constructor opens nothing: metrics exist from ``start`` on, in a registry of their own.
+    The constructor opens nothing: ``start`` creates the metrics, in a registry of their own.
     """
 
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
+        """Store ``pause``, which lets other work run for a number of seconds."""
         self._pause = pause
         self._replies: deque[Reply] = deque(maxlen=MAX_WAITING)
         self._answered: deque[tuple[Version, int, float]] = deque(maxlen=MAX_WAITING)
@@ -70,7 +75,8 @@ class PrometheusMetrics(Metrics):
             return
         self._slot = slot
         if slot is not None:
-            # Files are named by the slot, not by the process, so that they do not grow with every restart.
+            # prometheus_client names its files by this number. With the slot's instead of the process's, a
+            # restart adds no files.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(slot.run_dir)
             number = slot.number
             values.ValueClass = values.MultiProcessValue(lambda: number)
@@ -96,13 +102,13 @@ class PrometheusMetrics(Metrics):
         by_shadow = ("model", "version", "shadow")
         self._shadowed = Counter(
             "plumbline_shadow_requests",
-            "Requests that another version was asked too, after the reply.",
+            "Requests that a shadow version was given too, after the reply.",
             (*by_shadow, "outcome"),
             registry=registry,
         )
         self._shadow_seconds = Histogram(
             "plumbline_shadow_duration_seconds",
-            "Time of the call of the version that was asked too.",
+            "Time of the call of the shadow version.",
             by_shadow,
             buckets=BUCKETS,
             registry=registry,
@@ -148,31 +154,31 @@ class PrometheusMetrics(Metrics):
         self._present.append(None)
 
     def replied(self, reply: Reply) -> None:
-        """Note the reply, to be counted by model, version and status."""
+        """Record the reply, to be counted by model, version and status."""
         self._replies.append(reply)
 
     def left(self) -> None:
-        """Count the request as in flight no more."""
+        """Stop counting the request as in flight."""
         self._present.pop()
 
     def predicted(self, prediction: Prediction) -> None:
-        """Note how it was answered."""
+        """Record the rows of the call and the time in the queue."""
         answer = prediction.answer
         self._answered.append((prediction.target, answer.batch_rows, answer.queue_seconds))
 
     def shadowed(self, shadowed: Shadowed) -> None:
-        """Count it; it is beside the requests anyway."""
+        """Count the shadow at once: no request waits for it."""
         labels = (shadowed.target.name, str(shadowed.target.number), str(shadowed.shadow.number))
         self._shadowed.labels(*labels, shadowed.outcome).inc()
         if shadowed.shadow_seconds is not None:
             self._shadow_seconds.labels(*labels).observe(shadowed.shadow_seconds)
 
     def flush(self) -> None:
-        """Count what was noted, a slice at a time; many threads may call it."""
+        """Count the recorded events, a slice at a time. Several threads may call this at once."""
         self._in_flight.set(len(self._present))
         while self._replies or self._answered:
             times: dict[tuple[Route | None, int], list[float]] = defaultdict(list)
-            for reply in _taken(self._replies):
+            for reply in _take_slice(self._replies):
                 times[reply.route, reply.status].append(reply.seconds)
             for (route, status), seconds_each in times.items():
                 version = (route.target.name, str(route.target.number)) if route else NO_TARGET
@@ -181,7 +187,7 @@ class PrometheusMetrics(Metrics):
                 if route and route.arm:
                     _observe(self._arm_seconds.labels(*version, route.arm, str(status)), seconds_each)
             batches: dict[Version, list[tuple[int, float]]] = defaultdict(list)
-            for target, rows, seconds in _taken(self._answered):
+            for target, rows, seconds in _take_slice(self._answered):
                 batches[target].append((rows, seconds))
             for target, calls in batches.items():
                 version = (target.name, str(target.number))
@@ -198,8 +204,10 @@ class PrometheusMetrics(Metrics):
         self._ready.labels(*labels).set(1 if ready else 0)
 
     def page(self) -> str:
-        """The page of all workers; the hub gets its turn while it is made. Other workers' last tenth of a second may
-        be missing."""
+        """Return the page of all workers, with pauses in which requests run.
+
+        The last tenth of a second of other workers may be missing.
+        """
         self.flush()
         if self._slot is None:
             return generate_latest(self._registry).decode()
@@ -209,17 +217,17 @@ class PrometheusMetrics(Metrics):
         )
 
 
-def _taken(notes: deque[T]) -> Iterator[T]:
-    """A slice of what was noted, taken away."""
+def _take_slice(events: deque[T]) -> Iterator[T]:
+    """Remove and yield at most SLICE events."""
     for _ in range(SLICE):
         try:
-            yield notes.popleft()
+            yield events.popleft()
         except IndexError:
             return
 
 
 def _observe(histogram: Histogram, values: Sequence[float]) -> None:
-    """Observe many values at the price of a few: each bucket that has any, and the sum, is written once."""
+    """Observe many values with one write for the sum and one for each bucket that has any of them."""
     histogram._sum.inc(sum(values))
     for bucket, count in Tally(bisect_left(histogram._upper_bounds, value) for value in values).items():
         histogram._buckets[bucket].inc(count)

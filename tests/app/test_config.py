@@ -55,19 +55,23 @@ def test_a_setting_is_read_as_its_type(
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("PORT", "http", "PORT='http' is no int"),
+        ("PORT", "http", "PORT='http' is not a valid int"),
         ("PORT", "-1", "PORT=-1: use at least 0"),
         ("PORT", "65536", "PORT=65536: use at most 65535"),
         ("WORKERS", "0", "WORKERS=0: use at least 1 processes"),
-        ("PLUMBLINE_MAX_ROWS", "many", "PLUMBLINE_MAX_ROWS='many' is no int"),
-        ("PLUMBLINE_BODY_TIMEOUT_SECONDS", "nan", "PLUMBLINE_BODY_TIMEOUT_SECONDS='nan' is no float"),
+        ("PLUMBLINE_MAX_ROWS", "many", "PLUMBLINE_MAX_ROWS='many' is not a valid int"),
+        (
+            "PLUMBLINE_BODY_TIMEOUT_SECONDS",
+            "nan",
+            "PLUMBLINE_BODY_TIMEOUT_SECONDS='nan' is not a valid float",
+        ),
         ("PLUMBLINE_LOADING", "eager", "use one of startup, lazy"),
         ("PLUMBLINE_MODEL_LOADING", "fraud=later", "use one of startup, lazy"),
-        ("PLUMBLINE_MODEL_LOADING", "fraud", "PLUMBLINE_MODEL_LOADING='fraud' is no"),
-        ("PLUMBLINE_STOER", "x", "PLUMBLINE_STOER is no setting; did you mean PLUMBLINE_STORE?"),
-        ("PLUMBLINE_WORKERS", "2", "PLUMBLINE_WORKERS is no setting; did you mean WORKERS?"),
-        ("PLUMBLINE_HOST", "0.0.0.0", "PLUMBLINE_HOST is no setting; did you mean HOST?"),
-        ("PLUMBLINE_PORT", "9000", "PLUMBLINE_PORT is no setting; did you mean PORT?"),
+        ("PLUMBLINE_MODEL_LOADING", "fraud", "PLUMBLINE_MODEL_LOADING='fraud' is not a valid"),
+        ("PLUMBLINE_STOER", "x", "PLUMBLINE_STOER is not a setting; did you mean PLUMBLINE_STORE?"),
+        ("PLUMBLINE_WORKERS", "2", "PLUMBLINE_WORKERS is not a setting; did you mean WORKERS?"),
+        ("PLUMBLINE_HOST", "0.0.0.0", "PLUMBLINE_HOST is not a setting; did you mean HOST?"),
+        ("PLUMBLINE_PORT", "9000", "PLUMBLINE_PORT is not a setting; did you mean PORT?"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(

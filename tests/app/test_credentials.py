@@ -44,7 +44,7 @@ def test_a_token_that_will_not_do_is_refused_and_not_shown(tmp_path: Path) -> No
     for settings, says in (
         (Settings(admin_token="s3cret"), "a token of 6 bytes; use at least 32"),
         (Settings(admin_token=f"{ONE} {OTHER} {ONE}"), "3 tokens; use one, or two"),
-        (Settings(admin_token_file=empty), "holds no token"),
+        (Settings(admin_token_file=empty), "contains no token"),
         (Settings(admin_token_file=tmp_path / "none"), "No such file"),
     ):
         with pytest.raises(ConfigError, match=says) as refused:

@@ -172,7 +172,7 @@ def test_wrong_settings_are_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) 
     for command in (["models", "list"], ["predict", "toy", "--example"]):
         fails(
             run(*command),
-            "PLUMBLINE_STOER is no setting; did you mean PLUMBLINE_STORE?",
+            "PLUMBLINE_STOER is not a setting; did you mean PLUMBLINE_STORE?",
             "PLUMBLINE_MAX_ROWS",
         )
 
