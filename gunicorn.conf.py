@@ -196,7 +196,9 @@ def post_worker_init(worker):
         _gc.freeze()
         _gc.set_threshold(10_000, 20, 50)
         if _settings.banner and worker.age == 1:
-            print(_banner(), file=output, flush=True)
+            from app.banner import banner  # here, because the parent process does without the store
+
+            print(banner(_settings), file=output, flush=True)
 
     worker.wsgi.start(worker.run_dir, ready, lambda: not worker.alive, worker.shared, output)
 
@@ -218,35 +220,3 @@ def worker_exit(server, worker):
     close = getattr(worker.wsgi, "close", None) if hasattr(worker, "wsgi") else None
     if close is not None:
         close()
-
-
-def _banner():
-    base = _settings.base_url
-    return "\n".join(
-        [
-            "",
-            "Plumbline is ready",
-            f"  API   {base}/",
-            *([f"  docs  {base}/docs/"] if _settings.docs else []),
-            f"  try   {_example(base)}",
-            "",
-        ]
-    )
-
-
-def _example(base):
-    import orjson
-
-    from app.catalog.snapshot import read_snapshot
-    from models.store import Store
-
-    snapshot = read_snapshot(
-        Store(_settings.store, key=_credentials.read_key(_settings)), _settings.default_model
-    )
-    name = snapshot.default or next(iter(snapshot.models), None)
-    if name is None:
-        return f"curl -s {base}/ready   (the store is empty: flask models publish --help)"
-    manifest = snapshot.manifest(snapshot.resolve(name))
-    body = orjson.dumps(manifest.example["request"]).decode().replace("'", "'\\''")
-    path = "/predict" if snapshot.default else f"/models/{name}/predict"
-    return f"curl -s {base}{path} -H 'Content-Type: application/json' -d '{body}'"

@@ -69,8 +69,7 @@ def create_app(
         pause()
         app.register_blueprint(blueprint)
     pause()
-    if settings.docs:
-        init_docs(app)
+    init_docs(app)
     for command in COMMANDS:
         app.cli.add_command(command)
     pause()

@@ -28,7 +28,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "a lane is chosen": ("app/inference/calibration.py", "rule_for"),
     "an answer is checked": ("app/inference/model.py", "checked"),
     "an error becomes a reply": ("app/api/errors.py", "handle"),
-    "a version is loaded and verified": ("models/runtimes/loading.py", "open_runtime"),
+    "a version is loaded and verified": ("models/runtimes/loading.py", "load_version"),
     "the store is watched": ("app/catalog/follower.py", "Follower"),
     "a promote waits": ("app/operations/operations.py", "Verbs._wait"),
     "a version is published": ("models/publishing/__init__.py", "publish"),

@@ -23,6 +23,7 @@ LEVELS = {
     "app.factory": 12,
     "app.switch": 12,
     "app.cli": 12,
+    "app.banner": 11,
     "app.wiring": 11,
     "app.api": 11,
     "app.worker": 11,

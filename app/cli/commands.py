@@ -29,7 +29,7 @@ from app.cli.documents import described_models, described_version, file_status, 
 from app.cli.input import read_body, read_request
 from app.cli.lifecycle import VERBS, open_control
 from app.cli.output import (
-    curl,
+    call_of,
     print_added,
     print_facts,
     print_json,
@@ -96,7 +96,7 @@ def show(reference: str, history: bool, as_json: bool) -> None:
         print_json(described_version(stored, names_of(store, stored), status=status, **past))
     else:
         reply = orjson.dumps(stored.manifest.example["response"]).decode()
-        facts = {"call": curl(settings, stored), "reply": reply, "status": status}
+        facts = {"call": call_of(settings, stored), "reply": reply, "status": status}
         print_version(store, stored, facts, changes)
 
 

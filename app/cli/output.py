@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.banner import curl
 from app.cli.answers import answer_columns, describe_output
 from app.cli.documents import described_version, names_of
 from app.config import Settings
@@ -144,7 +144,7 @@ def print_added(settings: Settings, store: Store, stored: Record, as_json: bool)
     facts = {
         "golden rows": made_up if manifest.golden_synthetic else "",
         "stable": "" if stable == manifest.version else f"is still {manifest.name}:{stable}",
-        "call": curl(settings, stored),
+        "call": call_of(settings, stored),
         "next": f"flask predict {manifest.key} --example",
     }
     print_version(store, stored, facts)
@@ -244,9 +244,8 @@ def say(as_json: bool, line: str, **document: Any) -> None:
     print_json(document) if as_json else click.echo(line)
 
 
-def curl(settings: Settings, stored: Record) -> str:
+def call_of(settings: Settings, record: Record) -> str:
     """A line that calls the version on a server of this machine, as it can be pasted."""
-    manifest = stored.manifest
-    url = f"{settings.base_url}/models/{manifest.name}/versions/{manifest.version}/predict"
-    body = shlex.quote(orjson.dumps(manifest.example["request"]).decode())
-    return f"curl -s {url} -H 'Content-Type: application/json' -d {body}"
+    manifest = record.manifest
+    path = f"/models/{manifest.name}/versions/{manifest.version}/predict"
+    return curl(settings, path, manifest.example["request"])
