@@ -1,4 +1,4 @@
-"""How gunicorn runs Plumbline. Settings come from the environment (docs/configuration.md) and are checked first."""
+"""gunicorn's configuration. It validates Plumbline's settings first (docs/configuration.md)."""
 
 import gc as _gc
 import os as _os
@@ -28,7 +28,7 @@ try:
     if _settings.run_dir is not None:
         _run_dirs.make_run_dir(_settings.run_dir)
 except (_config.ConfigError, _run_dirs.RunDirError) as _error:
-    # In a worker this would be tried again for ever; here it ends the server before anything is forked.
+    # End the server before it forks: gunicorn would restart a worker that fails like this again and again.
     raise SystemExit(f"plumbline: {_error}") from _error
 
 _note_that_it_was_read()
@@ -45,15 +45,15 @@ timeout = _settings.worker_timeout_seconds
 graceful_timeout = _settings.graceful_timeout_seconds
 keepalive = _settings.keepalive_seconds
 
-# The Python parser is the strict one: it refuses bare line feeds, folded lines and doubled blanks.
+# The Python parser is the strict one: it refuses bare line feeds, folded lines and repeated blanks.
 http_parser = "python"
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
 control_socket_disable = True
-# No header may set SCRIPT_NAME or PATH_INFO, whoever sends it; by default a proxy's could.
+# No header may set SCRIPT_NAME or PATH_INFO. gunicorn's default trusts those of a local proxy.
 forwarder_headers = ""
-# What proxies say of the client counts by PLUMBLINE_PROXY_HOPS alone, and not by whether one runs on this host.
+# PLUMBLINE_PROXY_HOPS alone decides which headers of proxies count. gunicorn's default trusts a local proxy.
 secure_scheme_headers = {}
 preload_app = False
 
@@ -76,24 +76,24 @@ logconfig_dict = {
 
 
 if _settings.worker_class != "plumbline":
-    # What Plumbline's worker does itself.
+    # Plumbline's worker runs the same check itself.
 
     def pre_request(worker, req):
-        """Refuse what gunicorn's parser lets pass."""
+        """Refuse requests that violate RFC 9110 or 9112 and that gunicorn's parser accepts."""
         from app.worker.strictness import check
 
         check(req)
 
 
 def on_starting(server):
-    """Load what workers are to share."""
+    """Load the models that workers share."""
     _share(server)
 
 
 def when_ready(server):
-    """Make the run directory this server's own, now that it is known where it listens."""
+    """Claim the run directory, whose name depends on the addresses at which the server now listens."""
     if _settings.worker_class != "plumbline":
-        # The kernel ends connections whose client takes nothing of its reply; Plumbline's worker does it itself.
+        # The kernel ends connections whose client stops reading its reply. Plumbline's worker does it itself.
         for listener in server.LISTENERS:
             if listener.FAMILY != _socket.AF_UNIX:
                 milliseconds = int(_settings.body_timeout_seconds * 1000)
@@ -106,24 +106,24 @@ def when_ready(server):
 
 def _take_run_dir(server):
     listening = [listener.getsockname() for listener in server.LISTENERS]
-    # With reuse_port it is the workers that listen.
+    # With reuse_port the workers open the listening sockets, so the server has none.
     owner = _run_dirs.Server.of(listening or server.cfg.address, _settings.store)
     return _run_dirs.take_run_dir(_settings.run_dir or _run_dirs.default_run_dir(owner), owner)
 
 
 def on_reload(server):
-    """Bring what workers share up to date: the old ones go on serving meanwhile."""
-    before = server.run_dir
+    """Update the run directory and the shared models, while the old workers serve."""
+    previous = server.run_dir
     try:
         server.run_dir = _take_run_dir(server)
-        before.release()
+        previous.release()
     except _run_dirs.RunDirError as error:
         server.log.error("%s", error)
     shared = getattr(server, "shared", None)
     if shared is not None and (changed := shared.changed_code(_Path(__file__).parent)):
         server.log.error(
-            "%s changed since the server started, and a reload does not bring new code while models are shared: "
-            "restart it, or send SIGUSR2",
+            "%s changed since the server started, and a reload does not load new code while models are "
+            "shared: restart the server, or send SIGUSR2",
             ", ".join(changed),
         )
     _share(server)
@@ -132,13 +132,13 @@ def on_reload(server):
 def _share(server):
     if not _settings.share_models:
         return
-    # Heavy, and only for this: without sharing the parent knows neither NumPy nor any model.
+    # Imported late: without sharing the parent process needs neither NumPy nor the libraries of models.
     from app.catalog.routing import LoadingPolicy
     from app.catalog.shared import Shared
     from app.catalog.snapshot import read_snapshot
     from models.store import Store
 
-    # A reload runs this file anew; what is kept over it is kept by the server.
+    # A reload executes this file again, so the shared models are kept on the server object.
     server.shared = getattr(server, "shared", None) or Shared()
     store = Store(_settings.store, key=_credentials.read_key(_settings))
     policy = LoadingPolicy(_settings.loading, _settings.model_loading)
@@ -149,7 +149,7 @@ def _share(server):
                 read_snapshot(store, _settings.default_model),
                 policy,
                 _settings.share_trial_seconds,
-                lambda: _ends(server),
+                lambda: _is_ending(server),
             )
     except KeyboardInterrupt:
         raise SystemExit(1) from None
@@ -158,18 +158,18 @@ def _share(server):
         server.shared = Shared()
 
 
-def _ends(server):
-    """Whether a signal to end waits: then it is not worth loading more."""
-    waiting = []
+def _is_ending(server):
+    """Return whether a signal to shut down is pending, so that loading more models is a waste."""
+    pending = []
     while not server.SIG_QUEUE.empty():
-        waiting.append(server.SIG_QUEUE.get_nowait())
-    for number in waiting:
+        pending.append(server.SIG_QUEUE.get_nowait())
+    for number in pending:
         server.SIG_QUEUE.put(number)
-    return not {_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT}.isdisjoint(waiting)
+    return not {_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT}.isdisjoint(pending)
 
 
 def post_fork(server, worker):
-    """Keep the queue into which signals go until the worker has handlers of its own, and what workers share."""
+    """Give the worker the shared models, and the queue of signals that arrive before it can handle them."""
     worker.early_signals = server.SIG_QUEUE
     worker.run_dir = server.run_dir.path
     worker.shared = getattr(server, "shared", None)
@@ -178,11 +178,13 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Begin to load models, after the fork."""
-    # gunicorn's own handlers of these raise SystemExit in a greenlet, which prints a traceback at every Ctrl-C.
+    """Begin to load models in the worker."""
+    # gunicorn's handlers of these signals raise SystemExit in a greenlet, which prints a traceback at every
+    # Ctrl-C.
     for number in (_signal.SIGINT, _signal.SIGQUIT):
         _signal.signal(number, worker.handle_exit)
-    # A signal to end that came between the fork and the handlers would be lost, and the server would wait for it.
+    # A signal to shut down that arrived between the fork and the handlers would be lost, and the server would
+    # wait for this worker.
     while not worker.early_signals.empty():
         if worker.early_signals.get_nowait() in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT):
             worker.alive = False
@@ -190,8 +192,8 @@ def post_worker_init(worker):
     output = _talk.take_standard_output()
 
     def ready():
-        # What is loaded now stays; the garbage collector would look at all of it again and again. Requests leave few
-        # cycles, so it may look rarely at them too.
+        # Freeze the loaded objects so that the garbage collector does not scan them again. Requests leave few
+        # cycles, so collections may be rare.
         _gc.collect()
         _gc.freeze()
         _gc.set_threshold(10_000, 20, 50)
@@ -204,18 +206,22 @@ def post_worker_init(worker):
 
 
 def on_exit(server):
-    """Leave nothing in memory behind."""
+    """Remove the run directory, which lies in memory."""
     server.run_dir.leave()
 
 
 def worker_abort(worker):
-    """It did not answer for too long. What it was loading keeps its mark, by which the next worker tries it out first."""
-    worker.stood_still = True
+    """Remember that gunicorn ends the worker because it stopped responding.
+
+    The mark of a model that it was loading stays, so that the next worker verifies that model before it loads
+    it.
+    """
+    worker.was_blocked = True
 
 
 def worker_exit(server, worker):
-    """Let go of models and of the worker's slot."""
-    if not getattr(worker, "stood_still", False):
+    """Release the models and the worker's slot."""
+    if not getattr(worker, "was_blocked", False):
         _marks.forget(server.run_dir.path, _os.getpid())
     close = getattr(worker.wsgi, "close", None) if hasattr(worker, "wsgi") else None
     if close is not None:

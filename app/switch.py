@@ -1,4 +1,7 @@
-"""The WSGI callable that gunicorn holds: it passes each request to the application of the moment."""
+"""The WSGI callable that gunicorn calls. It forwards each request to the current Flask application.
+
+A new application replaces the current one when a published version adds routes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from app.wiring import Services, wire
 
 log = logging.getLogger("plumbline")
 
-#: Between two versions whose routes are made requests have their turn.
+#: The pause between the routes of two versions, in which requests run.
 PAUSE_SECONDS = 0.001
 
 if TYPE_CHECKING:
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 
 
 class Switch:
-    """Builds nothing until it is started or called, so that importing ``wsgi`` costs no more than its imports."""
+    """The holder of the current application.
+
+    It builds nothing until it is started or called for the first time.
+    """
 
     def __init__(self, choose: Callable[[], FlaskClass] = choose_class) -> None:
         self._choose = choose
@@ -42,7 +48,11 @@ class Switch:
         shared: Shared | None = None,
         output: TextIO | None = None,
     ) -> None:
-        """Make the application and begin to load models; raises ConfigError."""
+        """Build the application and begin to load models. Raises ConfigError and RunDirError.
+
+        ``when_ready`` is called after the start-up loads, and ``draining`` tells whether the worker shuts
+        down. The other parameters are those of ``wire``.
+        """
         services = wire(load_settings(), shared, run_dir, output)
         flask_class = self._choose()
         if flask_class.reason:
@@ -54,23 +64,23 @@ class Switch:
         services.start(run_dir, when_ready)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer with the application of the moment."""
+        """Answer a request with the current application."""
         if self._app is None:
             self.start()
         assert self._app is not None
         return self._app.wsgi_app(environ, start_response)
 
     def _rebuild(self, snapshot: Snapshot) -> None:
-        """Make an application with the routes of this snapshot, in slices beside the requests, and let it take over."""
+        """Build an application with the routes of the snapshot, in slices, and make it the current one."""
         assert self.services is not None and self._app is not None
-        here = context(self._app)
-        here.forget(snapshot)
+        current = context(self._app)
+        current.forget(snapshot)
         pause = partial(self.services.concurrency.pause, PAUSE_SECONDS)
         flask_class = class_of(self._app)
-        self._app = create_app(services=self.services, here=here, pause=pause, flask_class=flask_class)
+        self._app = create_app(services=self.services, here=current, pause=pause, flask_class=flask_class)
 
     def close(self) -> None:
-        """Let go of everything that ``start`` began."""
+        """Release everything that ``start`` created."""
         if self.services is not None:
             self.services.close()
         self.services, self._app = None, None

@@ -1,4 +1,4 @@
-"""How the parts are put together: from settings to a store, an engine and its observers. No Flask here."""
+"""The composition root: builds the store, the engine and its observers from the settings, without Flask."""
 
 from __future__ import annotations
 
@@ -38,13 +38,16 @@ log = logging.getLogger("plumbline")
 
 #: How often metrics are counted and the access log is written.
 FLUSH_SECONDS = 0.1
-#: How long a worker that ends waits for somebody to take its last lines.
+#: How long a worker that shuts down waits for a blocked output to accept the last lines of the access log.
 LAST_LINES_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Services:
-    """What lives as long as the process. Wiring opens nothing and loads nothing: ``start`` does."""
+    """The services that live as long as the process.
+
+    ``start`` opens files and loads models; ``wire`` does neither.
+    """
 
     settings: Settings
     store: Store
@@ -63,7 +66,10 @@ class Services:
         self._lock = self.concurrency.lock()
 
     def start(self, run_dir: Path | None = None, when_ready: Callable[[], None] = lambda: None) -> None:
-        """Claim a slot, open the metrics and begin to load models; does nothing the second time. Raises RunDirError."""
+        """Claim a slot, create the metrics and begin to load models.
+
+        A second call does nothing. Raises RunDirError.
+        """
         if self._started:
             return
         with self._lock:
@@ -82,7 +88,7 @@ class Services:
                     self.concurrency.spawn(partial(self._repeat, flush))
 
     def close(self) -> None:
-        """Let go of models, and of the slot."""
+        """Write what was recorded, and release the models and the slot."""
         self.follower.close()
         self.engine.close()
         if self._started:
@@ -96,25 +102,25 @@ class Services:
             self._slot = None
 
     def _write_last_lines(self) -> None:
-        """Also when a write is under way at this moment."""
+        """Write the last lines of the access log, after a write that is in progress."""
         until = self.concurrency.now() + LAST_LINES_SECONDS
         with suppress(OSError, ValueError):
             while not self.access_log.flush(LAST_LINES_SECONDS) and self.concurrency.now() < until:
                 self.concurrency.pause(0.01)
 
     def _repeat(self, flush: Callable[[], object]) -> None:
-        """What requests only noted is counted and written beside them."""
-        works = True
+        """Count or write what requests recorded, every FLUSH_SECONDS. Repeated failures are logged once."""
+        succeeded = True
         while self._started:
             self.concurrency.pause(FLUSH_SECONDS)
             try:
                 if self._started:
                     flush()
-                works = True
-            except Exception:  # a full disk, a closed pipe: a later round may succeed
-                if works:
+                succeeded = True
+            except Exception:  # a full disk or a closed pipe: a later flush may succeed
+                if succeeded:
                     log.exception("metrics or access log could not be written")
-                works = False
+                succeeded = False
 
 
 def wire(
@@ -123,10 +129,11 @@ def wire(
     run_dir: Path | None = None,
     output: TextIO | None = None,
 ) -> Services:
-    """Raises ConfigError when the store's key cannot be used; never fails for a model.
+    """Build the services. Raises ConfigError when the store's key cannot be used; no model can make it fail.
 
-    ``shared`` : models that the parent process loaded, if it did; ``run_dir`` : where the workers of a server meet;
-    ``output`` : where the access log is written, by default standard output.
+    ``shared`` holds the models that the parent process loaded. ``run_dir`` is the run directory of the
+    server, None for a process without workers. ``output`` is the stream of the access log, by default
+    standard output.
     """
     store = Store(settings.store, key=read_key(settings))
     concurrency = concurrency_of_this_process()
@@ -155,11 +162,15 @@ def wire(
 
 
 def batch_wish(settings: Settings, name: str) -> BatchWish:
-    """What the settings say about batching the model: ``off``, or any of ``rows:N`` and ``wait:MS``, joined by ``+``."""
-    said = dict(part.partition(":")[::2] for part in settings.model_batching.get(name, "").split("+"))
+    """Return the batching settings of a model.
+
+    Its own setting is ``off``, ``rows:N``, ``wait:MS`` or the last two joined by ``+``; the rest comes from
+    the settings of all models.
+    """
+    own = dict(part.partition(":")[::2] for part in settings.model_batching.get(name, "").split("+"))
     return BatchWish(
-        on=settings.batching and "off" not in said,
-        max_rows=int(said.get("rows", settings.batch_max_rows)),
-        wait_ms=float(said.get("wait", settings.batch_wait_ms)),
+        on=settings.batching and "off" not in own,
+        max_rows=int(own.get("rows", settings.batch_max_rows)),
+        wait_ms=float(own.get("wait", settings.batch_wait_ms)),
         queue_rows=settings.queue_max_rows,
     )

@@ -1,1 +1,1 @@
-"""Where a request goes and what answers it: the one door for every front end. No HTTP comes in."""
+"""The engine that routes and answers the requests of every front end. HTTP stays outside."""

@@ -1,4 +1,4 @@
-"""The door for every front end: ``Engine.ask`` routes a request to a version and answers it."""
+"""The engine, which every front end calls: ``Engine.ask`` routes a request to a version and answers it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,12 @@ from models.errors import Conflict, InputError, NoDefaultModel, NotFound, NotRea
 from models.names import Version
 from models.traffic import Rule
 
-#: The longest routing key that is looked at.
+#: Characters of a routing key that count; the rest is ignored.
 MAX_KEY = 256
 
 
 class Engine:
-    """Routes requests to versions and answers them. Cache, fallback and deadlines take their places here.
-
-    ``default_model`` is the configured name, for the error where the store has no default model.
-    """
+    """The service that routes requests to versions and answers them."""
 
     def __init__(
         self,
@@ -46,6 +43,11 @@ class Engine:
         concurrency: Concurrency | None = None,
         default_model: str = "",
     ) -> None:
+        """Store the parts.
+
+        ``observers`` hear of every outcome. ``default_model`` is the configured name, for the error message
+        when the store has no such model.
+        """
         self.residency = residency
         self.concurrency = concurrency or concurrency_of_this_process()
         self._default_model = default_model
@@ -55,7 +57,7 @@ class Engine:
 
     @property
     def routing(self) -> Routing:
-        """What requests are resolved by at this moment."""
+        """The routing by which requests are resolved now."""
         return self.residency.routing
 
     @property
@@ -64,15 +66,15 @@ class Engine:
         return self.residency.routing.snapshot
 
     def close(self) -> None:
-        """Let go of every model."""
+        """Release all models."""
         self.residency.close()
 
     def ask(self, ask: Ask) -> Prediction:
-        """Route the request, read its rows for the version, and answer them. Observers hear of either outcome.
+        """Route the request, read its rows for the version, and answer them. Observers hear of the outcome.
 
-        Raises NotFound for a model or version that does not exist, what ``ask.read`` raises, NotReady when the version
-        cannot be loaded, InputError for what only the model can judge, PredictError when the model fails, Overloaded,
-        and DeadlinePassed when the client has left.
+        Raises NotFound for a model or version that does not exist, what ``ask.read`` raises, NotReady when
+        the version cannot be loaded, InputError for faults that only the model detects, PredictError when the
+        model fails, Overloaded, and DeadlinePassed when the client has left.
         """
         try:
             ask.route = route = self.route(ask)
@@ -85,18 +87,18 @@ class Engine:
             except InputError as error:
                 raise ask.located(error) from error
         except Exception as error:
-            for hear in self._on_failure:
-                hear(Failure(ask, error))
+            for listener in self._on_failure:
+                listener(Failure(ask, error))
             raise
         prediction = Prediction(ask, new_id(), target, answer)
         if route.shadow is not None:
             self._shadows.offer(route.shadow, prediction)
-        for hear in self._on_prediction:
-            hear(prediction)
+        for listener in self._on_prediction:
+            listener(prediction)
         return prediction
 
     def route(self, ask: Ask) -> Route:
-        """The version that the request names, or that the model's traffic rule picks.
+        """Return the version that the request names, or that the model's traffic rule chooses.
 
         Raises NoDefaultModel, ModelNotFound, VersionNotFound, LoadError or StoreUnavailable.
         """
@@ -110,7 +112,7 @@ class Engine:
         return Route(routing.resolve(name, ask.selector))
 
     def _divide(self, ask: Ask, stable: Version, rule: Rule) -> Route:
-        """The route that the traffic rule gives; to the stable version where the chosen one cannot be loaded here."""
+        """Return the rule's route, or one to the stable version if the chosen version cannot be loaded."""
         route = choose(rule, stable, partial(self._routing_key, ask, stable, rule), ask.header)
         if route.target != stable:
             try:
@@ -120,14 +122,14 @@ class Engine:
         return route
 
     def _routing_key(self, ask: Ask, stable: Version, rule: Rule) -> str:
-        """What the request sticks to: its own key, the value of the rule's column, or nothing but itself."""
+        """Return the request's own key or the value of the rule's column, and by default the request id."""
         key = ask.routing_key or (ask.column(stable, rule.key) if rule.key else None)
         return ask.request_id if key is None or key == ask.routing_key == "" else key[:MAX_KEY]
 
     def compare(self, one: Version, other: Version) -> Comparison:
-        """Both versions side by side on the golden rows of the second, whose values are not shown.
+        """Compare two versions on the golden rows of the second. The result leaves the rows out.
 
-        Raises Conflict for versions that cannot be asked the same, and otherwise as ``ask``.
+        Raises Conflict for versions that take or return different columns, and the errors of ``ask``.
         """
         stored = self.snapshot.record(one), self.snapshot.record(other)
         manifests = stored[0].manifest, stored[1].manifest
@@ -146,6 +148,6 @@ class Engine:
         return self.residency.model(shadow).answer(rows, parameters, background=True)
 
     def _comparable(self, one: Version, other: Version) -> bool:
-        """Whether rows that were read for one version are rows of the other."""
+        """Return whether both versions take the same rows and return comparable answers."""
         first, second = (self.snapshot.manifest(version).signature for version in (one, other))
         return first.named == second.named and not comparable(first, second)

@@ -1,6 +1,7 @@
-"""Which version a request gets under a traffic rule: a pure function of its key, the rule and the stable version.
+"""Routing by a traffic rule: a pure function of the request's key, the rule and the stable version.
 
-Nothing is remembered and nothing is drawn, so every worker of every host decides alike, before and after a restart.
+It has no state and uses no random numbers, so every worker of every host decides alike, before and after a
+restart.
 """
 
 from __future__ import annotations
@@ -12,49 +13,57 @@ from app.inference.messages import Route
 from models.names import Version
 from models.traffic import Rule
 
-#: The places that keys fall on; a percent is a hundredth of them.
+#: The number of places that keys are hashed to; an arm gets its percentage of them.
 PLACES = 2**64
 
 
 def choose(rule: Rule, stable: Version, key: Callable[[], str], header: Callable[[str], str | None]) -> Route:
-    """``key`` gives what the request sticks to, ``header`` the value of one by its name; both are asked only if needed.
+    """Return the route of a request.
 
-    The first arm has the keys from place 0 on, the next the ones behind it, the stable version what is left: an arm that
-    is raised keeps all keys that it had.
+    ``key`` returns the routing key, and ``header`` the value of the header of that name; they are called only
+    if needed.
+
+    Arms get consecutive ranges of places, the first one from place 0 on, and the stable version gets the
+    rest. A first arm whose percentage grows therefore keeps all of its keys.
     """
     name = stable.name
     shadow = rule.shadow
-    asked = ""
+    routing_key = ""
     if rule.arms or (shadow is not None and shadow.percent < 100):
-        asked = key()
-    beside = None
+        routing_key = key()
+    shadow_version = None
     if shadow is not None and (
-        shadow.percent == 100 or place(f"{name} shadow", asked) < _share(shadow.percent)
+        shadow.percent == 100 or place(f"{name} shadow", routing_key) < _places(shadow.percent)
     ):
-        beside = Version(name, shadow.version)
+        shadow_version = Version(name, shadow.version)
     for match in rule.matches:
         if header(match.header) == match.value:
-            return _route(Version(name, match.version), "match", beside)
+            return _route(Version(name, match.version), "match", shadow_version)
     if rule.arms:
-        at, begins = place(name, asked), 0.0
+        key_place, percent = place(name, routing_key), 0.0
         for i, arm in enumerate(rule.arms):
-            begins += arm.percent
-            if at < _share(begins):
-                return _route(Version(name, arm.version), "canary" if i == 0 else f"arm-{i + 1}", beside)
-    return _route(stable, "stable", beside)
+            percent += arm.percent
+            if key_place < _places(percent):
+                arm_name = "canary" if i == 0 else f"arm-{i + 1}"
+                return _route(Version(name, arm.version), arm_name, shadow_version)
+    return _route(stable, "stable", shadow_version)
 
 
 def place(name: str, key: str) -> int:
-    """Where the key falls, from 0 to PLACES - 1: BLAKE2b (RFC 7693) of both, since Python's own hash is another in each
-    process. ``name`` keeps one model's split independent of another's."""
+    """Return the place of a key, from 0 to PLACES - 1.
+
+    It is the BLAKE2b hash (RFC 7693) of name and key, because Python's own hash differs from process to
+    process. The ``name`` makes the split of one model independent of another's.
+    """
     text = f"{name}\0{key}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest())
 
 
-def _share(percent: float) -> int:
+def _places(percent: float) -> int:
+    """Return how many places a percentage is."""
     return round(PLACES * (percent / 100))
 
 
 def _route(target: Version, arm: str, shadow: Version | None) -> Route:
-    """A version is not asked beside itself."""
+    """Return the route, without a shadow that is the target itself."""
     return Route(target, arm, None if shadow == target else shadow)

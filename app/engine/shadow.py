@@ -1,7 +1,7 @@
-"""Another version is asked the same, after the reply and off the caller's time, and the answers are compared and counted.
+"""Shadows: after a reply, another version predicts the same rows, and the answers are compared and counted.
 
-What waits is bounded, and what does not fit is dropped and counted: a shadow never costs a client anything but a share of the
-processor, and nothing of it is ever in a reply.
+The queue of shadows is bounded; what does not fit is dropped and counted. A shadow costs clients nothing but
+a share of the processor, and no reply contains anything of it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ from models.outputs import Outputs
 
 log = logging.getLogger("plumbline.serving")
 
-#: So many rows wait at most.
+#: The most rows that wait for their shadows.
 MAX_ROWS = 4096
-#: Before each call for a shadow requests have their turn.
+#: The pause before each call of a shadow, in which requests run.
 PAUSE_SECONDS = 0.001
-#: Numbers agree that differ by less than this part of the larger one; labels agree when they are equal.
+#: Two numbers agree when they differ by at most this fraction of the larger one. Labels agree when they are
+#: equal.
 AGREES_WITHIN = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _Entry:
+    """The rows of an answered request that wait for a shadow."""
+
     shadow: Version
     target: Version
     rows: np.ndarray
@@ -40,7 +43,7 @@ class _Waiting:
 
 
 class Shadows:
-    """``ask`` answers rows by a version; ``comparable`` tells whether two versions take and give the same columns."""
+    """The queue of rows for shadows, and the greenlet or thread that works it off."""
 
     def __init__(
         self,
@@ -49,61 +52,68 @@ class Shadows:
         concurrency: Concurrency,
         observers: Sequence[Observer] = (),
     ) -> None:
+        """Store the parts.
+
+        ``ask`` answers rows of shape (n_rows, n_columns) by a version. ``comparable`` tells whether two
+        versions take and return the same columns.
+        """
         self._ask = ask
         self._comparable = comparable
         self._concurrency = concurrency
         self._on_shadowed = listeners(observers, "shadowed")
-        self._waiting: deque[_Waiting] = deque()
-        self._rows = 0
+        self._queue: deque[_Entry] = deque()
+        self._queued_rows = 0
         self._running = False
 
     def offer(self, shadow: Version, prediction: Prediction) -> None:
-        """Ask the shadow what was answered, later; does not wait."""
-        waiting = _Waiting(
-            shadow, prediction.target, prediction.ask.rows, prediction.ask.parameters, prediction.answer
-        )
-        if self._rows + len(waiting.rows) > MAX_ROWS:
-            self._tell(waiting, "dropped")
+        """Queue the rows of a prediction for the shadow, or drop them when the queue is full.
+
+        Does not wait.
+        """
+        ask = prediction.ask
+        entry = _Entry(shadow, prediction.target, ask.rows, ask.parameters, prediction.answer)
+        if self._queued_rows + len(entry.rows) > MAX_ROWS:
+            self._report(entry, "dropped")
             return
-        self._waiting.append(waiting)
-        self._rows += len(waiting.rows)
+        self._queue.append(entry)
+        self._queued_rows += len(entry.rows)
         if not self._running:
             self._running = True
             self._concurrency.spawn(self._run)
 
     def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._queue:
                 self._concurrency.pause(PAUSE_SECONDS)
-                waiting = self._waiting.popleft()
-                self._rows -= len(waiting.rows)
-                self._compare(waiting)
+                entry = self._queue.popleft()
+                self._queued_rows -= len(entry.rows)
+                self._compare(entry)
         finally:
             self._running = False
 
-    def _compare(self, waiting: _Waiting) -> None:
+    def _compare(self, entry: _Entry) -> None:
         try:
-            if not self._comparable(waiting.target, waiting.shadow):
-                self._tell(waiting, "unlike")
+            if not self._comparable(entry.target, entry.shadow):
+                self._report(entry, "unlike")
                 return
-            answer = self._ask(waiting.shadow, waiting.rows, waiting.parameters)
-            agrees = agreement(waiting.answer.outputs, answer.outputs).all()
+            answer = self._ask(entry.shadow, entry.rows, entry.parameters)
+            agrees = agreement(entry.answer.outputs, answer.outputs).all()
         except PlumblineError:
-            self._tell(waiting, "error")
-        except Exception:  # foreign code
-            log.exception("the shadow %s failed", waiting.shadow)
-            self._tell(waiting, "error")
+            self._report(entry, "error")
+        except Exception:  # user code may raise anything
+            log.exception("the shadow %s failed", entry.shadow)
+            self._report(entry, "error")
         else:
-            self._tell(waiting, "agrees" if agrees else "differs", answer.predict_seconds)
+            self._report(entry, "agrees" if agrees else "differs", answer.predict_seconds)
 
-    def _tell(self, waiting: _Waiting, outcome: str, seconds: float | None = None) -> None:
-        told = Shadowed(waiting.target, waiting.shadow, outcome, waiting.answer.predict_seconds, seconds)
-        for hear in self._on_shadowed:
-            hear(told)
+    def _report(self, entry: _Entry, outcome: str, seconds: float | None = None) -> None:
+        shadowed = Shadowed(entry.target, entry.shadow, outcome, entry.answer.predict_seconds, seconds)
+        for listener in self._on_shadowed:
+            listener(shadowed)
 
 
 def agreement(one: Outputs, other: Outputs) -> np.ndarray:
-    """Which rows two versions agree on: ndarray of shape (n_rows,), dtype bool."""
+    """Return for each row whether the two answers agree: ndarray of shape (n_rows,), dtype bool."""
     if one.values.shape != other.values.shape:
         return np.zeros(len(one), dtype=bool)
     if one.values.dtype.kind == "f" or other.values.dtype.kind == "f":
