@@ -1,8 +1,8 @@
-"""A worker's process without its server, in which models are loaded late: prints as JSON what that costs: the milliseconds of
-a load and of a first request, and how often other requests had to wait for something meanwhile.
+"""A worker's process without its server, which loads models while it serves, and prints the costs as JSON.
 
-Times are those that passed less those in which a thread of the process was ready to run and waited for a processor
-(proc_pid_schedstat), so that other work on the machine is not taken for ours.
+The costs are the milliseconds of a load and of a first request, and how often other requests had to wait
+meanwhile. Time in which a thread of the process was ready to run and waited for a processor is subtracted
+(/proc/PID/schedstat), so that other work on the machine does not count.
 """
 
 from gevent import monkey
@@ -38,12 +38,12 @@ HUB = str(threading.get_native_id())
 
 
 def every() -> list[str]:
-    """The threads of this process."""
+    """Return the threads of this process."""
     return [task.name for task in TASKS.iterdir()]
 
 
 def ready_seconds(thread: str) -> float:
-    """How long the thread was ready and did not run."""
+    """Return how long the thread was ready to run and waited for a processor."""
     try:
         return int((TASKS / thread / "schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
@@ -51,15 +51,17 @@ def ready_seconds(thread: str) -> float:
 
 
 def waits() -> float:
-    """How often this thread has waited for something, such as for another thread to let go of the interpreter."""
+    """Return how often this thread has waited, for example for another thread to release the interpreter."""
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def timed(
     call: Callable[[], Any], tasks: Sequence[str], cpu: Callable[[], float] = time.process_time
 ) -> float:
-    """Milliseconds of the call without those in which one of the threads was ready to run and waited for a processor. Two may
-    be ready at the same time; but it took the ``cpu`` time at least."""
+    """Return the milliseconds of the call without the time in which a thread waited for a processor.
+
+    Two threads may wait at the same time, so the result is at least the ``cpu`` time of the call.
+    """
     before = {task: ready_seconds(task) for task in tasks}
     began, computed = time.perf_counter(), cpu()
     call()
@@ -68,7 +70,8 @@ def timed(
 
 
 def main() -> None:
-    """The first argument is a store with a model "busy" and copies of another one, "m0" and so on."""
+    """Measure a store (the first argument) that has a model "busy" and copies of another one, "m0" and so on.
+    """
     store = Store(Path(sys.argv[1]))
     copies = [name for name in store.names() if name != "busy"]
     runtime_class("scikit-learn")

@@ -1,4 +1,4 @@
-"""What a model that is loaded late costs the client that waits for it, and the others."""
+"""The cost of loading a model during serving, for the client that waits for it and for other clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ COPIES = 16
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A forest that is asked meanwhile, which lets go of the interpreter for each tree; and models of many small objects."""
+    """Publish models of many small objects, and a forest that serves while they load.
+
+    The forest releases the interpreter at each tree.
+    """
     store = Store(tmp_path_factory.mktemp("late"))
     X = np.random.default_rng(0).normal(size=(300, 2))
     y = X[:, 0] * X[:, 1]
@@ -36,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def measured(store: Store) -> dict[str, dict[str, float]]:
-    """By kind, n, p50 and p99 of milliseconds; of requests for others also how often they waited."""
+    """Return n, p50 and p99 of milliseconds by kind, and for other requests also of how often they waited."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.app.concurrency.lazily", str(store.path)],
         cwd=ROOT,
@@ -54,7 +57,7 @@ def measured(store: Store) -> dict[str, dict[str, float]]:
 def test_the_first_client_of_a_lazy_model_waits_little_longer_than_loading_takes(
     measured: Any, kind: str
 ) -> None:
-    """Also that of one that comes back, after it left memory to make room."""
+    """This also holds for a model that was evicted and is loaded again."""
     assert measured[kind]["n"] >= 3
     assert measured[kind]["p50"] <= 1.5 * measured["plain"]["p50"]
 
@@ -63,9 +66,12 @@ def test_the_first_client_of_a_lazy_model_waits_little_longer_than_loading_takes
 def test_requests_for_others_are_hardly_held_up_while_a_model_is_loaded(
     measured: Any, meanwhile: str
 ) -> None:
-    """Whether a client waits for the model or not. Where the loading thread does not rest, p99 is three to six times as long:
-    each of 30 trees lets go of the interpreter, and waits for it. On a busy machine the other thread may be stopped while it
-    has the interpreter, which lengthens a request and makes it wait once."""
+    """This holds whether a client waits for the model or not.
+
+    If the loading thread did not give way, p99 would be three to six times as long: each of 30 trees releases
+    the interpreter and then waits for it. On a busy machine the kernel may stop the loading thread while it
+    holds the interpreter, which lengthens a request and makes it wait once.
+    """
     during, quiet = measured[meanwhile], measured["quiet"]
     assert during["n"] >= 50
     waits, waits_quiet = measured[f"{meanwhile} waits"]["p99"], measured["quiet waits"]["p99"]

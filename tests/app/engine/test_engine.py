@@ -1,4 +1,4 @@
-"""What the engine answers, and what it refuses to pass on."""
+"""The engine's answers, and the answers of models that it refuses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.toys import ToyRuntime, summing_draft
 
 
 class Answers(ToyRuntime):
-    """Answers whatever it was told to."""
+    """A runtime that returns fixed answers."""
 
     def __init__(self, values: list[Any], probabilities: list[list[float]] | None = None) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Answers(ToyRuntime):
 
 
 class Keeper(Observer):
-    """Keeps what it hears."""
+    """An observer that records its events."""
 
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
@@ -52,7 +52,7 @@ class Keeper(Observer):
 
 
 def engine(path: Path, runtime: Runtime | None = None, observer: Observer | None = None) -> Engine:
-    """An engine over two versions of the summing toy, or of another runtime in its place."""
+    """Return an engine with two versions of the summing toy or of another runtime."""
     store = Store(path)
     draft = summing_draft("toy")
     for _ in range(2):
@@ -115,7 +115,7 @@ def test_what_does_not_exist_is_named_with_what_does(tmp_path: Path) -> None:
 def test_answers_that_no_reply_can_hold_are_a_fault_of_the_model(
     tmp_path: Path, runtime: Runtime, why: str
 ) -> None:
-    """null instead of a number would look like an answer."""
+    """Otherwise null in place of a number would look like an answer."""
     keeper = Keeper()
     serving = engine(tmp_path, runtime, keeper)
     with pytest.raises(PredictError, match=why):
@@ -153,7 +153,7 @@ def test_observers_hear_of_refusals(tmp_path: Path, ask: Ask, error: type[Except
 
 
 class Deaf(Observer):
-    """Overrides one method only."""
+    """An observer that overrides one method only."""
 
     def left(self) -> None: ...
 

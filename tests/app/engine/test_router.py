@@ -1,4 +1,4 @@
-"""Which version a request gets: shares, stickiness, matches and shadows, over many keys and in other processes."""
+"""Routing: percentages, stickiness, matches and shadows, over many keys and in other processes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_another_process_puts_keys_at_the_same_places() -> None:
     asked = "from app.engine.router import place; print([place('toy', f'k{i}') for i in range(50)])"
     printed = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, text=True).stdout
     assert printed.strip() == str([place("toy", f"k{i}") for i in range(50)])
-    # Written down: a release that moved these would send clients to other versions.
+    # These values are fixed: a release that changed them would route clients to other versions.
     assert [place("toy", key) * 100 // PLACES for key in ("a", "b", "c", "é", "")] == [24, 8, 25, 72, 14]
 
 

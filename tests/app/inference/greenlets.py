@@ -1,4 +1,4 @@
-"""A schedule and a clock of the test's own: greenlets that run when the test says so, in an order that a seed chooses."""
+"""A schedule and a clock for tests: greenlets run when the test says so, in an order that a seed chooses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ class Killed(BaseException):
 
 
 class Schedule(Threads):
-    """A Concurrency without a system clock. What is ready runs in random order; time moves when nothing is ready."""
+    """A Concurrency without a system clock.
+
+    Ready greenlets run in random order; time moves when none is ready.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)
@@ -47,7 +50,7 @@ class Schedule(Threads):
         _Waiter(self).wait(seconds)
 
     def on_thread(self, call: Callable[[], Any]) -> Any:
-        """The call takes a millisecond, during which everything else goes on."""
+        """Run the call; it takes a millisecond, during which other greenlets run."""
         self.on_threads += 1
         self.pause(0.001)
         return call()
@@ -56,12 +59,12 @@ class Schedule(Threads):
         return self.on_thread(call)
 
     def at(self, moment: float, run: Callable[[], Any]) -> None:
-        """Run it at a moment of this clock."""
+        """Run the function at a moment of this clock."""
         self._timer_number += 1
         self.timers.append((moment, self._timer_number, run))
 
     def run(self) -> None:
-        """Until nothing is left to run."""
+        """Run greenlets until none is left."""
         while self.ready or self.settling or self.timers:
             if self.ready:
                 self.ready.pop(self.random.randrange(len(self.ready)))()

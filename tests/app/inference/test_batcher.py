@@ -1,5 +1,7 @@
-"""Requests share calls, and every one gets exactly its own rows' answer, once: under a schedule of the test's own, under
-native threads, and under gevent in a process of its own."""
+"""Requests share calls, and each gets exactly the answer to its own rows, once.
+
+The tests run under a simulated schedule, under native threads, and under gevent in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ POISON = -1.0
 
 
 class Model:
-    """Answers each row's sum; fails for a call that has a poisonous row. Keeps how many rows each call had."""
+    """A model that returns each row's sum, and fails for a call with a poisonous row.
+
+    It records the number of rows of each call.
+    """
 
     def __init__(self, seconds: float = 0.0, pause: Any = None) -> None:
         self.calls: list[int] = []
@@ -49,7 +54,7 @@ def rows_of(*firsts: float) -> np.ndarray:
 
 
 class Client:
-    """Asks in a greenlet of a schedule, and keeps what came of it."""
+    """A client that sends a request in a greenlet of the schedule, and records the outcome."""
 
     def __init__(self, schedule: Schedule, batcher: Batcher, rows: np.ndarray, **asked: Any) -> None:
         self.answers: list[Answer] = []
@@ -66,7 +71,7 @@ class Client:
             self.errors.append(error)
 
     def check(self) -> None:
-        """Exactly its own rows' answer, once."""
+        """Check that the client got exactly the answer to its own rows, once."""
         (answer,) = self.answers
         assert not self.errors
         assert answer.outputs.values.tolist() == self.rows.sum(axis=1).tolist()
@@ -144,7 +149,7 @@ def test_a_background_request_runs_on_a_thread_and_alone(merge: bool) -> None:
 
 @pytest.mark.parametrize("merge", [True, False])
 def test_calls_of_one_version_never_overlap(merge: bool) -> None:
-    """On whichever lane: a model that asks somebody else through a pipe would take one call's answers for another's."""
+    """A model that talks to a process through a pipe would mix up the answers of two calls."""
     schedule = Schedule()
     calls: list[str] = []
 
@@ -227,7 +232,7 @@ def test_a_poisonous_request_fails_alone() -> None:
 
 
 def test_who_gave_up_is_not_computed() -> None:
-    """A killed greenlet and a client that has left wait for nothing."""
+    """The requests of a killed greenlet and of a client that has left are not computed."""
     schedule = Schedule()
     model = Model(0.05, schedule.pause)
     batcher = Batcher(model, schedule, BatchRule(lane="thread"))
@@ -300,7 +305,7 @@ def test_everybody_gets_exactly_their_own_answer_once(
     actions: list[Any], seed: int, seconds: float, lane: str, merge: bool, max_rows: int, wait: float
 ) -> None:
     schedule = Schedule(seed)
-    # On the hub nothing happens while a model computes; its time passes, but nobody else's turn comes.
+    # A call on the event loop's thread blocks the loop: time passes, but no other greenlet runs.
     model = Model(seconds if lane == "thread" else 0.0, schedule.pause)
     batcher = Batcher(model, schedule, BatchRule(merge, max_rows, 7, wait, 10_000, lane))
     clients: list[tuple[Client, str, int]] = []
@@ -336,7 +341,7 @@ def test_everybody_gets_exactly_their_own_answer_once(
 
 
 def test_native_threads_share_calls_too() -> None:
-    """All but the first come while that one is computed."""
+    """All requests but the first arrive while that one is computed."""
     model = Model(1, lambda _: wait_until(lambda: sum(model.calls) + len(batcher._queue) == 100))
     batcher = Batcher(model, Threads())
     found: dict[int, Answer] = {}
@@ -399,7 +404,7 @@ print("fine")
 
 
 def test_greenlets_share_calls_too() -> None:
-    """In a process of its own, because gevent's patches cannot be taken back."""
+    """It runs in a process of its own, because gevent's patches cannot be undone."""
     from tests.end_to_end.server import ROOT
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What is measured of a version when it is loaded, and the lane that follows."""
+"""The calibration of a version when it is loaded, and the batching rule that follows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def golden(call: Callable[[np.ndarray], Outputs]) -> GoldenRows:
 
 
 def measured(call: Callable[[np.ndarray], Outputs], base: float = 0.001, row: float = 0.0001) -> Calibration:
-    """Calibrated on a clock on which a call takes ``base`` seconds and ``row`` for each row."""
+    """Return a calibration by a clock on which a call takes ``base`` seconds and ``row`` for each row."""
     schedule = Schedule()
     found: list[Calibration] = []
 
@@ -63,7 +63,7 @@ def test_a_long_call_is_tried_on_a_thread() -> None:
 
 
 def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
-    """Being measured must not hold up the others, nor get the worker killed."""
+    """Measuring must neither block other requests nor make gunicorn replace the worker."""
     schedule, asked = Schedule(), []
 
     def slow(rows: np.ndarray) -> Outputs:
@@ -81,7 +81,7 @@ def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
 
 
 def test_a_row_that_hardly_shows_beside_a_long_call_is_measured_all_the_same() -> None:
-    """Two rows of such a model take as long as one, within the noise: its cap would be thousands of rows."""
+    """Two rows of such a model take as long as one, so the limit would be thousands of rows."""
     schedule, noise = Schedule(), cycle((0.002, 0.0, 0.001))
 
     def slow(rows: np.ndarray) -> Outputs:
@@ -96,17 +96,17 @@ def test_a_row_that_hardly_shows_beside_a_long_call_is_measured_all_the_same() -
 
 
 def drifting(rows: np.ndarray) -> Outputs:
-    """The last bit depends on the batch, as with BLAS."""
+    """Return answers whose last bit depends on the batch, as with BLAS."""
     return Outputs(rows.sum(axis=1) + (1e-13 if len(rows) > 1 else 0.0))
 
 
 def mixing(rows: np.ndarray) -> Outputs:
-    """An answer depends on its neighbours."""
+    """Return answers that depend on their neighbours in the batch."""
     return Outputs(rows.sum(axis=1) - rows.mean())
 
 
 def relabelling(rows: np.ndarray) -> Outputs:
-    """The label depends on the batch; the floats do not."""
+    """Return labels that depend on the batch, and floats that do not."""
     return Outputs(np.full(len(rows), len(rows) > 1), np.ones((len(rows), 1)))
 
 

@@ -21,7 +21,7 @@ def finished(name: str) -> Reply:
 
 
 class FullOnce(io.StringIO):
-    """Fails the first time."""
+    """A stream whose first write fails."""
 
     failed = False
 
@@ -88,7 +88,7 @@ def test_a_pipe_that_another_worker_fills_between_look_and_write_stops_nobody(
 
 
 def fill(descriptor: int) -> None:
-    """Write until nothing more goes in."""
+    """Write until the pipe is full."""
     os.set_blocking(descriptor, False)
     with contextlib.suppress(BlockingIOError):
         while True:

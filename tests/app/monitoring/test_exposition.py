@@ -1,4 +1,4 @@
-"""The page of all workers says what prometheus_client's own merge says, in slices."""
+"""The page of all workers equals prometheus_client's own merge, and is made in slices."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if {wait}:
 
 
 def worker(run_dir: Path, *, requests: int = 50, versions: int = 3, load: float = 0.5, wait: bool = False):
-    """A process that counts like a worker; it lives until its standard input is closed if it waits."""
+    """Start a process that counts like a worker. One that waits lives until its standard input is closed."""
     code = COUNT.format(requests=requests, versions=versions, load_seconds=load, wait=wait)
     return subprocess.Popen(
         [sys.executable, "-c", code, str(run_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -46,14 +46,14 @@ def worker(run_dir: Path, *, requests: int = 50, versions: int = 3, load: float 
 
 
 def finish(process: subprocess.Popen[str]) -> int:
-    """End the worker; the slot that it had."""
+    """End the worker, and return its slot."""
     out, _ = process.communicate("", timeout=LONG_SECONDS)
     assert process.returncode == 0
     return int(out)
 
 
 def samples(page: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample of a page, by name and labels."""
+    """Return every sample of a page, by name and labels."""
     return {
         (s.name, tuple(sorted(s.labels.items()))): s.value
         for family in text_string_to_metric_families(page)
@@ -63,7 +63,7 @@ def samples(page: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of two workers that have ended, one after the other."""
+    """Return a run directory with the files of two workers that ran one after the other."""
     path = tmp_path_factory.mktemp("run")
     first, second = worker(path, wait=True), None
     assert first.stdout is not None
@@ -75,7 +75,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_counts_of_all_workers_are_those_of_the_library(run_dir: Path) -> None:
-    """Counters and cumulative histograms equal what prometheus_client's own collector makes of the same files."""
+    """Counters and cumulative histograms equal those of prometheus_client's own collector."""
     script = (
         "import os, sys; from prometheus_client import CollectorRegistry, generate_latest, multiprocess;"
         "r = CollectorRegistry(); multiprocess.MultiProcessCollector(r, sys.argv[1]);"
@@ -91,7 +91,7 @@ def test_counts_of_all_workers_are_those_of_the_library(run_dir: Path) -> None:
 
 
 def test_gauges_of_workers_that_ended_are_left_out(run_dir: Path) -> None:
-    """Counters stay, since Prometheus wants them to; what is in flight in a dead worker does not."""
+    """Counters stay, as Prometheus requires; requests in flight in a dead worker do not count."""
     page = samples(exposition(sorted(run_dir.glob("*.db")), held_slots(run_dir), lambda: None))
     assert not [name for name, _ in page if "in_flight" in name or "model_ready" in name]
     both = samples(exposition(sorted(run_dir.glob("*.db")), {0, 1}, lambda: None))
@@ -101,7 +101,7 @@ def test_gauges_of_workers_that_ended_are_left_out(run_dir: Path) -> None:
 
 
 def test_the_hub_gets_its_turn_while_a_large_page_is_made(tmp_path: Path) -> None:
-    """No more than 200 samples are read, or written, without a pause."""
+    """At most 200 samples are read or written without a pause."""
     finish(worker(tmp_path, requests=400, versions=100))
     pauses = []
     page = exposition(sorted(tmp_path.glob("*.db")), set(), lambda: pauses.append(1))
@@ -111,7 +111,7 @@ def test_the_hub_gets_its_turn_while_a_large_page_is_made(tmp_path: Path) -> Non
 
 
 def test_a_restarted_worker_goes_on_counting_in_the_same_files(tmp_path: Path) -> None:
-    """The lowest free slot is taken again, so files do not grow with restarts."""
+    """A new worker takes the lowest free slot, so that restarts do not add files."""
     assert finish(worker(tmp_path)) == 0
     before = sorted(p.name for p in tmp_path.glob("*.db"))
     assert finish(worker(tmp_path)) == 0

@@ -1,4 +1,4 @@
-"""What one process counts."""
+"""Metrics of one process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_requests_are_counted_by_model_version_and_status() -> None:
 
 
 def test_requests_for_nothing_that_exists_share_one_label() -> None:
-    """No client can make the page grow by asking for made-up names."""
+    """Clients must not be able to make the page grow by asking for invented names."""
     metrics = PrometheusMetrics()
     metrics.start(None)
     metrics.arrived()

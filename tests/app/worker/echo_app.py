@@ -1,4 +1,4 @@
-"""A WSGI application that answers with what it was given, and some that answer in every way that WSGI allows."""
+"""WSGI applications: one returns the environ it got, and others reply in every way that WSGI allows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _served = count()
 
 
 def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """The environ as JSON; a path below /answer/ chooses another answer, /served tells how many requests came before."""
+    """Return the environ as JSON.
+
+    A path below /answer/ chooses another reply; /served returns the number of earlier requests.
+    """
     served = next(_served)
     kind = environ["PATH_INFO"].removeprefix("/answer/")
     if kind in ANSWERS or kind in LARGE:
@@ -34,7 +37,7 @@ def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[byte
 
 
 def spin(start_response: StartResponse, seconds: float) -> Iterator[bytes]:
-    """Say so, and then compute for a while."""
+    """Announce the call, and then compute for a while."""
     start_response("200 OK", [("Content-Length", "8")])
     yield b"spin"
     until = time.monotonic() + seconds
@@ -44,7 +47,7 @@ def spin(start_response: StartResponse, seconds: float) -> Iterator[bytes]:
 
 
 def shown(value: Any) -> Any:
-    """What of a value can be compared: a callable is only said to be one."""
+    """Return the part of a value that can be compared; a callable is reduced to its kind."""
     if callable(value) and not isinstance(value, type):
         return "callable"
     return value if isinstance(value, (str, bool, tuple)) else type(value).__name__
@@ -56,7 +59,7 @@ def whole(start_response: StartResponse, body: bytes, status: str = "200 OK") ->
 
 
 def headers(*pairs: Any, body: bytes = b"1234") -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:
-    """Answers with these headers."""
+    """Return an application that replies with these headers."""
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", list(pairs))
@@ -66,7 +69,7 @@ def headers(*pairs: Any, body: bytes = b"1234") -> Callable[[dict[str, Any], Sta
 
 
 def status(said: str, *pairs: Any) -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:
-    """Answers with this status."""
+    """Return an application that replies with this status."""
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         start_response(said, list(pairs))
@@ -158,7 +161,7 @@ ANSWERS: dict[str, Callable[[dict[str, Any], StartResponse], Iterable[bytes]]] =
     "file": file,
 }
 
-#: More than the buffers of a connection hold (tcp(7)).
+#: More bytes than the buffers of a connection hold (tcp(7)).
 LARGE_BYTES = 8 << 20
 
 

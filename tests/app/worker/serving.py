@@ -22,24 +22,27 @@ OURS, STOCK = "app.worker.PlumblineWorker", "gevent"
 
 @dataclass
 class Serving:
-    """A running server. ``log`` is everything that it printed; ``tls`` how clients connect, None for plain TCP."""
+    """A running server."""
 
     port: int
     process: subprocess.Popen[bytes]
+    #: The file of its output.
     path: Path
+    #: The client context of a server with TLS; None for plain TCP.
     tls: ssl.SSLContext | None = None
 
     @property
     def log(self) -> str:
+        """Return everything that the server has printed."""
         return self.path.read_text()
 
     def workers(self) -> list[int]:
-        """The process ids of the workers."""
+        """Return the process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
     def connect(self, receive_bytes: int = 0) -> socket.socket:
-        """A new connection, whose client has room for so many bytes; 0 for what is usual."""
+        """Open a connection whose receive buffer has this many bytes; 0 for the default."""
         client = self.open(receive_bytes)
         try:
             return self.tls.wrap_socket(client) if self.tls else client
@@ -48,7 +51,7 @@ class Serving:
             raise
 
     def open(self, receive_bytes: int = 0) -> socket.socket:
-        """A new TCP connection."""
+        """Open a TCP connection."""
         client = socket.socket()
         client.settimeout(LONG_SECONDS)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -62,7 +65,7 @@ class Serving:
         return client
 
     def unread(self, client: socket.socket) -> int:
-        """How many bytes of what this client sent lie in the server's socket, whose process has not read them yet."""
+        """Return how many bytes from this client lie unread in the server's socket."""
         theirs, ours = f":{self.port:04X}", f":{client.getsockname()[1]:04X}"
         for line in Path("/proc/net/tcp").read_text().splitlines():
             _, local, remote, _, queues, *_ = line.split()
@@ -82,7 +85,10 @@ def serving(
     tls: ssl.SSLContext | None = None,
     **env: str,
 ) -> Iterator[Serving]:
-    """``conf`` : further lines of gunicorn's configuration. What they do not limit has time, also on a slow machine."""
+    """Start a server.
+
+    ``conf`` holds further lines of gunicorn's configuration; limits that it leaves out are long.
+    """
     port = free_port()
     path = directory / f"conf-{port}.py"
     lines = [
@@ -111,7 +117,7 @@ def serving(
 
 
 def wait_for_answer(server: Serving) -> None:
-    """Until a worker answers."""
+    """Wait until a worker answers."""
     deadline = time.monotonic() + LONG_SECONDS
     while True:
         try:
@@ -126,7 +132,7 @@ def wait_for_answer(server: Serving) -> None:
 
 
 def read_reply(client: socket.socket, begun: bytes = b"") -> tuple[bytes, bytes, bytes]:
-    """(head, body, what came behind) of one reply; the head is empty when the connection ended first."""
+    """Return head, body and following bytes of one reply; the head is empty if the connection ended first."""
     data = begun
     while b"\r\n\r\n" not in data:
         piece = client.recv(65536)
@@ -149,7 +155,7 @@ def read_reply(client: socket.socket, begun: bytes = b"") -> tuple[bytes, bytes,
 
 
 def certified(directory: Path) -> tuple[str, ssl.SSLContext]:
-    """Lines of gunicorn's configuration for TLS with a certificate of its own, and how clients connect who trust it."""
+    """Return gunicorn's configuration for TLS with a new certificate, and a client context that trusts it."""
     key, certificate = directory / "key.pem", directory / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]

@@ -1,5 +1,7 @@
-"""Byte streams that a client may send, by name: plain, unusual, wrong and hostile ones, after the classes of cases that
-gunicorn's own tests and collections of smuggling attacks have. Nothing here says what the right answer is.
+"""Byte streams that a client may send, by name: plain, unusual, wrong and hostile ones.
+
+They cover the classes of cases of gunicorn's own tests and of collections of smuggling attacks. This file
+does not define the right answers.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ JSON = f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n"
 
 
 def streams() -> dict[str, list[bytes]]:
-    """Name to what is sent, in pieces with a pause between them."""
+    """Return the streams by name, each as pieces that are sent with a pause between them."""
     found: dict[str, list[bytes]] = {}
     for name, text in (
         *plain(),
@@ -204,7 +206,10 @@ def hosts() -> Iterator[tuple[str, str]]:
 
 
 def proxied() -> Iterator[tuple[str, str]]:
-    """What proxies and ingresses add. The loopback interface is one that gunicorn trusts unless told otherwise."""
+    """Return streams with headers of proxies.
+
+    By default gunicorn trusts those that come from the loopback interface.
+    """
     plain = (
         "X-Forwarded-Proto: http\r\n",
         "X-Forwarded-Proto: HTTPS\r\n",
@@ -273,7 +278,7 @@ def bodies() -> Iterator[tuple[str, str]]:
 
 
 def framing() -> Iterator[tuple[str, str]]:
-    """Where one reader sees one request and another sees two."""
+    """Return streams in which one parser sees one request and another sees two."""
     smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     for i, value in enumerate(
         (
@@ -344,7 +349,7 @@ def framing() -> Iterator[tuple[str, str]]:
 
 
 def lines() -> Iterator[tuple[str, str]]:
-    """Line ends other than CRLF, everywhere."""
+    """Return streams with line ends other than CRLF in every place."""
     good = f"GET / HTTP/1.1\r\n{HOST}X-A: 1\r\n\r\n"
     for name, end in (
         ("lf", "\n"),

@@ -1,4 +1,4 @@
-"""What happens to connections over time: slow and silent clients, greedy ones, and workers that end. In both lanes."""
+"""Connections over time, in both lanes: slow, silent and greedy clients, and workers that shut down."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.app.worker.serving import OURS, Serving, read_reply, serving
 from tests.conftest import LONG_SECONDS, wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-#: HTTP/1.0 is never plain, so a connection that begins with it is gunicorn's.
+#: HTTP/1.0 is never plain, so gunicorn's loop serves a connection that begins with it.
 STOCK_GET = b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"
 FIRST = {"fast": GET, "stock": STOCK_GET}
 LANES = sorted(FIRST)
@@ -24,7 +24,7 @@ LANES = sorted(FIRST)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One worker, which is patient."""
+    """Start one worker with long time limits."""
     with serving(OURS, tmp_path_factory.mktemp("server")) as started:
         yield started
 
@@ -34,7 +34,7 @@ KEEPALIVE_SECONDS, BODY_SECONDS = 3, 2
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One worker, which gives clients little time."""
+    """Start one worker with short time limits."""
     directory = tmp_path_factory.mktemp("strict")
     env = {"PLUMBLINE_BODY_TIMEOUT_SECONDS": str(BODY_SECONDS)}
     with serving(OURS, directory, f"keepalive = {KEEPALIVE_SECONDS}", **env) as started:
@@ -42,7 +42,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def ask(client: socket.socket, request: bytes = GET) -> tuple[bytes, dict[str, object]]:
-    """The reply's head, and what the echo application saw."""
+    """Return the reply's head, and the environ that the echo application got."""
     client.sendall(request)
     head, body, rest = read_reply(client)
     assert not rest
@@ -50,12 +50,12 @@ def ask(client: socket.socket, request: bytes = GET) -> tuple[bytes, dict[str, o
 
 
 def is_closed(client: socket.socket) -> None:
-    """Wait until the server closes the connection, without a word."""
+    """Wait until the server closes the connection without a reply."""
     assert client.recv(1000) == b""
 
 
 def drip(client: socket.socket, piece: bytes) -> bool:
-    """Whether the connection ends although something is sent again and again."""
+    """Return whether the connection ends although the client keeps sending."""
     until = time.monotonic() + LONG_SECONDS
     try:
         while time.monotonic() < until:
@@ -125,14 +125,18 @@ def test_a_body_may_come_late_and_in_pieces(server: Serving, lane: str) -> None:
 
 @pytest.mark.parametrize("lane", LANES)
 def test_who_always_has_data_does_not_starve_others(server: Serving, lane: str) -> None:
-    """While the worker stands still two clients send thousands of requests, and others one each: these come first."""
+    """Two clients send thousands of requests while the worker is stopped, and others one each.
+
+    The single requests are answered first.
+    """
     many, request = 3000, b"GET /unread HTTP/1.1\r\nHost: x\r\n\r\n"
     (worker,) = server.workers()
     clients = [server.connect() for _ in range(4)]
     try:
         for client in clients:
             ask(client, FIRST[lane])
-        # Whichever end of its list the event loop begins with, one of those who ask little comes last.
+        # The event loop may begin at either end of its list; in both cases a client with one request comes
+        # last.
         first, *floods, last = clients
         before = served(first)
         os.kill(worker, signal.SIGSTOP)
@@ -153,14 +157,14 @@ SERVED = b"GET /served HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def served(client: socket.socket) -> int:
-    """How many requests the worker has answered."""
+    """Return how many requests the worker has answered."""
     client.sendall(SERVED)
     return int(read_reply(client)[1])
 
 
 @pytest.mark.parametrize("lane", LANES)
 def test_what_came_while_the_worker_was_held_up_is_answered(strict: Serving, lane: str) -> None:
-    """One request computes for longer than the keep-alive time; those of idle clients come meanwhile."""
+    """One request computes for longer than the keep-alive time, while requests of idle clients arrive."""
     idle = [strict.connect() for _ in range(10)]
     try:
         for client in idle:
@@ -187,7 +191,7 @@ def test_what_came_while_the_worker_was_held_up_is_answered(strict: Serving, lan
 def test_a_worker_that_ends_closes_idle_connections_and_finishes_requests(
     tmp_path: Path, number: signal.Signals, lane: str
 ) -> None:
-    """Idle ones at once, not when their keep-alive time is over; a request that is under way is answered."""
+    """Idle connections close before their keep-alive time is over, and a request in progress is answered."""
     with (
         serving(OURS, tmp_path) as server,
         server.connect() as idle,

@@ -1,4 +1,7 @@
-"""Plumbline's worker and gunicorn's own are sent the same bytes: they must answer alike, and leave the connection alike."""
+"""Plumbline's worker and gunicorn's own get the same bytes and must behave alike.
+
+They must send the same reply, and both keep or both close the connection.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,12 @@ from tests.app.worker.serving import OURS, STOCK, serving
 from tests.app.worker.streams import streams
 from tests.conftest import LONG_SECONDS
 
-#: A client that has heard nothing for so long, while the server answered so many others, takes the connection for open.
+#: A client takes the connection for open after this time without bytes, in which the server answered this
+#: many others.
 SILENCE_SECONDS, OTHERS = 0.2, 3
 PIECE_SECONDS = 0.003
 
-#: Where the worker may differ, by how the stream's name begins: it must then be the stricter or the one that closes sooner.
+#: Prefixes of streams for which the worker may differ: it must be stricter than gunicorn, or close sooner.
 ALLOWED = {
     "host-": "RFC 9112, section 3.2: every request of HTTP/1.1 has a Host, and no request a malformed one",
     "smuggle-7": "RFC 9112, section 6.1: a transfer coding that is not undone is 501",
@@ -47,7 +51,7 @@ PLAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All bytes that came back, with what differs between two servers taken out; and whether the connection stayed open."""
+    """The reply without what differs between two servers, and whether the connection stayed open."""
 
     replies: bytes
     stays_open: bool
@@ -55,7 +59,7 @@ class Outcome:
 
 
 def exchange(port: int, pieces: list[bytes]) -> Outcome:
-    """Send the pieces, and listen until the connection is closed or silent."""
+    """Send the pieces, and read until the connection is closed or silent."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -95,7 +99,8 @@ def exchange(port: int, pieces: list[bytes]) -> Outcome:
 
 
 def answer_other(port: int) -> None:
-    """A request on a connection of its own: the server has had its turn at all others when it is answered."""
+    """Send a request on a new connection; once it is answered, the server has polled all other connections.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as other:
         other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         while other.recv(1 << 16):
@@ -104,7 +109,7 @@ def answer_other(port: int) -> None:
 
 @pytest.fixture(scope="module")
 def outcomes() -> Iterator[dict[str, tuple[Outcome, Outcome]]]:
-    """Every stream by name: what the stock worker did, and what ours did."""
+    """Return the outcomes of the stock worker and of Plumbline's worker, by the stream's name."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stock = stack.enter_context(serving(STOCK, directory)).port
@@ -134,7 +139,7 @@ def test_both_workers_answer_alike(outcomes: dict[str, tuple[Outcome, Outcome]])
 def test_what_the_strict_parser_refuses_is_never_accepted(
     outcomes: dict[str, tuple[Outcome, Outcome]],
 ) -> None:
-    """Also among the differences that are allowed."""
+    """This holds for the allowed differences too."""
     for name, (stock, ours) in outcomes.items():
         accepted = [len(re.findall(rb"HTTP/1\.\d 200", outcome.replies)) for outcome in (stock, ours)]
         assert accepted[1] <= accepted[0], name
@@ -144,7 +149,7 @@ def test_what_the_strict_parser_refuses_is_never_accepted(
 def test_plain_requests_take_the_fast_lane_and_others_do_not(
     outcomes: dict[str, tuple[Outcome, Outcome]],
 ) -> None:
-    """Otherwise the comparison above would compare gunicorn with itself."""
+    """If they did not, the test above would compare gunicorn with itself."""
     fast = {name for name, (_, ours) in outcomes.items() if ours.lanes and set(ours.lanes) == {"fast"}}
     assert fast >= {name for name, (_, ours) in outcomes.items() if name.startswith(PLAIN) and ours.lanes}
     assert len(fast) > 200

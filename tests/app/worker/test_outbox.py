@@ -1,4 +1,4 @@
-"""Replies that are put off to the end of a turn arrive whole, in order, and not later than another request's computation."""
+"""Replies deferred to the end of a loop iteration arrive whole, in order, and before the next computation."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.conftest import LONG_SECONDS
 from tests.end_to_end.server import ROOT
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-#: The echo application sends it back with six bytes for each: more than the buffers of a connection hold (tcp(7)).
+#: The echo application returns six bytes for each: more than the buffers of a connection hold (tcp(7)).
 LARGE = b"\xff" * 1_000_000
 KEEPALIVE_SECONDS = 6
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One worker."""
+    """Start one worker."""
     with serving(OURS, tmp_path_factory.mktemp("server"), f"keepalive = {KEEPALIVE_SECONDS}") as started:
         yield started
 
 
 def small(server: Serving) -> socket.socket:
-    """A client that takes little at a time."""
+    """Return a client with a small receive buffer."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(LONG_SECONDS)
@@ -48,7 +48,7 @@ def test_a_client_that_reads_late_gets_all_of_a_large_reply_and_its_time_for_the
     with small(server) as client:
         client.sendall(post(LARGE))
         time.sleep(KEEPALIVE_SECONDS + 1)
-        # What lies in the server's socket by now is sent, as far as the server sees: then its time begins.
+        # The server takes what has arrived in its socket as sent, and its time limit begins.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         _, first, _ = read_reply(client)
         client.sendall(GET)
@@ -143,7 +143,7 @@ print(seen)
 
 
 def test_what_is_owed_is_sent_before_a_model_is_called_and_at_the_end_of_a_turn() -> None:
-    """In a process of its own, because gevent's patches cannot be taken back."""
+    """It runs in a process of its own, because gevent's patches cannot be undone."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", IN_PLACE],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Time in which the server itself stood still (a stopped process, a machine that was put to sleep) is not the clients'."""
+"""Time in which the server was stopped or its machine slept does not count towards clients' time limits."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.app.worker.serving import OURS, Serving, certified, read_reply, servi
 from tests.conftest import LONG_SECONDS
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-#: What makes a connection take a lane.
+#: The first request of a connection, which decides its lane.
 FIRST = {"fast": GET, "stock": b"GET / HTTP/1.1\r\nHost: x\r\nX_A: 1\r\n\r\n", "tls": GET}
 #: Longer than any limit of these servers.
 PAUSE_SECONDS = 6.0
 SECONDS = 4
 
-#: Does something before a pause, in it (its first yield) and after it (its second one).
+#: A client's acts before a pause, during it (from the first yield on) and after it (from the second one on).
 Case = Callable[[socket.socket], Iterator[None]]
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serving]]:
-    """A worker for each lane's connections, with the same limit for bodies and for idle connections."""
+    """Start a worker for each lane, with the same limit for bodies and for idle connections."""
     directory = tmp_path_factory.mktemp("servers")
     lines, tls = certified(directory)
     conf, env = f"keepalive = {SECONDS}\n", {"PLUMBLINE_BODY_TIMEOUT_SECONDS": str(SECONDS)}
@@ -43,7 +43,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
 
 @contextmanager
 def stopped(servers: list[Serving]) -> Iterator[None]:
-    """Their workers stand still in the block."""
+    """Stop the workers while the block runs."""
     workers = {worker for server in servers for worker in server.workers()}
     try:
         for worker in workers:
@@ -81,7 +81,7 @@ def a_body_that_comes_afterwards(client: socket.socket) -> Iterator[None]:
 
 
 def a_body_that_the_machine_cannot_keep(client: socket.socket) -> Iterator[None]:
-    """The rest of it can only come when the server reads on."""
+    """Send a body whose last part fits into no buffer, so that it arrives only when the server reads on."""
     body = b"x" * 12_000_000
     client.sendall(post(body)[: -len(body)])
     yield
@@ -122,7 +122,7 @@ CASES: list[Case] = [
 
 @pytest.fixture(scope="module")
 def outcomes(servers: dict[str, Serving]) -> dict[str, BaseException | None]:
-    """What became of each case in each lane, all of them in one pause."""
+    """Return the outcome of each case in each lane, all of them in one pause."""
     with ExitStack() as stack:
         running = {}
         for lane, server in servers.items():

@@ -1,4 +1,4 @@
-"""The reply to a plain request, as it is written in one piece."""
+"""Replies to plain requests, which are written in one piece."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.worker.response import PlainResponse
 
 
 class Asked:
-    """What a reply asks of its request."""
+    """The attributes of a request that a reply reads."""
 
     method = "GET"
     version = (1, 1)
@@ -27,7 +27,7 @@ def response() -> PlainResponse:
 
 
 def lines(reply: bytes | None) -> list[str]:
-    """Those that the application gave."""
+    """Return the header lines of the application."""
     assert reply is not None
     head = reply.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     return [line for line in head[1:] if line.partition(":")[0] not in ("Server", "Date", "Connection")]

@@ -1,4 +1,4 @@
-"""Plumbline itself behind both worker classes: what it answers to clients and proxies that are not plain ones."""
+"""Plumbline behind both worker classes: replies to requests that are not plain and to headers of proxies."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SECONDS = 3
 
 @pytest.fixture(scope="module", params=["plumbline", "gevent"])
 def worker_class(request: pytest.FixtureRequest) -> str:
-    """Ours and gunicorn's."""
+    """Plumbline's worker class and gunicorn's."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="module")
 def server(worker_class: str, toy_store: Store) -> Iterator[Server]:
-    """One worker with small limits, with an administrator."""
+    """Start one worker with low limits and an admin token."""
     env = {
         "PLUMBLINE_WORKER_CLASS": worker_class,
         "PLUMBLINE_MAX_BODY_BYTES": str(MAX_BYTES),
@@ -56,7 +56,7 @@ def connect(server: Server, receive_bytes: int = 0) -> socket.socket:
 
 
 def ask(server: Server, sent: bytes) -> tuple[int, bytes]:
-    """Status and body of the reply."""
+    """Return status and body of the reply."""
     with connect(server) as client:
         client.sendall(sent)
         head, body, _ = read_reply(client)
@@ -69,7 +69,7 @@ def get(path: str, more: str = "") -> bytes:
 
 @pytest.mark.parametrize("more", ["", "X_A: 1\r\n"])
 def test_a_path_with_more_slashes_is_another_path(server: Server, more: str) -> None:
-    """A proxy that guards /admin would let it pass. In both lanes."""
+    """A proxy that guards /admin would let such a path pass. In both lanes."""
     for path in ("/admin/workers", "/health", "/models/iris"):
         assert ask(server, get(path, more))[0] == 200, path
         for other in (f"/{path}", f"//{path}", f"/%2f{path[1:]}", f"/%2F{path}", f"//x{path}", f"/.{path}"):
@@ -82,7 +82,7 @@ def test_a_path_with_more_slashes_is_another_path(server: Server, more: str) -> 
 
 
 def test_what_proxies_say_changes_nothing_and_is_never_contradictory(server: Server) -> None:
-    """None is trusted unless PLUMBLINE_PROXY_HOPS says so, also on this host."""
+    """No proxy is trusted, not even on this host, unless PLUMBLINE_PROXY_HOPS is set."""
     for said in (
         "X-Forwarded-Proto: http\r\n",
         "X-Forwarded-Proto: https\r\n",
@@ -130,7 +130,7 @@ def test_what_the_parser_lets_pass_is_refused(server: Server, sent: bytes, statu
 def test_a_body_that_is_refused_is_not_asked_for(
     server: Server, worker_class: str, path: bytes, said: bytes, length: int, status: bytes
 ) -> None:
-    """gunicorn's own worker tells every client to go on before it asks the application."""
+    """gunicorn's own worker sends "100 Continue" to every client before it calls the application."""
     with connect(server) as client:
         client.sendall(
             b"POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%sContent-Length: %d\r\n\r\n"
@@ -146,7 +146,7 @@ def test_a_body_that_is_refused_is_not_asked_for(
 
 @pytest.mark.parametrize("more", [b"", b"X_A: 1\r\n"])
 def test_a_body_that_is_too_large_is_refused_before_it_comes(server: Server, more: bytes) -> None:
-    """In both lanes, and the connection goes on once it has come."""
+    """In both lanes, and the connection continues once the body has arrived."""
     with connect(server) as client:
         client.sendall(
             b"POST /predict HTTP/1.1\r\nHost: x\r\n%s%sContent-Length: %d\r\n\r\n"
@@ -158,7 +158,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_comes(server: Server, mor
 
 
 def test_a_pause_of_the_server_is_not_the_client_s(server: Server) -> None:
-    """A third of the body comes before it, one in it, and one afterwards."""
+    """A third of the body arrives before the pause, one during it, and one after it."""
     with connect(server) as client:
         client.sendall(
             b"POST /predict HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (JSON, len(BODY))
@@ -178,7 +178,7 @@ def test_a_pause_of_the_server_is_not_the_client_s(server: Server) -> None:
 
 
 def test_clients_that_read_nothing_leave_their_slots_to_others(server: Server) -> None:
-    """More of them than there are slots, each asking for more than a connection's buffers hold."""
+    """There are more of them than slots, and each asks for more than a connection's buffers hold."""
     with ExitStack() as stack:
         for _ in range(SLOTS + 2):
             client = stack.enter_context(connect(server, 4096))

@@ -1,4 +1,7 @@
-"""A client that takes nothing of its reply is cut off; one that is slow gets all of it. In both lanes, also over TLS."""
+"""A client that stops reading its reply is cut off; a slow one gets all of it.
+
+In both lanes, also over TLS.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tests.end_to_end.server import ROOT
 
 #: A name with "_" is never plain.
 LANES = {"fast": b"", "stock": b"X_A: 1\r\n"}
-#: How long clients may take nothing.
+#: How long clients may stop reading.
 SECONDS = 2.5
 RECEIVE_BYTES = 1 << 16
 PIECE_BYTES = 1 << 18
@@ -33,7 +36,7 @@ CASES = [(kind, lane) for kind in LARGE for lane in LANES]
 
 @pytest.fixture(scope="module", params=["plain", "tls"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """A worker with a slot for each case."""
+    """Start a worker with a slot for each case."""
     directory = tmp_path_factory.mktemp("server")
     conf, tls = certified(directory) if request.param == "tls" else ("", None)
     conf += f"\nworker_connections = {len(CASES)}"
@@ -63,7 +66,7 @@ def test_clients_that_read_nothing_do_not_hold_their_slots(server: Serving) -> N
 
 
 def test_a_slow_client_gets_all_of_its_reply(server: Serving) -> None:
-    """All of them at once, for longer than a client may take nothing."""
+    """All slow clients read at once, for longer than a client may pause."""
     with ExitStack() as stack:
         left = {stack.enter_context(server.connect(RECEIVE_BYTES)): case for case in CASES}
         taken = dict.fromkeys(left, 0)
@@ -92,7 +95,7 @@ taking = [True]
 
 class Measured(Connection):
     def _queued(self):
-        # Whenever the limit has passed, the client has just taken a little: far less than makes room for more.
+        # Each time that the limit passes, the client has read a little, but too little to make room.
         if taking[0]:
             theirs.recv(50_000)
         return super()._queued()
@@ -122,7 +125,7 @@ for each in (connection, theirs, listener):
 
 
 def test_slow_is_told_from_stalled_by_what_was_taken() -> None:
-    """In a process of its own, because gevent's patches cannot be taken back."""
+    """It runs in a process of its own, because gevent's patches cannot be undone."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", IN_PLACE],
         capture_output=True,

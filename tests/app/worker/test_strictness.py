@@ -1,4 +1,4 @@
-"""What a request may say, where gunicorn's parser is lenient: in both lanes the same, with what the client reads of it."""
+"""Requests that gunicorn's parser accepts and the RFCs do not: both lanes refuse them with the same reply."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from tests.app.worker.serving import OURS, Serving, read_reply, serving
 from tests.app.worker.streams import hosts
 from tests.conftest import LONG_SECONDS
 
-#: How a connection begins that takes a lane.
+#: The first request of a connection, which decides its lane.
 FIRST = {
     "fast": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "stock": b"GET / HTTP/1.1\r\nHost: x\r\nX_A: 1\r\n\r\n",
 }
 LANES = sorted(FIRST)
-#: Long enough for what must not come.
+#: How long a test waits for bytes that must not arrive.
 MOMENT_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One worker."""
+    """Start one worker."""
     with serving(OURS, tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture(params=LANES)
 def client(request: pytest.FixtureRequest, server: Serving) -> Iterator[socket.socket]:
-    """A connection of one of the lanes."""
+    """Return a connection of one of the lanes."""
     with server.connect() as connected:
         connected.sendall(FIRST[request.param])
         assert json.loads(read_reply(connected)[1])["lane"] == request.param
@@ -40,7 +40,7 @@ def client(request: pytest.FixtureRequest, server: Serving) -> Iterator[socket.s
 
 
 def status(client: socket.socket, sent: bytes, seconds: float = LONG_SECONDS) -> tuple[bytes, bool]:
-    """The status line of the reply, and whether the connection ended within so long."""
+    """Return the status line of the reply, and whether the connection ended in time."""
     client.sendall(sent)
     head, _, _ = read_reply(client)
     client.settimeout(seconds)
@@ -135,7 +135,7 @@ def test_who_does_not_wait_is_not_told(client: socket.socket) -> None:
 
 
 def read_reply_line(client: socket.socket) -> bytes:
-    """What comes up to the end of a head."""
+    """Return the bytes up to the end of a head."""
     received = b""
     while not received.endswith(b"\r\n\r\n"):
         data = client.recv(1)

@@ -1,4 +1,4 @@
-"""TLS connections end like others: a handshake, a body, a silence that takes too long; a worker that ends."""
+"""TLS connections end like others: after a slow handshake, body or pause, or when the worker shuts down."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HANDSHAKE_FAILED = "TLS handshake with 127.0.0.1 failed: "
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """A worker with few slots; an idle connection has four seconds, a body has three."""
+    """Start a worker with few slots; an idle connection has four seconds, a body has three."""
     directory = tmp_path_factory.mktemp("server")
     conf, tls = certified(directory)
     conf += f"\nworker_connections = {SLOTS}\nkeepalive = 4"
@@ -37,13 +37,13 @@ def failures(server: Serving) -> list[str]:
 
 
 def number_of_failures(server: Serving, least: int) -> int:
-    """Once there are so many."""
+    """Wait until this many handshakes have failed."""
     wait_until(lambda: len(failures(server)) >= least)
     return len(failures(server))
 
 
 def wait_until_it_is_closed(client: socket.socket) -> bytes:
-    """What came before."""
+    """Wait until the connection is closed, and return the bytes that arrived before."""
     received = b""
     with suppress(ConnectionError):
         while data := client.recv(65536):
@@ -52,7 +52,7 @@ def wait_until_it_is_closed(client: socket.socket) -> bytes:
 
 
 def hello() -> bytes:
-    """The first message of a client."""
+    """Return the first message of a client's handshake."""
     outgoing = ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="test")
     with pytest.raises(ssl.SSLWantReadError):
@@ -61,7 +61,7 @@ def hello() -> bytes:
 
 
 def test_clients_that_never_finish_the_handshake_do_not_hold_their_slots(server: Serving) -> None:
-    """Silent ones, ones that stop after half of their hello, after all of it, and ones that drip."""
+    """The clients are silent, stop after half of their hello or after all of it, or send it byte by byte."""
     first, before = hello(), len(failures(server))
     stop = threading.Event()
 
