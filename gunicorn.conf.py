@@ -206,7 +206,7 @@ def post_worker_init(worker):
 
 
 def on_exit(server):
-    """Remove the run directory, which lies in memory."""
+    """Remove the run directory, which is kept in memory."""
     server.run_dir.leave()
 
 

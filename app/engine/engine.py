@@ -133,8 +133,8 @@ class Engine:
         """
         stored = self.snapshot.record(one), self.snapshot.record(other)
         manifests = stored[0].manifest, stored[1].manifest
-        if why := comparable(manifests[0].signature, manifests[1].signature):
-            raise Conflict(f"{one} and {other} cannot be compared: {why}")
+        if difference := comparable(manifests[0].signature, manifests[1].signature):
+            raise Conflict(f"{one} and {other} cannot be compared: {difference}")
         golden = stored[1].golden
         first, second = (
             self.residency.model(version).answer(golden.rows, golden.parameters).outputs

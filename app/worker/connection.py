@@ -48,7 +48,7 @@ class Connection:
 
     def __init__(self, sock: Any, send_seconds: float) -> None:
         self.sock = sock
-        #: Seconds that the client may take nothing of a reply before the connection is reset.
+        #: Seconds that the client may stop reading a reply before the connection is reset.
         self.send_seconds = send_seconds
         #: A request on this connection was answered.
         self.has_replied = False

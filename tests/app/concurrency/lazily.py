@@ -70,8 +70,7 @@ def timed(
 
 
 def main() -> None:
-    """Measure a store (the first argument) that has a model "busy" and copies of another one, "m0" and so on.
-    """
+    """Measure a store (the first argument) with a model "busy" and copies "m0", "m1" .. of another one."""
     store = Store(Path(sys.argv[1]))
     copies = [name for name in store.names() if name != "busy"]
     runtime_class("scikit-learn")

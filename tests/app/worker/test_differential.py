@@ -99,8 +99,7 @@ def exchange(port: int, pieces: list[bytes]) -> Outcome:
 
 
 def answer_other(port: int) -> None:
-    """Send a request on a new connection; once it is answered, the server has polled all other connections.
-    """
+    """Send a request on a new connection; its reply shows that the server has polled all others."""
     with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as other:
         other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         while other.recv(1 << 16):
