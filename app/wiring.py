@@ -25,7 +25,7 @@ from app.host.proof import HostProver, NullProver, Prover
 from app.host.run_dir import make_run_dir
 from app.host.slots import Slot, claim_slot
 from app.host.workers import WorkerFile
-from app.inference.calibration import BatchWish
+from app.inference.calibration import BatchSettings
 from app.inference.messages import Observer
 from app.inference.model import LoadedModel
 from app.monitoring.access_log import AccessLog, JsonLines
@@ -145,15 +145,15 @@ def wire(
 
     def open_version(record: Record, replay: bool, awaited: Callable[[], bool]) -> LoadedModel:
         model = None if shared is None else shared.find(record)
-        wish = batch_wish(settings, record.manifest.name)
+        batching = batch_settings(settings, record.manifest.name)
         replay = replay and model is None
-        return open_served(record, concurrency, wish, model, replay=replay, awaited=awaited)
+        return open_served(record, concurrency, batching, model, replay=replay, awaited=awaited)
 
     budget = Budget(settings.loaded_max_mib * 2**20, settings.pinned_models)
     prover: Prover = NullProver()
     if run_dir is not None:
-        seconds, most = settings.proof_seconds, settings.worker_timeout_seconds
-        prover = HostProver(store, run_dir, seconds, concurrency, most)
+        load_seconds, block_seconds = settings.proof_seconds, settings.worker_timeout_seconds
+        prover = HostProver(store, run_dir, load_seconds, concurrency, block_seconds)
     residency = Residency(snapshot, concurrency, open_version, observers, budget, prover)
     engine = Engine(residency, observers, concurrency, settings.default_model)
     follower = Follower(store, settings.default_model, policy, residency, prover, concurrency)
@@ -161,14 +161,14 @@ def wire(
     return Services(settings, store, engine, follower, verbs, metrics, access_log, concurrency, observers)
 
 
-def batch_wish(settings: Settings, name: str) -> BatchWish:
+def batch_settings(settings: Settings, name: str) -> BatchSettings:
     """Return the batching settings of a model.
 
     Its own setting is ``off``, ``rows:N``, ``wait:MS`` or the last two joined by ``+``; the rest comes from
     the settings of all models.
     """
     own = dict(part.partition(":")[::2] for part in settings.model_batching.get(name, "").split("+"))
-    return BatchWish(
+    return BatchSettings(
         on=settings.batching and "off" not in own,
         max_rows=int(own.get("rows", settings.batch_max_rows)),
         wait_ms=float(own.get("wait", settings.batch_wait_ms)),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.concurrency.forms import Concurrency, not_awaited
-from app.inference.calibration import BatchWish, calibrate, rule_for
+from app.inference.calibration import BatchSettings, calibrate, rule_for
 from app.inference.model import LoadedModel, checked
 from models.golden import GoldenRows
 from models.record import Record
@@ -17,7 +17,7 @@ from models.runtimes.loading import load_version
 def open_served(
     record: Record,
     concurrency: Concurrency,
-    wish: BatchWish,
+    batching: BatchSettings,
     model: Any = None,
     *,
     replay: bool = False,
@@ -37,5 +37,5 @@ def open_served(
     manifest = record.manifest
     call = checked(runtime, manifest)
     found = calibrate(lambda rows: call(rows, golden.parameters), golden, concurrency)
-    rule = rule_for(found, wish, exact=manifest.exact, alone=manifest.alone)
+    rule = rule_for(found, batching, exact=manifest.exact, alone=manifest.alone)
     return LoadedModel(runtime, manifest, concurrency, rule, found)

@@ -59,7 +59,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchWish:
+class BatchSettings:
     """The batching settings of a version."""
 
     on: bool = True
@@ -126,22 +126,24 @@ def calibrate(
     return replace(calibration, stall_ms=round(_stall_ms(lambda: call(many), concurrency), 3))
 
 
-def rule_for(calibration: Calibration, wish: BatchWish, *, exact: bool, alone: bool = False) -> BatchRule:
+def rule_for(
+    calibration: Calibration, batching: BatchSettings, *, exact: bool, alone: bool = False
+) -> BatchRule:
     """Return the batching rule that follows from the measurement and the settings.
 
     With ``exact`` every answer must have the bits of a single call. With ``alone`` requests never share a
     call, because publishing found differences with more rows than are measured here.
     """
-    merge = wish.on and not alone and calibration.same_answers and (calibration.bit_exact or not exact)
-    slow = calibration.call_ms(min(BATCH_ROWS, wish.max_rows) if merge else 1) > HUB_MS
+    merge = batching.on and not alone and calibration.same_answers and (calibration.bit_exact or not exact)
+    slow = calibration.call_ms(min(BATCH_ROWS, batching.max_rows) if merge else 1) > HUB_MS
     # If one row alone takes long, a call may take twice that time, because there batching saves most.
     call_rows = calibration.rows_within(max(LONGEST_MS, 2 * calibration.call_ms(1)))
     return BatchRule(
         merge=merge,
-        max_rows=min(wish.max_rows, call_rows),
+        max_rows=min(batching.max_rows, call_rows),
         call_rows=call_rows,
-        wait_seconds=wish.wait_ms / 1000,
-        queue_rows=wish.queue_rows,
+        wait_seconds=batching.wait_ms / 1000,
+        queue_rows=batching.queue_rows,
         lane="thread" if slow else "hub",
     )
 

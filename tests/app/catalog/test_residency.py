@@ -14,7 +14,7 @@ from app.catalog.residency import Open, Residency
 from app.catalog.routing import LoadingPolicy, plan
 from app.catalog.snapshot import Snapshot, read_snapshot
 from app.concurrency.forms import Threads
-from app.inference.calibration import BatchWish
+from app.inference.calibration import BatchSettings
 from app.inference.model import LoadedModel
 from models.errors import LoadError, ModelNotFound, NotReady, StoreUnavailable
 from models.names import Version
@@ -81,7 +81,7 @@ def opener(opened: list[Version], failing: Version | None = None) -> Open:
 
 def opened_for_real(artifact: Record, *_: object) -> LoadedModel:
     """As a worker opens a version."""
-    return open_served(artifact, AtOnce(), BatchWish())
+    return open_served(artifact, AtOnce(), BatchSettings())
 
 
 def test_a_version_is_loaded_by_its_first_request(snapshot: Snapshot, opened: list[Version]) -> None:

@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402
 from app.concurrency.forms import Threads  # noqa: E402
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
-from app.inference.calibration import BatchWish  # noqa: E402
+from app.inference.calibration import BatchSettings  # noqa: E402
 from app.inference.messages import Version  # noqa: E402
 from app.inference.model import open_served  # noqa: E402
 from app.wiring import wire  # noqa: E402
@@ -91,7 +91,7 @@ def main() -> None:
     late = [copies.pop() for _ in range(7)]
     for name in late:
         stored = store.get(name, 1)
-        found["plain"].append(timed(lambda: open_served(stored, Threads(), BatchWish()), every()))  # noqa: B023
+        found["plain"].append(timed(lambda: open_served(stored, Threads(), BatchSettings()), every()))  # noqa: B023
         found["first"].append(timed(lambda: ask(name), every()))  # noqa: B023
         gevent.sleep(0.3)
 

@@ -14,7 +14,7 @@ from app.catalog.residency import Residency
 from app.catalog.snapshot import read_snapshot
 from app.concurrency.forms import Threads
 from app.engine.engine import Engine
-from app.inference.calibration import BatchWish
+from app.inference.calibration import BatchSettings
 from app.inference.messages import Ask, Failure, Observer, Prediction, listeners
 from app.inference.model import LoadedModel
 from models.errors import Fault, InputError, ModelNotFound, PredictError, VersionNotFound
@@ -61,7 +61,7 @@ def engine(path: Path, runtime: Runtime | None = None, observer: Observer | None
 
     def opened(artifact: Record, *_: object) -> LoadedModel:
         if runtime is None:
-            return open_served(artifact, threads, BatchWish())
+            return open_served(artifact, threads, BatchSettings())
         return LoadedModel(runtime, artifact.manifest, threads)
 
     residency = Residency(read_snapshot(store, "toy"), threads, opened)

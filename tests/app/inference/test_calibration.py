@@ -14,8 +14,8 @@ from app.catalog.loading import open_served
 from app.concurrency.forms import Threads
 from app.config import Settings
 from app.inference.batcher import BatchRule
-from app.inference.calibration import BatchWish, Calibration, calibrate, described, rule_for
-from app.wiring import batch_wish
+from app.inference.calibration import BatchSettings, Calibration, calibrate, described, rule_for
+from app.wiring import batch_settings
 from models.golden import GoldenRows
 from models.outputs import Outputs
 from models.store import Store
@@ -59,7 +59,7 @@ def test_the_cost_of_a_call_is_found() -> None:
 def test_a_long_call_is_tried_on_a_thread() -> None:
     found = measured(sums, base=0.003, row=0.0)
     assert found.stall_ms is not None
-    assert rule_for(found, BatchWish(), exact=False).lane == "thread"
+    assert rule_for(found, BatchSettings(), exact=False).lane == "thread"
 
 
 def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
@@ -77,7 +77,7 @@ def test_a_slow_model_is_asked_little_and_beside_the_hub() -> None:
     assert sum(n for n, _ in asked) <= 8
     assert all(threads > 0 for _, threads in asked[1:])
     assert found[0].call_ms(10) == pytest.approx(3000, rel=0.05)
-    assert rule_for(found[0], BatchWish(), exact=False).lane == "thread"
+    assert rule_for(found[0], BatchSettings(), exact=False).lane == "thread"
 
 
 def test_a_row_that_hardly_shows_beside_a_long_call_is_measured_all_the_same() -> None:
@@ -92,7 +92,7 @@ def test_a_row_that_hardly_shows_beside_a_long_call_is_measured_all_the_same() -
     schedule.spawn(lambda: found.append(calibrate(slow, golden(sums), schedule)))
     schedule.run()
     assert found[0].row_ms == pytest.approx(0.4, rel=0.1)
-    assert rule_for(found[0], BatchWish(), exact=False).max_rows < 200
+    assert rule_for(found[0], BatchSettings(), exact=False).max_rows < 200
 
 
 def drifting(rows: np.ndarray) -> Outputs:
@@ -118,9 +118,9 @@ def test_batched_answers_are_compared_with_single_ones(call: Any, same: bool, ex
     found = measured(call)
     assert (found.same_answers, found.bit_exact) == (same, exact)
     assert (found.max_abs_difference == 0) == exact
-    assert rule_for(found, BatchWish(), exact=False).merge is same
-    assert rule_for(found, BatchWish(), exact=True).merge is exact
-    assert not rule_for(found, BatchWish(), exact=False, alone=True).merge
+    assert rule_for(found, BatchSettings(), exact=False).merge is same
+    assert rule_for(found, BatchSettings(), exact=True).merge is exact
+    assert not rule_for(found, BatchSettings(), exact=False, alone=True).merge
 
 
 CHEAP = Calibration(0.1, 0.001, True, True, 0.0)
@@ -129,54 +129,54 @@ VERY_DEAR = Calibration(50.0, 1.0, True, True, 0.0, 60.0)
 
 
 @pytest.mark.parametrize(
-    ("found", "wish", "rule"),
+    ("found", "batching", "rule"),
     [
-        (CHEAP, BatchWish(), BatchRule(max_rows=4096, call_rows=9900)),
-        (CHEAP, BatchWish(max_rows=10_000), BatchRule(max_rows=9900, call_rows=9900)),
+        (CHEAP, BatchSettings(), BatchRule(max_rows=4096, call_rows=9900)),
+        (CHEAP, BatchSettings(max_rows=10_000), BatchRule(max_rows=9900, call_rows=9900)),
         (
             CHEAP,
-            BatchWish(max_rows=32, wait_ms=1.5),
+            BatchSettings(max_rows=32, wait_ms=1.5),
             BatchRule(max_rows=32, call_rows=9900, wait_seconds=0.0015),
         ),
         (
             CHEAP,
-            BatchWish(on=False, queue_rows=9),
+            BatchSettings(on=False, queue_rows=9),
             BatchRule(merge=False, max_rows=4096, call_rows=9900, queue_rows=9),
         ),
-        (DEAR, BatchWish(), BatchRule(max_rows=140, call_rows=140, lane="thread")),
-        (DEAR, BatchWish(on=False), BatchRule(merge=False, max_rows=140, call_rows=140, lane="thread")),
-        (VERY_DEAR, BatchWish(), BatchRule(max_rows=52, call_rows=52, lane="thread")),
+        (DEAR, BatchSettings(), BatchRule(max_rows=140, call_rows=140, lane="thread")),
+        (DEAR, BatchSettings(on=False), BatchRule(merge=False, max_rows=140, call_rows=140, lane="thread")),
+        (VERY_DEAR, BatchSettings(), BatchRule(max_rows=52, call_rows=52, lane="thread")),
     ],
 )
 def test_lane_and_cap_follow_from_the_cost_and_the_settings(
-    found: Calibration, wish: BatchWish, rule: BatchRule
+    found: Calibration, batching: BatchSettings, rule: BatchRule
 ) -> None:
-    assert rule_for(found, wish, exact=False) == rule
+    assert rule_for(found, batching, exact=False) == rule
 
 
 @pytest.mark.parametrize(
-    ("settings", "wish"),
+    ("settings", "batching"),
     [
-        ({}, BatchWish()),
-        ({"batching": False}, BatchWish(on=False)),
-        ({"batch_max_rows": 8, "batch_wait_ms": 2.0}, BatchWish(True, 8, 2.0)),
-        ({"model_batching": {"toy": "off"}}, BatchWish(on=False)),
-        ({"model_batching": {"toy": "rows:64+wait:0.5"}}, BatchWish(True, 64, 0.5)),
-        ({"model_batching": {"other": "off"}, "batch_max_rows": 7}, BatchWish(True, 7, 0.0)),
+        ({}, BatchSettings()),
+        ({"batching": False}, BatchSettings(on=False)),
+        ({"batch_max_rows": 8, "batch_wait_ms": 2.0}, BatchSettings(True, 8, 2.0)),
+        ({"model_batching": {"toy": "off"}}, BatchSettings(on=False)),
+        ({"model_batching": {"toy": "rows:64+wait:0.5"}}, BatchSettings(True, 64, 0.5)),
+        ({"model_batching": {"other": "off"}, "batch_max_rows": 7}, BatchSettings(True, 7, 0.0)),
     ],
 )
-def test_settings_say_what_is_wished_for_a_model(settings: dict[str, Any], wish: BatchWish) -> None:
-    assert batch_wish(Settings(**settings), "toy") == wish
+def test_settings_say_what_is_wished_for_a_model(settings: dict[str, Any], batching: BatchSettings) -> None:
+    assert batch_settings(Settings(**settings), "toy") == batching
 
 
 def test_an_opened_version_says_what_was_measured(tmp_path: Path) -> None:
     store = Store(tmp_path)
     draft = summing_draft("toy")
     stored = store.add(draft.manifest, draft.files)
-    served = open_served(stored, Threads(), BatchWish())
+    served = open_served(stored, Threads(), BatchSettings())
     about = served.about()
     assert about["on"] and about["lane"] == "hub" and about["bit_exact"]
     found = Calibration(**{k: about[k] for k in Calibration.__slots__})
-    assert about == described(found, rule_for(found, BatchWish(), exact=False))
+    assert about == described(found, rule_for(found, BatchSettings(), exact=False))
     assert served.answer(np.array([[1.0, 2.0]]), {"factor": 3.0}).outputs.values.tolist() == [9.0]
     served.close()
