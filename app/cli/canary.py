@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from app.cli.command import Command, as_json_option
+from app.cli.base import Command, as_json_option
 from app.cli.lifecycle import open_control, wait_option
 from app.cli.output import console, print_json
 from app.monitoring.arms import read_counts

@@ -10,7 +10,7 @@ import click
 import orjson
 
 from app.cli.answers import describe_output
-from app.cli.command import Command, as_json_option
+from app.cli.base import Command, as_json_option
 from app.cli.documents import described_version
 from app.cli.given import model_options, read_given
 from app.cli.output import (

@@ -14,9 +14,7 @@ import click
 import orjson
 
 from app.catalog.snapshot import read_snapshot
-from app.cli.canary import canary
-from app.cli.check import check
-from app.cli.command import (
+from app.cli.base import (
     Command,
     Group,
     as_json_option,
@@ -24,6 +22,8 @@ from app.cli.command import (
     open_store,
     tags_option,
 )
+from app.cli.canary import canary
+from app.cli.check import check
 from app.cli.compare import compare
 from app.cli.documents import described_models, described_version, file_status, names_of
 from app.cli.input import read_body, read_request

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 import numpy as np
+from jinja2 import Environment, FileSystemLoader
 
-from app.cli.command import Command, as_json_option, one_version, open_store
-from app.cli.comparison_page import page
+from app.cli.base import Command, as_json_option, one_version, open_store
 from app.cli.input import read_rows
-from app.cli.output import print_facts, print_heading, print_json, print_table, progress
+from app.cli.output import cell, print_facts, print_heading, print_json, print_table, progress
 from models import comparison
 from models.comparison import comparable
 from models.errors import Conflict
@@ -23,6 +23,9 @@ from models.signature import Output
 
 #: So many rows are asked at a time, so that the progress bar moves.
 STEP = 1000
+
+#: Of the drawing of a histogram on the page.
+WIDTH, HEIGHT = 640, 200
 
 
 @click.command(cls=Command)
@@ -134,3 +137,43 @@ def _print_truth(truth: Mapping[str, Any], names: Sequence[str]) -> None:
     low, high = apart["interval"]
     verdict = "clear" if apart["clear"] else "not clear: the interval holds 0"
     print_facts({"second less first": f"{apart['value']:.4g} ({low:.4g} to {high:.4g}), {verdict}"})
+
+
+class Members(Environment):
+    """``a.clear`` is the member of that name, where Jinja alone would take the method of the dict."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """The member of a mapping, else what Jinja finds."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+def page(title: str, result: Mapping[str, Any], source: str) -> str:
+    """HTML for a comparison as JSON data (``models.comparison``); ``source`` : which rows were asked."""
+    environment = Members(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    environment.filters["cell"] = cell
+    difference = result["answers"].get("difference")
+    bars = None if difference is None else histogram_bars(**difference["histogram"])
+    return environment.get_template("comparison.html").render(
+        title=title, source=source, bars=bars, width=WIDTH, height=HEIGHT, **result
+    )
+
+
+def histogram_bars(edges: list[float], counts: list[int]) -> dict[str, Any]:
+    """Rectangles of a histogram in a drawing of WIDTH x HEIGHT: x, y, width and height of each, and where zero is."""
+    low, high = edges[0], edges[-1]
+    span = (high - low) or 1.0
+    most = max([*counts, 1])
+    rectangles = [
+        {
+            "x": round((left - low) / span * WIDTH, 2),
+            "width": round(max((right - left) / span * WIDTH - 1, 1), 2),
+            "y": round(HEIGHT * (1 - count / most), 2),
+            "height": round(HEIGHT * count / most, 2),
+            "title": f"{left:.4g} to {right:.4g}: {count}",
+        }
+        for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    zero = round(-low / span * WIDTH, 2) if low <= 0 <= high else None
+    return {"rectangles": rectangles, "zero": zero, "low": f"{low:.4g}", "high": f"{high:.4g}", "most": most}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.command import Command, as_json_option, one_version, open_store
+from app.cli.base import Command, as_json_option, one_version, open_store
 from app.cli.output import print_facts, print_json, print_table, progress
 from app.concurrency.forms import concurrency_of_this_process
 from app.host.proof import HostProver

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.cli.command import Command, as_json_option, open_store, tags_option, warnings_as_lines
+from app.cli.base import Command, as_json_option, open_store, tags_option, warnings_as_lines
 from app.cli.given import model_options, read_given
 from app.cli.output import print_added, progress
 from models import publishing

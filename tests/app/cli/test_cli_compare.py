@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from app.cli.commands import models_group
-from app.cli.comparison_page import Members
+from app.cli.compare import Members
 from models.publishing import publish
 from models.store import Store
 from tests.app.api.asking import answer, problem

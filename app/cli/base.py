@@ -1,4 +1,4 @@
-"""What every command shares: the settings and the store, two options, and failures that are one line and no traceback."""
+"""What every command is made of: the settings and the store, two options, and failures that are one line and no traceback."""
 
 from __future__ import annotations
 
