@@ -21,8 +21,8 @@ from models.publishing.answers import first_rows, infer_output, row_count
 from models.publishing.sample import Records, Sample, target_hint
 from models.record import Record
 from models.runtime import Runtime
-from models.runtimes import runtime_for
-from models.runtimes.estimator_parts import estimator_parts
+from models.runtimes import adopt
+from models.runtimes.estimator_parts import FeatureNames, estimator_parts
 from models.runtimes.sklearn_calls import plain
 from models.signature import Output
 
@@ -42,7 +42,8 @@ _READ_FLOATS = frozenset({"sklearn", "imblearn", "lightgbm", "xgboost"})
 class Truth:
     """What the estimator answers to the sample as it was given.
 
-    X : the sample's first rows in the container ``container``; ``answers`` : to these rows, asked together.
+    X: the sample's first rows in the container ``container``. answers: to these rows, asked together.
+    names: the feature names of the model, which a runtime that adopts it may forget.
     """
 
     model: Any
@@ -50,10 +51,11 @@ class Truth:
     container: str
     X: Any
     answers: Outputs
+    names: FeatureNames
 
     def one(self, row: int) -> Outputs:
         """The answer to one row alone."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self.names.shown():
             warnings.simplefilter("ignore")
             return plain(self.model, self.output)(_own(_row(self.X, row)))
 
@@ -85,7 +87,7 @@ def find_truth(model: Any, sample: Sample, infer: Callable[[Any, Any], Output] =
             raise PublishError(
                 "the model gives other answers when the same rows are asked again; it cannot be verified"
             )
-        return Truth(model, output, container, X, answers)
+        return Truth(model, output, container, X, answers, FeatureNames(model))
     assert first is not None
     hint = target_hint(dict(sample.given).get("frame"), _known_labels(model))
     if hint and isinstance(first, PublishError):
@@ -118,7 +120,7 @@ def with_container(draft: Record, truth: Truth, sample: Sample) -> Record:
     for more in _choices(truth, sample):
         tried = replace(draft, manifest=replace(draft.manifest, **more))
         try:
-            if same_answers(truth.answers, _answers(tried, rows, truth.container)):
+            if same_answers(truth.answers, _answers(tried, rows, truth)):
                 return tried
             why = "gives other answers"
         except PlumblineError as error:
@@ -215,13 +217,15 @@ def _reads_floats(model: Any) -> bool:
     )
 
 
-def _answers(draft: Record, rows: np.ndarray, given: str) -> Outputs:
+def _answers(draft: Record, rows: np.ndarray, truth: Truth) -> Outputs:
     """What the draft's own runtime answers; a model that was given something else must not even warn about plain numbers."""
-    runtime = runtime_for(draft)
-    runtime.load()
+    truth.names.restore()  # the container tried before may have made the model forget them
+    runtime = adopt(draft, truth.model)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error" if draft.manifest.container == "array" != given else "ignore")
+            warnings.simplefilter(
+                "error" if draft.manifest.container == "array" != truth.container else "ignore"
+            )
             return runtime.predict(rows, {})
     finally:
         runtime.close()

@@ -28,7 +28,7 @@ from models.publishing.timing import measured_ms
 from models.publishing.wishes import check_nullable, with_wishes
 from models.record import Record
 from models.runtime import Runtime
-from models.runtimes import declared_signature, framework_of, runtime_for
+from models.runtimes import adopt, declared_signature, framework_of
 from models.runtimes.estimator_parts import prepare_for_serving
 from models.signature import Output, Signature
 
@@ -109,8 +109,7 @@ def draft_version(
 
     on_step("answering golden rows")
     parameters = _parameters(draft.manifest.signature, said.parameters or {})
-    runtime = runtime_for(draft)
-    runtime.load()
+    runtime = adopt(draft, loaded)
     is_answered = partial(_is_answered, runtime, draft.manifest.signature.output, parameters)
     with _publishing("the golden rows"):
         for name in said.nullable:
@@ -152,8 +151,7 @@ def draft_version(
     runtime.close()
     draft = replace(draft, manifest=manifest)
     # As it will serve: with golden rows it may find a shorter call.
-    runtime = runtime_for(draft)
-    runtime.load()
+    runtime = adopt(draft, loaded)
     if truth is not None:
         from models.publishing.fitting import compare_as_served
 

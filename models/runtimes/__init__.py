@@ -23,10 +23,20 @@ RUNTIMES = {
 def runtime_for(record: Record, model: Any = None) -> Runtime:
     """The runtime that the record's manifest names, not loaded yet; raises LoadError for an unknown one.
 
-    ``model`` : what ``models.runtimes.shareable`` unpickled of this record already, if it did.
+    model: the version's object, where it was unpickled and prepared already.
     """
-    kind = runtime_class(record.manifest.framework)
-    runtime: Runtime = kind(record) if model is None else kind(record, model)
+    runtime: Runtime = runtime_class(record.manifest.framework)(record, model)
+    return runtime
+
+
+def adopt(record: Record, model: Any) -> Runtime:
+    """A loaded runtime around an object that was just unpickled from the record's bytes; raises LoadError.
+
+    The object is changed as it is for serving. A publisher needs no second unpickling by this.
+    """
+    manifest = record.manifest
+    runtime = runtime_for(record, runtime_class(manifest.framework).prepare(model, manifest))
+    runtime.load()
     return runtime
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,30 @@ def prepare_for_serving(model: Any, *, keep_names: bool) -> None:
         if not keep_names and "feature_names_in_" in own:
             del part.feature_names_in_
         _one_thread(own.get("_Booster"))
+
+
+class FeatureNames:
+    """The feature names that an estimator and its parts have now, to be put back after a server would forget them."""
+
+    def __init__(self, model: Any) -> None:
+        parts = [(part, vars(part)) for part in estimator_parts(model)]
+        self._names = [(part, own["feature_names_in_"]) for part, own in parts if "feature_names_in_" in own]
+
+    def restore(self) -> None:
+        """Put all of them back."""
+        for part, names in self._names:
+            part.feature_names_in_ = names
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Put back what is forgotten now, and forget it again at the end."""
+        forgotten = [part for part, _ in self._names if "feature_names_in_" not in vars(part)]
+        self.restore()
+        try:
+            yield
+        finally:
+            for part in forgotten:
+                del part.feature_names_in_
 
 
 def _one_thread(booster: Any) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from models.errors import LoadError
+from models.manifest import Manifest
 from models.outputs import Outputs
 from models.record import Record
 from models.runtimes.arrays import READERS, floats
 from models.runtimes.calls import model_call
-from models.runtimes.pickled import load_object
+from models.runtimes.pickled import Visit, load_object
 
 LIBRARIES = ("numpy", "joblib")
 
@@ -25,15 +26,26 @@ class PythonRuntime:
     dicts a row.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, model: Any = None) -> None:
         self.record = record
-        self.model: Any = None
+        self.model: Any = model
+
+    @staticmethod
+    def read(record: Record, visit: Visit = lambda package: None) -> Any:
+        """Unpickle the object from verified bytes; raises LoadError."""
+        return PythonRuntime.prepare(load_object(record, visit), record.manifest)
+
+    @staticmethod
+    def prepare(model: Any, manifest: Manifest) -> Any:
+        """The unpickled object itself; raises LoadError where it cannot answer."""
+        if not callable(getattr(model, "predict", None)):
+            raise LoadError("the unpickled object has no predict()")
+        return model
 
     def load(self) -> None:
-        """Unpickle the object from verified bytes; raises LoadError."""
-        self.model = load_object(self.record)
-        if not callable(getattr(self.model, "predict", None)):
-            raise LoadError("the unpickled object has no predict()")
+        """Read the object, unless it was given; raises LoadError."""
+        if self.model is None:
+            self.model = self.read(self.record)
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
         """Raises InputError as the model does, PredictError for its other failures."""

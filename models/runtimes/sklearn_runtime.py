@@ -10,6 +10,7 @@ import numpy as np
 
 from models.errors import LoadError
 from models.golden import GOLDEN
+from models.manifest import Manifest
 from models.outputs import Outputs
 from models.record import Record
 from models.runtimes.calls import model_call
@@ -46,11 +47,15 @@ class SklearnRuntime:
         with warnings.catch_warnings():
             # The manifest's library versions are compared by the loader, which can say more than this warning.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            model = load_object(record, visit)
-        method = record.manifest.signature.output.method
+            return SklearnRuntime.prepare(load_object(record, visit), record.manifest)
+
+    @staticmethod
+    def prepare(model: Any, manifest: Manifest) -> Any:
+        """The unpickled estimator itself, fit for serving; raises LoadError where it cannot answer."""
+        method = manifest.signature.output.method
         if not callable(getattr(model, method, None)):
             raise LoadError(f"the unpickled object has no {method}()")
-        prepare_for_serving(model, keep_names=takes_names(record.manifest))
+        prepare_for_serving(model, keep_names=takes_names(manifest))
         return model
 
     def load(self) -> None:
