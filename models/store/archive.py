@@ -23,7 +23,7 @@ from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, check_signat
 from models.names import check_model_name, check_tags
 from models.record import Record
 from models.store import Store
-from models.store.stored import MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES
+from models.store.artifacts import MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES
 
 MAX_MEMBERS = 1000
 MAX_UNPACKED_BYTES = 2 * 2**30

@@ -12,7 +12,7 @@ from typing import Any
 from models.errors import Conflict, VersionNotFound
 from models.store import Store
 from models.store.files import store_errors
-from models.store.state import Change, State, next_generation
+from models.store.registry import Change, State
 from models.traffic import Rule
 
 #: So many versions back a rollback reaches.
@@ -111,9 +111,7 @@ def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", wh
 def touch(store: Store) -> Changed:
     """Give the store another generation although nothing changed, so that whoever watches it reads it anew."""
     with store_errors(store.path):
-        store.files.make_dir(store.path)
-        with store.files.locked(store.path / "lock"):
-            return Changed("", "reload", None, None, next_generation(store.files, store.path))
+        return Changed("", "reload", None, None, store.registry.touch())
 
 
 def _stable(state: State, name: str, expected: int | None) -> int:

@@ -1,4 +1,7 @@
-"""Where versions are kept: publish, resolve, list, tag and delete, each one atomic and never torn.
+"""Where versions are kept: add, resolve, list, tag and delete, each one atomic and never torn.
+
+A store has two sides: the registry (state, history, generation, lock) and the artifacts (bytes of versions). Only this
+room knows the paths of either.
 
     <store>/lock                          an flock for every change
     <store>/generation                    a number that grows when a change begins; all that a worker watches
@@ -6,15 +9,14 @@
     <store>/<name>/history.jsonl          one line a change: when, who, what, why
     <store>/<name>/<version>/             manifest.json and the files it records; never changed again
 
-Whoever can write the store can run code in the server: digests guard against damage, not against an author. With a
+A person who can write the store can run code in the server: digests guard against damage, not against an author. With a
 key, manifests carry an HMAC, and a version without a valid one is neither loaded nor listed as whole.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from models.errors import (
     StoreUnavailable,
     VersionNotFound,
 )
-from models.manifest import MANIFEST, MANIFEST_SIGNATURE, Manifest, sign
+from models.manifest import MANIFEST, Manifest
 from models.names import (
     Version,
     check_model_name,
@@ -37,10 +39,9 @@ from models.names import (
     version_number,
 )
 from models.record import Record
-from models.store.files import Files, is_locked, store_errors
-from models.store.staging import put_aside, staged
-from models.store.state import Change, State, held_by, read_generation, read_history, read_state
-from models.store.stored import Known, read_version, stored
+from models.store.artifacts import Artifacts
+from models.store.files import Files, store_errors
+from models.store.registry import Change, Registry, State, held_by
 
 
 class Store:
@@ -49,37 +50,36 @@ class Store:
     def __init__(self, path: str | Path, *, key: bytes | None = None, files: Files | None = None) -> None:
         self.path = Path(path)
         self.key = key
-        self.files = files or Files()
-        self._known: Known = {}
+        files = files or Files()
+        self.registry = Registry(self.path, files)
+        self._artifacts = Artifacts(self.path, key, files)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
     def generation(self) -> str:
         """A text that differs as soon as the store begins to change; read what changed when it is ``at_rest``."""
-        return read_generation(self.path)
+        return self.registry.generation()
 
     def at_rest(self) -> bool:
         """Whether no change is under way: everything that ``generation`` said before this call stands for is done."""
-        return not is_locked(self.path / "lock")
+        return self.registry.at_rest()
 
     def names(self) -> list[str]:
         """The models that have at least one version, sorted."""
         with store_errors(self.path):
-            if not self.path.exists():
-                return []
-            found = [p.name for p in self.path.iterdir() if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", p.name)]
+            found = self._artifacts.names()
         return sorted(name for name in found if self._holds(name))
 
     def _holds(self, name: str) -> bool:
         """Whether the model has a version; one that cannot be read is not passed over in silence."""
         try:
-            return bool(self._versions(name))
+            return bool(self._artifacts.numbers(name))
         except (StoreUnavailable, OSError):
             return True
 
     def versions(self, name: str) -> list[int]:
         """The version numbers of a model, ascending; raises ModelNotFound or InvalidName."""
-        found = self._versions(check_model_name(name))
+        found = self._artifacts.numbers(check_model_name(name))
         if not found:
             raise ModelNotFound(name, self.names())
         return found
@@ -87,7 +87,7 @@ class Store:
     def state(self, name: str) -> State:
         """Aliases and tags of a model; ``stable`` is its lowest version until something else was promoted."""
         versions = self.versions(name)
-        state = read_state(self.path / name)
+        state = self.registry.state(name)
         return replace(state, aliases={"stable": versions[0], **state.aliases})
 
     def selectors(self, name: str) -> dict[str, int]:
@@ -113,11 +113,11 @@ class Store:
 
         Raises VersionNotFound, ArtifactDamaged or ArtifactUnsigned.
         """
-        path = self.path / check_model_name(name) / str(version)
+        key = Version(check_model_name(name), version)
         try:
-            return read_version(path, name, version, self.key, self._known)
+            return self._artifacts.get(key)
         except OSError as error:
-            if not path.is_dir():
+            if not self._artifacts.has(key):
                 raise VersionNotFound(name, str(version), map(str, self.versions(name))) from error
             raise ArtifactDamaged(
                 f"{name}/{version}/{MANIFEST} cannot be read ({error.strerror}); publish the version again"
@@ -128,13 +128,11 @@ class Store:
 
         Raises OSError.
         """
-        path = self.path / version.name / str(version.number)
-        files = (path / file for file in (MANIFEST, MANIFEST_SIGNATURE))
-        return {file.name: file.read_bytes() for file in files if file.exists()}
+        return self._artifacts.sealed_manifest(version)
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """Every change of the model, oldest first."""
-        return read_history(self.path / check_model_name(name))
+        return self.registry.history(check_model_name(name))
 
     # -- changing -----------------------------------------------------------------------------------------------
 
@@ -151,27 +149,23 @@ class Store:
         if recorded != {path: len(data) for path, data in files.items()}:
             raise PublishError("the manifest does not record the files that it comes with")
         check_tags(tags)
-        name = manifest.name
-        directory = self.path / check_model_name(name)
-        with store_errors(self.path), staged(self.files, self.path, name) as staging:
-            for path, data in files.items():
-                self.files.write(staging / path, data)
-            with self.change(name) as change:
-                state = read_state(directory)
-                number = max([state.highest, *self._versions(name)]) + 1
-                manifest = replace(manifest, version=number)
-                raw = manifest.to_bytes()
-                self.files.write(staging / MANIFEST, raw)
-                if self.key is not None:
-                    self.files.write(staging / MANIFEST_SIGNATURE, sign(raw, self.key))
-                self.files.sync_tree(staging)
-                change.begin()
-                self.files.rename(staging, directory / str(number))
-                aliases = {"stable": self._versions(name)[0], **state.aliases}
-                named = state.tags | dict.fromkeys(tags, number)
-                changed = replace(state, highest=number, aliases=aliases, tags=named)
-                change.commit(changed, what, version=number, tags=list(tags))
-        return stored(directory / str(number), manifest)
+        name = check_model_name(manifest.name)
+        with (
+            store_errors(self.path),
+            self._artifacts.staged(name, files) as staged,
+            self.change(name) as change,
+        ):
+            state = self.registry.state(name)
+            number = max([state.highest, *self._artifacts.numbers(name)]) + 1
+            manifest = replace(manifest, version=number)
+            staged.seal(manifest)
+            change.begin()
+            record = staged.keep(manifest)
+            aliases = {"stable": self._artifacts.numbers(name)[0], **state.aliases}
+            named = state.tags | dict.fromkeys(tags, number)
+            changed = replace(state, highest=number, aliases=aliases, tags=named)
+            change.commit(changed, what, version=number, tags=list(tags))
+        return record
 
     def tag(self, name: str, version: int, tag: str, why: str = "", who: str = "") -> str:
         """Let a tag name the version; returns the new generation. Raises VersionNotFound or InvalidName."""
@@ -179,9 +173,9 @@ class Store:
         with store_errors(self.path):
             self.versions(name)
             with self.change(name) as change:
-                if version not in self._versions(name):
+                if version not in self._artifacts.numbers(name):
                     raise VersionNotFound(name, str(version), map(str, self.versions(name)))
-                generation, state = change.begin(), read_state(self.path / name)
+                generation, state = change.begin(), self.registry.state(name)
                 changed, before = replace(state, tags={**state.tags, tag: version}), state.tags.get(tag)
                 change.commit(changed, "tag", who=who, tag=tag, before=before, version=version, why=why)
                 return generation
@@ -194,11 +188,11 @@ class Store:
         with store_errors(self.path):
             self.versions(name)
             with self.change(name) as change:
-                if version not in self._versions(name):
+                if version not in self._artifacts.numbers(name):
                     raise VersionNotFound(name, str(version), map(str, self.versions(name)))
                 if held := " and ".join(held_by(self.state(name), version)):
                     way_out = "move that to another version first, or delete the whole model"
-                    raise Conflict(f"{name}:{version} is {held}; {way_out}")
+                    raise Conflict(f"{Version(name, version)} is {held}; {way_out}")
                 change.begin()
                 change.commit(self._without(name, [version]), "delete", version=version, why=why)
                 self._remove(name, [version])
@@ -208,7 +202,7 @@ class Store:
         with store_errors(self.path):
             self.versions(name)
             with self.change(name) as change:
-                versions, stable = self._versions(name), self.state(name).aliases["stable"]
+                versions, stable = self._artifacts.numbers(name), self.state(name).aliases["stable"]
                 change.begin()
                 # Stable goes last: until the model is gone its name keeps answering with the same version.
                 others = [v for v in versions if v != stable]
@@ -217,32 +211,21 @@ class Store:
                 change.set_state(replace(self._without(name, [stable]), aliases={}, traffic=None))
                 self._remove(name, [stable])
 
-    @contextmanager
-    def change(self, name: str) -> Iterator[Change]:
+    def change(self, name: str) -> AbstractContextManager[Change]:
         """Hold the store's lock for one change of one model."""
-        self.files.make_dir(self.path)
-        with self.files.locked(self.path / "lock"):
-            yield Change(self.files, self.path, name)
+        return self.registry.change(name)
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _versions(self, name: str) -> list[int]:
-        with store_errors(self.path):
-            try:
-                entries = list((self.path / name).iterdir())
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-        return sorted(n for e in entries if (n := version_number(e.name)) is not None and e.is_dir())
 
     def _without(self, name: str, versions: Sequence[int]) -> State:
         """The state of a model that loses these versions. It is set before they go: were their numbers not on record, a
         crash between would free them."""
-        state = read_state(self.path / name)
+        state = self.registry.state(name)
         tags = {tag: version for tag, version in state.tags.items() if version not in versions}
         previous = [version for version in state.previous if version not in versions]
-        highest = max([state.highest, *self._versions(name)])
+        highest = max([state.highest, *self._artifacts.numbers(name)])
         return replace(state, highest=highest, tags=tags, previous=previous)
 
     def _remove(self, name: str, versions: Sequence[int]) -> None:
         for version in versions:
-            self.files.remove_tree(put_aside(self.files, self.path / name / str(version)))
+            self._artifacts.remove(Version(name, version))

@@ -323,7 +323,7 @@ def test_what_a_publisher_that_died_left_is_removed_by_the_next_one_of_any_model
         (staging / "model.joblib").write_bytes(b"half of it")
         staging.with_name(f"{staging.name}.lock").touch()
     (store.path / "other" / ".staging-deleted-1-f00d").mkdir()
-    with store.files.locked(lives.with_name(f"{lives.name}.lock")):
+    with Files().locked(lives.with_name(f"{lives.name}.lock")):
         large = DRAFT.with_files({"code/large.py": b"#" * 10_000})
         with room_for(5_000), pytest.raises(StoreUnavailable):
             store.add(large.manifest, large.files)

@@ -14,7 +14,7 @@ import pytest
 
 from models.runtimes.loading import load_version
 from models.store import Store
-from models.store.state import State
+from models.store.registry import State
 from tests.models.publisher import publisher, run
 from tests.toys import summing_draft
 
