@@ -21,7 +21,7 @@ from benchmarks.arms import ARMS
 from benchmarks.environments import ROOT
 from benchmarks.loads import drive
 from benchmarks.plan import MODELS, Cell
-from benchmarks.server_process import cores, running
+from benchmarks.server_process import core_pair, running
 
 WARM_UP_SECONDS = 1.0
 #: Each start of a server lays out its memory anew, which alone moves its rate by per cents.
@@ -45,8 +45,7 @@ def pairs(
     other: Path, model: str, connections: int, count: int, seconds: float, starts: int = STARTS
 ) -> list[tuple[float, float]]:
     """(requests/s of the other checkout, requests/s of this one) for each pair of loads, every second pair turned round."""
-    usable = cores()
-    server_core, load_core = usable[:2] if len(usable) > 1 else (None, None)
+    server_core, load_core = core_pair()
     arm = ARMS["plumbline"]
     cell = Cell(arm.name, model, 1, connections, "main")
     found = []

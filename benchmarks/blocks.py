@@ -1,8 +1,9 @@
-"""Tables inside pages that people write: a command replaces its own block and nothing else, so no figure is typed by hand."""
+"""Blocks of pages that people write: a command replaces its own and nothing else, so no figure is typed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.environments import ROOT
@@ -17,3 +18,10 @@ def replace_block(name: str, text: str, page: Path = PERFORMANCE) -> None:
     if not pattern.search(found):
         raise ValueError(f"{page} has no block {name!r}")
     page.write_text(pattern.sub(lambda match: f"{match[1]}{text.strip()}\n{match[2]}", found))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], words: int = 1) -> str:
+    """A Markdown table. Its first ``words`` columns are aligned to the left, the others are figures."""
+    ruler = f"|{'---|' * words}{'---:|' * (len(head) - words)}"
+    first, *rest = (f"| {' | '.join(map(str, row))} |" for row in (head, *rows))
+    return "\n".join([first, ruler, *rest])

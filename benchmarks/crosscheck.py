@@ -24,7 +24,7 @@ from benchmarks.environments import ROOT
 from benchmarks.loads import drive, drive_closed_by_driver
 from benchmarks.machine import commit, machine, rfc3339
 from benchmarks.plan import Cell
-from benchmarks.server_process import Running, cores, running
+from benchmarks.server_process import Running, core_pair, running
 
 FILE = ROOT / "benchmarks" / "results" / "crosscheck.json"
 ON = ("floor-asgi", "fastapi-async")
@@ -134,8 +134,7 @@ def _median(values: list[float]) -> float:
 def main() -> None:
     """Measure both generators on each server."""
     console = Console(stderr=True)
-    usable = cores()
-    server_core, load_core = usable[:2] if len(usable) > 1 else (None, None)
+    server_core, load_core = core_pair()
     pairs = []
     for name in track(ON, "driver against wrk", console=console):
         with running(ARMS[name], "lr", server_core) as server:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import click
 
 from benchmarks.arms import ARMS
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from benchmarks.environments import ROOT
 from benchmarks.plan import MODELS
 from benchmarks.report.figures import Figures
@@ -74,14 +74,13 @@ def rate(figures: Figures, arm: str, model: str, rows: int = 1) -> float:
 
 def rates(figures: Figures) -> str:
     """Requests a second of each arm and model, and how they compare with plumbline's."""
-    heads = f"| one row, 64 connections, one core: requests/s | {' | '.join(TITLES.values())} |"
-    lines = [heads, "|---|---:|---:|---:|"]
+    rows = []
     for arm in SHOWN:
         label = f"**{arm}**" if arm.startswith("plumbline") else arm
         reached = [(rate(figures, arm, m), rate(figures, "plumbline", m)) for m in MODELS]
         cells = [f"{own:,.0f} (×{own / base:.2f})" if own / base > 0 else "–" for own, base in reached]
-        lines.append(f"| {label}{' (label only)' if ARMS[arm].label_only else ''} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([label + " (label only)" * ARMS[arm].label_only, *cells])
+    return table(["one row, 64 connections, one core: requests/s", *TITLES.values()], rows)
 
 
 def goals(figures: Figures) -> Iterator[Goal]:
@@ -116,14 +115,14 @@ def goals(figures: Figures) -> Iterator[Goal]:
 
 def goal_table(figures: Figures) -> str:
     """The goals as Markdown."""
-    lines = ["| goal | asked | measured | |", "|---|---:|---:|---|"]
+    rows = []
     for what, sign, limit, reached, unit in goals(figures):
         asked = sign if sign == "reported" else f"{sign} {limit:g}{unit}"
         shown = "not measured" if math.isnan(reached) else f"{reached:.2f}{unit}"
         enough = reached >= limit if sign == "≥" else reached <= limit
         mark = "" if sign == "reported" or math.isnan(reached) else "reached" if enough else "**missed**"
-        lines.append(f"| {what} | {asked} | {shown} | {mark} |")
-    return "\n".join(lines)
+        rows.append((what, asked, shown, mark))
+    return table(("goal", "asked", "measured", "result"), rows)
 
 
 @click.command(help=__doc__)

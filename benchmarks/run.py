@@ -16,7 +16,7 @@ from benchmarks.machine import digest_of_peer, direct_versions, rfc3339
 from benchmarks.parity import check_parity
 from benchmarks.plan import Cell, Plan, Visit
 from benchmarks.results import Results, rate
-from benchmarks.server_process import NotStarted, Running, cores, running
+from benchmarks.server_process import NotStarted, Running, core_pair, running
 
 #: Before each load that counts, so often and at most so long, until the server is no longer busy with an earlier one.
 SETTLE_SECONDS, MOST_SETTLE_SECONDS = 0.3, 30.0
@@ -32,8 +32,7 @@ class Run:
     def __init__(self, plan: Plan, results: Results) -> None:
         self.plan = plan
         self.results = results
-        usable = cores()
-        self.server_core, self.load_core = usable[:2] if len(usable) > 1 else (None, None)
+        self.server_core, self.load_core = core_pair()
 
     def missing(self, visit: Visit) -> list[Cell]:
         """The cells of a visit that this repeat still has to measure."""

@@ -271,3 +271,9 @@ def _free_ports(count: int) -> list[int]:
 def cores() -> list[int]:
     """The cores that this process may use."""
     return sorted(os.sched_getaffinity(0))
+
+
+def core_pair() -> tuple[int, int] | tuple[None, None]:
+    """A core for the server and another for the generator; None where they have to share the only one."""
+    usable = cores()
+    return (usable[0], usable[1]) if len(usable) > 1 else (None, None)

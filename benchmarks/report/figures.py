@@ -6,11 +6,11 @@ Every page is made from these tables, so no two pages can say different things a
 from __future__ import annotations
 
 import itertools
-import random
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.arms import ARMS
@@ -229,21 +229,16 @@ def quotient(theirs: Sequence[float], ours: Sequence[float]) -> tuple[float, flo
     Of up to four values each, all samples with replacement are taken; of more, a fixed draw.
     """
     if max(len(theirs), len(ours)) <= 4:
-        pairs = itertools.product(*(map(statistics.median, _samples(side)) for side in (theirs, ours)))
+        samples = [list(itertools.product(side, repeat=len(side))) for side in (theirs, ours)]
+        medians = [np.median(side, axis=1) for side in samples]
+        quotients = np.sort(np.divide.outer(*medians).ravel())
     else:
-        drawn = random.Random(0)
-        pairs = ((_drawn_median(drawn, theirs), _drawn_median(drawn, ours)) for _ in range(BOOTSTRAP_ROUNDS))
-    quotients = sorted(a / b for a, b in pairs)
+        draw = np.random.default_rng(0)
+        drawn = [draw.choice(side, (BOOTSTRAP_ROUNDS, len(side))) for side in (theirs, ours)]
+        quotients = np.sort(np.divide(*(np.median(side, axis=1) for side in drawn)))
     cut = int(0.025 * len(quotients))
-    return statistics.median(theirs) / statistics.median(ours), quotients[cut], quotients[-1 - cut]
-
-
-def _samples(values: Sequence[float]) -> Iterator[tuple[float, ...]]:
-    return itertools.product(values, repeat=len(values))
-
-
-def _drawn_median(drawn: random.Random, values: Sequence[float]) -> float:
-    return statistics.median(drawn.choices(values, k=len(values)))
+    middle = statistics.median(theirs) / statistics.median(ours)
+    return middle, float(quotients[cut]), float(quotients[-1 - cut])
 
 
 def knee(cells: pd.DataFrame) -> float | None:

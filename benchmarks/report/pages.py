@@ -13,10 +13,9 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from benchmarks import crosscheck
+from benchmarks import crosscheck, plan
 from benchmarks.environments import ROOT
-from benchmarks.plan import GOAL_CONNECTIONS, GOAL_RATE, HIGH_CONNECTIONS, HIGH_RATE, OPEN_SHARES, PICKED
-from benchmarks.report.charts import bars, curves
+from benchmarks.report import charts
 from benchmarks.report.decision import decision_record, load_weights
 from benchmarks.report.figures import GOAL_P99_MS, LABEL_ONLY, OURS, OWN, Figures, knee
 from benchmarks.report.text import (
@@ -151,16 +150,20 @@ def parts_of(figures: Figures) -> Iterator[Part]:
     main = {model: cells for model in figures.models if len(cells := figures.load(model))}
     arrivals = {model: cells for model in figures.models if len(cells := _open_cells(figures, model))}
     yield _part("standing", *_standing(figures))
-    throughput = (_bars(figures, cells, "rate", WIDE, TITLES[model]) for model, cells in main.items())
-    yield _part("throughput", "", [_main(cells, TITLES[model]) for model, cells in main.items()], throughput)
-    yield _part("loads", "", [_other_loads(figures, model) for model in main], _other_charts(figures))
+    tables = [_main(cells, TITLES[model]) for model, cells in main.items()]
+    yield _part("throughput", "", tables, _bar_charts(figures, WIDE, [("", "rate", {})]))
+    sides = [(f", {words}", "rate", {"kind": "side", **load}) for words, load in SIDES.items()]
+    yield _part(
+        "loads", "", [_other_loads(figures, model) for model in main], _bar_charts(figures, HALF, sides)
+    )
     yield _part("percentiles", "", charts=_percentiles(figures))
     open_loops = [_open_loop(figures, cells, TITLES[model]) for model, cells in arrivals.items()]
     yield _part("arrivals", "", open_loops, _open_curves(arrivals))
-    rates = ((GOAL_RATE, GOAL_CONNECTIONS), (HIGH_RATE, HIGH_CONNECTIONS))
+    rates = ((plan.GOAL_RATE, plan.GOAL_CONNECTIONS), (plan.HIGH_RATE, plan.HIGH_CONNECTIONS))
     yield _part("goal", "", [_goal(figures, *rate) for rate in rates])
     yield _part("variants", "", [_variant(figures, kind) for kind in VARIANTS])
-    yield _part("cost", "", charts=_costs(figures))
+    costs = [(f", {words}", measure, {}) for measure, words in COSTS.items()]
+    yield _part("cost", "", charts=_bar_charts(figures, HALF, costs))
     yield _part("failures", *_failures(figures))
     yield _part("absent", *_absent(figures))
     columns = {"arm": "arm", "form": "form", "what it is": "note", "versions": "versions", "files": "digest"}
@@ -251,7 +254,7 @@ def _other_loads(figures: Figures, model: str) -> Table:
 
 
 def _open_cells(figures: Figures, model: str) -> pd.DataFrame:
-    cells = pd.concat(figures.load(model, 64, "open", share=share) for share in OPEN_SHARES)
+    cells = pd.concat(figures.load(model, 64, "open", share=share) for share in plan.OPEN_SHARES)
     knees = {arm: knee(own) for arm, own in cells.groupby("arm")}
     return cells.assign(bend=cells.arm.map(knees), load=cells.share)
 
@@ -265,7 +268,7 @@ def _open_loop(figures: Figures, cells: pd.DataFrame, title: str) -> Table:
     ]
     bends = cells.drop_duplicates("arm").assign(load="knee")
     bends["text"] = ["below the lowest" if b != b else f"{number(b)}/s" for b in bends.bend.astype(float)]
-    heads = {**{share: f"{share:.0%}" for share in OPEN_SHARES}, "knee": "knee"}
+    heads = {**{share: f"{share:.0%}" for share in plan.OPEN_SHARES}, "knee": "knee"}
     return _by_arm(figures, pd.concat([cells, bends]), heads, title)
 
 
@@ -276,7 +279,7 @@ def _open_curves(arrivals: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Ma
                 x=cells.offered, y=cells[quantile], knee=cells.bend == cells.offered
             )
             title, goal = f"{TITLES[model]}, {quantile}", GOAL_P99_MS if quantile == "p99" else None
-            yield title, curves(points, title, "requests/s offered", f"{quantile}, ms", goal=goal)
+            yield title, charts.curves(points, title, "requests/s offered", f"{quantile}, ms", goal=goal)
 
 
 def _goal(figures: Figures, rate: float, connections: int) -> Table:
@@ -329,18 +332,17 @@ def _absent(figures: Figures) -> tuple[str, list[Table]]:
     ]
 
 
-def _other_charts(figures: Figures) -> Iterator[tuple[str, Markup]]:
+def _bar_charts(
+    figures: Figures, width: int, loads: Sequence[tuple[str, str, Mapping[str, Any]]]
+) -> Iterator[tuple[str, Markup]]:
+    """A chart of each model and (words, measure, load); of costs without the floors and the least first."""
     for model in figures.models:
-        for words, load in SIDES.items():
-            if len(cells := figures.load(model, kind="side", **load)):
-                yield _bars(figures, cells, "rate", HALF, f"{TITLES[model]}, {words}")
-
-
-def _costs(figures: Figures) -> Iterator[tuple[str, Markup]]:
-    for model in figures.models:
-        for measure, words in COSTS.items():
-            if len(cells := figures.ranked(model).dropna(subset=[measure]).sort_values(measure)):
-                yield _bars(figures, cells, measure, HALF, f"{TITLES[model]}, {words}")
+        for words, measure, load in loads:
+            cells = figures.load(model, **load)
+            if measure != "rate":
+                cells = cells[cells.standing == "ranked"].dropna(subset=[measure]).sort_values(measure)
+            if len(cells):
+                yield _bars(figures, cells, measure, width, f"{TITLES[model]}{words}")
 
 
 def _bars(figures: Figures, cells: pd.DataFrame, measure: str, width: int, title: str) -> tuple[str, Markup]:
@@ -356,11 +358,11 @@ def _bars(figures: Figures, cells: pd.DataFrame, measure: str, width: int, title
         + (f"  {times(row['ratio'])}" if measure == "rate" and row["arm"] != OWN else "")
         for row, value in zip(rows, data.value, strict=True)
     ]
-    return title, bars(data, title, width)
+    return title, charts.bars(data, title, width)
 
 
 def _percentiles(figures: Figures) -> Iterator[tuple[str, Markup]]:
-    at_goal = f"{GOAL_RATE:,.0f} requests/s due over {GOAL_CONNECTIONS:,} connections"
+    at_goal = f"{plan.GOAL_RATE:,.0f} requests/s due over {plan.GOAL_CONNECTIONS:,} connections"
     loads = [(f"{TITLES[m]}, {at_goal}", figures.goal(m), GOAL_P99_MS) for m in figures.models]
     loads += [
         (f"{TITLES[m]}, 64 connections in a closed loop", figures.load(m), None) for m in figures.models
@@ -368,10 +370,10 @@ def _percentiles(figures: Figures) -> Iterator[tuple[str, Markup]]:
     for title, cells, goal in loads:
         points = [
             {"arm": cell.arm, "x": -math.log10(1 - min(reached, 99.999) / 100), "y": ms}
-            for cell in cells[cells.arm.isin(PICKED)].itertuples()
+            for cell in cells[cells.arm.isin(plan.PICKED)].itertuples()
             for reached, ms in figures.curve(cell.key)
             if ms > 0
         ]
         if points:
             words = "share of requests answered within this time"
-            yield title, curves(pd.DataFrame(points), title, words, "ms", percentiles=True, goal=goal)
+            yield title, charts.curves(pd.DataFrame(points), title, words, "ms", percentiles=True, goal=goal)

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.arms import ARMS
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from benchmarks.environments import ROOT
 from benchmarks.loads import drive
 from benchmarks.machine import commit, machine
 from benchmarks.plan import MODELS, Cell
-from benchmarks.server_process import cores, running
+from benchmarks.server_process import core_pair, running
 
 FILE = ROOT / "benchmarks" / "results" / "ablation.json"
 SECONDS, WARM_UP_SECONDS, REPEATS = 2.0, 1.0, 2
@@ -40,8 +40,7 @@ Found = dict[tuple[str, str, int], list[tuple[float, float, float, float]]]
 
 def measure(console: Console) -> Found:
     """Every variant in turns."""
-    usable = cores()
-    server_core, load_core = usable[:2] if len(usable) > 1 else (None, None)
+    server_core, load_core = core_pair()
     found: Found = {}
     turns = [(model, variant) for _ in range(REPEATS) for model in MODELS for variant in VARIANTS]
     for model, variant in track(turns, "variants", console=console):
@@ -58,21 +57,18 @@ def measure(console: Console) -> Found:
     return found
 
 
-def table(found: Found) -> str:
-    """Medians, as markdown."""
-    lines = [
-        "| model | variant | requests/s at 64 | ratio | CPU us a request | p50 ms | p99 ms | p50 ms alone |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
+def shown(found: Found) -> str:
+    """Medians, as Markdown."""
+    rows = []
     for model in MODELS:
         whole = statistics.median(row[0] for row in found[model, "everything on", 64])
         for variant in VARIANTS:
             rate, cpu, p50, p99 = map(statistics.median, zip(*found[model, variant, 64], strict=True))
             alone = statistics.median(row[2] for row in found[model, variant, 1])
-            lines.append(
-                f"| {model} | {variant} | {rate:,.0f} | {rate / whole:.2f} | {cpu:.1f} | {p50:.2f} | {p99:.2f} | {alone:.2f} |"
-            )
-    return "\n".join(lines)
+            figures = (f"{cpu:.1f}", *(f"{ms:.2f}" for ms in (p50, p99, alone)))
+            rows.append((model, variant, f"{rate:,.0f}", f"{rate / whole:.2f}", *figures))
+    head = ("requests/s at 64", "ratio", "CPU us a request", "p50 ms", "p99 ms", "p50 ms alone")
+    return table(("model", "variant", *head), rows, words=2)
 
 
 @click.command(help=__doc__)
@@ -83,8 +79,9 @@ def main() -> None:
         {"model": m, "variant": v, "connections": c, "repeats": rows} for (m, v, c), rows in found.items()
     ]
     FILE.write_text(json.dumps({"machine": machine(), **commit(), "found": kept}, indent=1) + "\n")
-    text = table(found)
-    about = f"{REPEATS} turns of {SECONDS:g} s, commit `{commit()['commit']}`: `python -m benchmarks.studies.ablation`."
+    text = shown(found)
+    about = f"{REPEATS} turns of {SECONDS:g} s, commit `{commit()['commit']}`: "
+    about += "`python -m benchmarks.studies.ablation`."
     replace_block("ablation", f"{text}\n\n{about}")
     click.echo(text)
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.blocks import table
 from benchmarks.environments import ROOT
 from benchmarks.workload import MODELS, artifact, rows
 from models.compiled import CHOICES
@@ -97,21 +98,21 @@ def measure(names: Sequence[str], calls: int = CALLS) -> Iterator[Line]:
                 )
 
 
-def table(lines: Sequence[Line]) -> str:
-    """As the documentation shows it; a choice for which the original serves is left out, with its reason below."""
-    shown = [line for line in lines if line.compile == "none" or not line.form.startswith("original")]
-    titles = {name: model.title for name, model in MODELS.items()}
-    text = [
-        "| model | `--compile` | form | 1 row, µs | 64 rows, µs | largest deviation | file, KiB | process, MiB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for line in shown:
-        one, many = (f"{value:,.1f}" for value in line.microseconds)
-        seen = "" if line.compile == "none" else f"{line.max_abs_difference:.1g}"
-        figures = (one, many, seen, f"{line.kib:,.0f}", f"{line.mib:,.0f}")
-        text.append(f"| {' | '.join((titles[line.model], line.compile, line.form, *figures))} |")
-    text += ["", *(f"- {line.model}, {line.compile}: {line.why}" for line in lines if line not in shown)]
-    return "\n".join([*text, "", f"({os.cpu_count()} cores, Python {platform.python_version()})"])
+def shown(lines: Sequence[Line]) -> str:
+    """As the documentation shows it; the choices for which the original serves follow, with the reason."""
+    rows, originals = [], []
+    for line in lines:
+        if line.compile != "none" and line.form.startswith("original"):
+            originals.append(f"- {line.model}, {line.compile}: {line.why}")
+            continue
+        deviation = "" if line.compile == "none" else f"{line.max_abs_difference:.1g}"
+        times = [f"{value:,.1f}" for value in line.microseconds]
+        sizes = [f"{line.kib:,.0f}", f"{line.mib:,.0f}"]
+        rows.append([MODELS[line.model].title, line.compile, line.form, *times, deviation, *sizes])
+    head = ("1 row, µs", "64 rows, µs", "largest deviation", "file, KiB", "process, MiB")
+    machine = f"({os.cpu_count()} cores, Python {platform.python_version()})"
+    text = table(("model", "`--compile`", "form", *head), rows, words=8)
+    return "\n".join([text, "", *originals, "", machine])
 
 
 def main() -> None:
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     lines = list(measure(list(MODELS)))
-    print(json.dumps([asdict(line) for line in lines], indent=2) if options.json else table(lines))
+    print(json.dumps([asdict(line) for line in lines], indent=2) if options.json else shown(lines))
 
 
 def _memory_mib(store: Store, version: Version) -> float:

@@ -15,11 +15,12 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from benchmarks.environments import ROOT
 from benchmarks.processes import pss_bytes_of
 from benchmarks.server_process import over_store, running
@@ -42,11 +43,11 @@ def main() -> None:
         publish_all(Store(store))
         figures = measure(store, options.workers)
     if options.write:
-        replace_block("footprint", table(figures), ROOT / "README.md")
-    print(json.dumps(figures, indent=2) if options.json else table(figures))
+        replace_block("footprint", shown(figures), ROOT / "README.md")
+    print(json.dumps(figures, indent=2) if options.json else shown(figures))
 
 
-def measure(store: Path, workers: int) -> dict[str, object]:
+def measure(store: Path, workers: int) -> dict[str, Any]:
     """Start a server over the store, ask it, end it. Seconds, MiB and milliseconds as the keys say."""
     with running(over_store(store, PLUMBLINE_LOG_LEVEL="error"), None, None, workers=workers) as server:
         names = [m["name"] for m in json.loads(fetch(server.port, "/models"))["models"]]
@@ -67,20 +68,19 @@ def measure(store: Path, workers: int) -> dict[str, object]:
         }
 
 
-def table(figures: dict[str, object]) -> str:
+def shown(figures: dict[str, Any]) -> str:
     """The figures as the README shows them."""
-    pss = ", ".join(map(str, figures["pss_worker_mib"]))  # type: ignore[call-overload]
-    lines = [
-        "| figure | value |",
-        "|---|---|",
-        f"| cold start to ready, all demo models | {figures['cold_start_seconds']} s |",
-        f"| memory (PSS), {figures['workers']} workers with all demo models | {pss} MiB, "
-        f"arbiter {figures['pss_arbiter_mib']} MiB |",
-    ]
+    workers = ", ".join(map(str, figures["pss_worker_mib"]))
     p50, p99 = figures["one_row_p50_ms"], figures["one_row_p99_ms"]
-    assert isinstance(p50, dict) and isinstance(p99, dict)
-    lines += [f"| one row, one connection, `{n}` | p50 {p50[n]} ms, p99 {p99[n]} ms |" for n in p50]
-    return "\n".join([*lines, "", f"({figures['machine']})"])
+    rows = [
+        ("cold start to ready, all demo models", f"{figures['cold_start_seconds']} s"),
+        (
+            f"memory (PSS), {figures['workers']} workers with all demo models",
+            f"{workers} MiB, arbiter {figures['pss_arbiter_mib']} MiB",
+        ),
+        *((f"one row, one connection, `{n}`", f"p50 {p50[n]} ms, p99 {p99[n]} ms") for n in p50),
+    ]
+    return f"{table(('figure', 'value'), rows, words=2)}\n\n({figures['machine']})"
 
 
 def _latency_ms(port: int, path: str, body: bytes) -> tuple[float, float]:

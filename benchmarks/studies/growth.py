@@ -28,7 +28,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from models.errors import InputError
 from models.publishing import publish
 from models.signature import Column, Output, Signature
@@ -122,11 +122,10 @@ def measure(
     return [Line(what, tuple(sizes), tuple(times)) for what, times in found.items()]
 
 
-def table(dimension: str, lines: Sequence[Line]) -> str:
+def shown(dimension: str, lines: Sequence[Line]) -> str:
     """As the documentation shows it."""
-    head = [dimension, *(f"{size:,}" for size in lines[0].sizes), "largest step"]
-    rows = [[line.what, *map(_shown, line.milliseconds), f"{line.largest_step:.1f}x"] for line in lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---", *["---:"] * (len(head) - 1)], *rows))
+    rows = [[line.what, *map(_written, line.milliseconds), f"{line.largest_step:.1f}x"] for line in lines]
+    return table([dimension, *(f"{size:,}" for size in lines[0].sizes), "largest step"], rows)
 
 
 @click.command(help=__doc__)
@@ -134,8 +133,9 @@ def table(dimension: str, lines: Sequence[Line]) -> str:
 def main(write: bool) -> None:
     """Measure, print, and fail where something grows too fast."""
     found = {name: measure(cases, sizes) for name, (cases, sizes) in DIMENSIONS.items()}
-    machine = f"({os.cpu_count()} cores, Python {platform.python_version()}: `python -m benchmarks.studies.growth --write`)"
-    text = "\n\n".join([*(table(name, lines) for name, lines in found.items()), machine])
+    machine = f"({os.cpu_count()} cores, Python {platform.python_version()}: "
+    machine += "`python -m benchmarks.studies.growth --write`)"
+    text = "\n\n".join([*(shown(name, lines) for name, lines in found.items()), machine])
     click.echo(text)
     if write:
         replace_block("growth", text)
@@ -210,7 +210,7 @@ def _spent() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def _shown(milliseconds: float) -> str:
+def _written(milliseconds: float) -> str:
     return f"{milliseconds:,.3g}" if milliseconds < 100 else f"{milliseconds:,.0f}"
 
 

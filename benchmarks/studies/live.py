@@ -33,7 +33,7 @@ from app.concurrency.forms import Threads
 from app.host.proof import HostProver
 from app.monitoring.arms import read_counts
 from app.operations.operations import Outcome, Verbs
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from benchmarks.studies.live_load import RATE, serving
 from benchmarks.studies.shadow_model import COLUMNS, KINDS, ShadowModel
 from benchmarks.studies.store_server import fetch, serving_store
@@ -45,6 +45,15 @@ WINDOW_SECONDS = 3.0
 TIMES = 5
 PATIENCE_SECONDS = 120.0
 MODELS, VERSIONS = 100, 3
+
+CHANGE_HEAD = (
+    *("change", "size, MiB", "takes, s", "p50 before", "p99 before", "p50 meanwhile", "p99 meanwhile"),
+    *("ratio of p99", "longest", "failed"),
+)
+SHADOW_HEAD = (
+    *("the shadow", "p50 without", "p99 without", "p50 with", "p99 with", "ratio of p99", "longest with"),
+    *("answers compared", "failed"),
+)
 
 say = Console(stderr=True).print
 RNG = np.random.default_rng(0)
@@ -216,52 +225,35 @@ def seconds(call: Callable[[], object]) -> float:
 
 def tables(figures: dict[str, Any]) -> str:
     """For docs/performance.md."""
-    routes_ = figures["routes"]
+    added = figures["routes"]
     changes = [(f"promotion of a {p['kind']}", p["mib"], p) for p in figures["promotions"]]
-    changes.append((f"one version more beside {routes_['versions']}", "", routes_))
-    lines = [
-        f"One connection's requests in milliseconds, beside {RATE:g} requests/s on {figures['workers']} workers: before a change, and "
-        f"from its beginning until the new version answers ({TIMES} times each).",
-        "",
-        "| change | size, MiB | takes, s | p50 before | p99 before | p50 meanwhile | p99 meanwhile | ratio of p99 | longest | failed |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-        *(
-            line(name, mib, p["seconds"], *row(p["before"], p["during"]), p["failed"])
-            for name, mib, p in changes
-        ),
-        "",
-        f"A page of `/metrics` takes {routes_['scrape_seconds']:g} s beside {routes_['versions']} versions; requests meanwhile: p50 "
-        f"{routes_['scraping']['p50']:g}, p99 {routes_['scraping']['p99']:g} ms.",
-        "",
+    changes.append((f"one version more beside {added['versions']}", "", added))
+    rows = [
+        (name, mib, c["seconds"], *row(c["before"], c["during"]), c["failed"]) for name, mib, c in changes
+    ]
+    shadows = [
+        (s["kind"], *row(s["without"], s["with"]), s["asked"], s["failed"]) for s in figures["shadows"]
+    ]
+    scraping = added["scraping"]
+    blocks = [
+        f"One connection's requests in milliseconds, beside {RATE:g} requests/s on {figures['workers']} workers: "
+        f"before a change, and from its beginning until the new version answers ({TIMES} times each).",
+        table(CHANGE_HEAD, rows),
+        f"A page of `/metrics` takes {added['scrape_seconds']:g} s beside {added['versions']} versions; requests "
+        f"meanwhile: p50 {scraping['p50']:g}, p99 {scraping['p99']:g} ms.",
         f"A shadow of every request ({TIMES} windows without it and with it, in turns):",
-        "",
-        "| the shadow | p50 without | p99 without | p50 with | p99 with | ratio of p99 | longest with | answers compared | failed |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-        *(
-            line(s["kind"], *row(s["without"], s["with"]), s["asked"], s["failed"])
-            for s in figures["shadows"]
-        ),
-        "",
+        table(SHADOW_HEAD, shadows),
         "Four workers that share a forest, MiB of the whole process tree:",
-        "",
-        "| when | MiB |",
-        "|---|---:|",
-        *(line(found["when"], f"{found['mib']:,}") for found in figures["memory"]),
-        "",
+        table(("when", "MiB"), [(m["when"], f"{m['mib']:,}") for m in figures["memory"]]),
         f"({figures['machine']}: `python -m benchmarks.studies.live --write`)",
     ]
-    return "\n".join(lines)
+    return "\n\n".join(blocks)
 
 
 def row(one: dict[str, float], other: dict[str, float]) -> tuple[float, ...]:
     """Both beside each other, and how many times longer the other's p99 is."""
     ratio = round(other["p99"] / one["p99"], 2)
     return one["p50"], one["p99"], other["p50"], other["p99"], ratio, other["max"]
-
-
-def line(*cells: Any) -> str:
-    """A row of a table."""
-    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 if __name__ == "__main__":

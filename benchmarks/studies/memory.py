@@ -25,7 +25,7 @@ from rich.console import Console
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from benchmarks.processes import MARKER, ProcessTree
 from benchmarks.studies.store_server import serving_store
 from models.publishing import publish
@@ -159,42 +159,38 @@ def importing(statements: Sequence[str], processes: int) -> Iterator[ProcessTree
 
 
 def tables(figures: dict[str, Any]) -> str:
-    """Markdown."""
-    predictions = figures["predictions"]
-    lines = [
-        f"A forest of {figures['forest_mib']:.0f} MiB:",
-        "",
-        f"| workers | sharing | ready after | MiB, loaded | MiB, after {predictions:,} predictions each | times one worker without |",
-        "|---|---|---|---|---|---|",
-    ]
+    """For docs/performance.md."""
+    predicted = f"MiB, after {figures['predictions']:,} predictions each"
     alone = figures["forest"][0]["predicted_mib"]
-    for row in figures["forest"]:
-        lines.append(
-            f"| {row['workers']} | {_said(row)} | {row['ready_seconds']} s | {row['loaded_mib']:,} "
-            f"| {row['predicted_mib']:,} | {row['predicted_mib'] / alone:.2f} |"
-        )
-    lines += [
-        "",
-        f"A logistic regression under {SMALL_WORKERS} workers:",
-        "",
-        f"| sharing | MiB, loaded | MiB, after {predictions:,} predictions each | a worker |",
-        "|---|---|---|---|",
+    forest = []
+    for r in figures["forest"]:
+        mib, times = r["predicted_mib"], r["predicted_mib"] / alone
+        ready = f"{r['ready_seconds']} s"
+        forest.append((r["workers"], _switch(r), ready, f"{r['loaded_mib']:,}", f"{mib:,}", f"{times:.2f}"))
+    small = [
+        (_switch(r), r["loaded_mib"], r["predicted_mib"], f"{r['predicted_mib'] / r['workers']:.0f}")
+        for r in figures["small"]
     ]
-    for row in figures["small"]:
-        each = row["predicted_mib"] / row["workers"]
-        lines.append(f"| {_said(row)} | {row['loaded_mib']} | {row['predicted_mib']} | {each:.0f} |")
-    lines += ["", "What of a worker is what, without sharing:", "", "| part | MiB |", "|---|---|"]
-    before = 0.0
-    for name, total in figures["stages"]:
-        lines.append(f"| {name} | {total - before:.1f} |")
-        before = total
     whole = figures["small"][0]["predicted_mib"] / SMALL_WORKERS
-    lines.append(f"| ours, the model, and a quarter of the parent | {whole - before:.1f} |")
-    lines.append(f"| together | {whole:.1f} |")
-    return "\n".join([*lines, "", f"({figures['machine']})"])
+    totals = [*figures["stages"], ("ours, the model, and a quarter of the parent", whole)]
+    parts = [
+        (name, f"{total - before:.1f}")
+        for (name, total), before in zip(totals, (0.0, *(t for _, t in totals)), strict=False)
+    ]
+    head = ("workers", "sharing", "ready after", "MiB, loaded", predicted, "times one worker without")
+    blocks = [
+        f"A forest of {figures['forest_mib']:.0f} MiB:",
+        table(head, forest, words=6),
+        f"A logistic regression under {SMALL_WORKERS} workers:",
+        table(("sharing", "MiB, loaded", predicted, "a worker"), small, words=4),
+        "What of a worker is what, without sharing:",
+        table(("part", "MiB"), [*parts, ("together", f"{whole:.1f}")], words=2),
+        f"({figures['machine']})",
+    ]
+    return "\n\n".join(blocks)
 
 
-def _said(row: dict[str, Any]) -> str:
+def _switch(row: dict[str, Any]) -> str:
     return "on" if row["share"] else "off"
 
 

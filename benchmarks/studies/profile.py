@@ -19,11 +19,11 @@ import click
 from rich.console import Console
 
 from benchmarks.arms import ARMS
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from benchmarks.loads import drive
 from benchmarks.machine import commit
 from benchmarks.plan import MODELS, Cell
-from benchmarks.server_process import Running, cores, running
+from benchmarks.server_process import Running, core_pair, running
 
 SECONDS, SAMPLES_A_SECOND = 5, 500
 ROWS = (1, 256)
@@ -101,30 +101,29 @@ def main(write: bool) -> None:
     """Measure and print."""
     if shutil.which("py-spy") is None:
         sys.exit("py-spy is not installed: pip install py-spy")
-    usable = cores()
-    server_core, load_core = usable[:2] if len(usable) > 1 else (None, None)
+    server_core, load_core = core_pair()
     found: dict[tuple[str, int], tuple[dict[str, float], float]] = {}
     for model in MODELS:
         with running(ARMS["plumbline"], model, server_core) as server:
             for rows in ROWS:
                 cell = Cell("plumbline", model, rows, 64, "main" if rows == 1 else "side")
                 found[model, rows] = profiled(server, cell, load_core)
-    text = table(found)
+    text = shown(found)
     if write:
-        about = f"{SECONDS} s each, commit `{commit()['commit']}`: `python -m benchmarks.studies.profile --write`."
+        about = f"{SECONDS} s each, commit `{commit()['commit']}`: "
+        about += "`python -m benchmarks.studies.profile --write`."
         replace_block("profile", f"{text}\n\n{about}")
     Console().print(text, markup=False)
 
 
-def table(found: dict[tuple[str, int], tuple[dict[str, float], float]]) -> str:
-    """As markdown: microseconds of each part, which is its share of the CPU time of a request."""
+def shown(found: dict[tuple[str, int], tuple[dict[str, float], float]]) -> str:
+    """Microseconds of each part, which is its share of the CPU time of a request."""
     heads = [f"{model}, {rows} row{'s' * (rows > 1)}" for model, rows in found]
-    lines = [f"| us of a request | {' | '.join(heads)} |", f"|---|{'---:|' * len(found)}"]
-    for part in [part for part, _, _ in PARTS] + [OTHER]:
-        cells = [f"{found_shares.get(part, 0.0) * cpu:,.1f}" for found_shares, cpu in found.values()]
-        lines.append(f"| {part} | {' | '.join(cells)} |")
-    lines.append(f"| all | {' | '.join(f'{cpu:,.1f}' for _, cpu in found.values())} |")
-    return "\n".join(lines)
+    parts = [part for part, _, _ in PARTS] + [OTHER]
+    rows = [
+        [p, *(f"{part_shares.get(p, 0.0) * cpu:,.1f}" for part_shares, cpu in found.values())] for p in parts
+    ]
+    return table(["us of a request", *heads], [*rows, ["all", *(f"{cpu:,.1f}" for _, cpu in found.values())]])
 
 
 if __name__ == "__main__":

@@ -20,15 +20,13 @@ import numpy as np
 import orjson
 import pandas as pd
 from flask import Flask
-from rich.console import Console
-from rich.table import Table
 
 from app.api.flask_class import choose_class, new_application
 from app.config import Settings
 from app.factory import create_app
 from app.wiring import wire
 from benchmarks import workload
-from benchmarks.blocks import replace_block
+from benchmarks.blocks import replace_block, table
 from benchmarks.machine import commit
 from models.publishing import publish
 from models.store import Store
@@ -132,14 +130,12 @@ def main(as_json: bool, write: bool) -> None:
     if as_json:
         print(orjson.dumps(found).decode())
         return
+    text = table(("in one process", "us"), [(name, f"{us:.1f}") for name, us in found.items()])
     if write:
-        lines = [f"| {name} | {us:.1f} |" for name, us in found.items()]
-        about = f"Median of {TURNS} x {CALLS}, commit `{commit()['commit']}`: `python -m benchmarks.studies.request_path --write`."
-        replace_block("request path", "\n".join(["| in one process | us |", "|---|---:|", *lines, "", about]))
-    table = Table("in one process", "us a request", title=f"median of {TURNS} x {CALLS}")
-    for name, us in found.items():
-        table.add_row(name, f"{us:.1f}")
-    Console().print(table)
+        about = f"Median of {TURNS} x {CALLS}, commit `{commit()['commit']}`: "
+        about += "`python -m benchmarks.studies.request_path --write`."
+        replace_block("request path", f"{text}\n\n{about}")
+    click.echo(text)
 
 
 if __name__ == "__main__":

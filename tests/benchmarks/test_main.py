@@ -7,6 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
+from benchmarks.plan import quick_plan
 from benchmarks.results import Results
 from tests.benchmarks.made_up_results import made_up
 
@@ -25,7 +26,7 @@ def test_a_run_of_other_code_or_another_machine_is_not_gone_on_with(tmp_path: Pa
 
 
 def test_pages_can_be_written_from_a_run_of_another_machine(tmp_path: Path) -> None:
-    results = made_up(arms=("plumbline",))
+    results = made_up(plan=quick_plan(["plumbline"]))
     results.path = tmp_path / "run.json"
     results.save()
     done = CliRunner().invoke(main, ["--only-report", "--out", str(results.path)])

@@ -26,6 +26,6 @@ def test_every_choice_has_a_line(lines: list[compiled.Line]) -> None:
 
 
 def test_the_table_shows_forms_and_says_what_has_none(lines: list[compiled.Line]) -> None:
-    text = compiled.table(lines)
+    text = compiled.shown(lines)
     assert "| scaled logistic regression, 4 features | auto | onnx float64 | " in text
     assert "- lr, treelite: cannot be compiled: compiled trees: LogisticRegression is neither a tree" in text

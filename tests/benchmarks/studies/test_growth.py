@@ -33,9 +33,9 @@ def test_the_table_has_a_row_for_each_line_and_the_largest_step() -> None:
         growth.Line("a row", (10, 100, 10_000), (1.0, 12.0, 2400.0)),
         growth.Line("b", (10, 100, 10_000), (0.5, 0.5, 0.5)),
     ]
-    assert growth.table("columns", lines).splitlines() == [
+    assert growth.shown("columns", lines).splitlines() == [
         "| columns | 10 | 100 | 10,000 | largest step |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "|---|---:|---:|---:|---:|",
         "| a row | 1 | 12 | 2,400 | 20.0x |",
         "| b | 0.5 | 0.5 | 0.5 | 1.0x |",
     ]
