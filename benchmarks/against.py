@@ -1,7 +1,8 @@
-"""Is this checkout as fast as another commit? Both are served in one run and loaded in turns, so that the machine's moods meet both.
+"""The speed of this checkout compared with another commit. Both are served at once and loaded in turns.
 
-``python -m benchmarks.against COMMIT`` prints the requests/s of each model with one row a request, and the ratio of this
-checkout to the commit: the median over pairs of loads that follow each other, and the middle half of them.
+``python -m benchmarks.against COMMIT`` prints the requests/s of each model with one row a request, and the
+ratio of this checkout to the commit: the median over pairs of consecutive loads, and the middle half of
+them. What the machine does meanwhile meets both sides alike.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def checkout(commit: str) -> Iterator[Path]:
 def pairs(
     other: Path, model: str, connections: int, count: int, seconds: float, starts: int = STARTS
 ) -> list[tuple[float, float]]:
-    """(requests/s of the other checkout, requests/s of this one) for each pair of loads, every second pair turned round."""
+    """(requests/s of the other checkout, of this one) for each pair of loads; half of them reversed."""
     server_core, load_core = core_pair()
     arm = ARMS["plumbline"]
     cell = Cell(arm.name, model, 1, connections, "main")

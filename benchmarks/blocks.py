@@ -12,7 +12,7 @@ PERFORMANCE = ROOT / "docs" / "performance.md"
 
 
 def replace_block(name: str, text: str, page: Path = PERFORMANCE) -> None:
-    """Put ``text`` between the page's two comments of this name; raises ValueError when they are not there."""
+    """Put ``text`` between the page's two comments of this name; raises ValueError where they are missing."""
     found = page.read_text()
     pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
     if not pattern.search(found):

@@ -1,8 +1,8 @@
-"""Is the driver as good a client as wrk? Both load the same servers in a closed loop, and their figures are laid side by side.
+"""The driver of the open loops compared with wrk: both load the same servers in a closed loop.
 
-``python -m benchmarks.crosscheck`` writes ``results/crosscheck.json`` and exits 1 when the driver's median rate is more than
-5 % from wrk's, or its median latency more than 20 %. Plumbline on a stock gevent worker is no place for this: its loop
-serves connections unfairly, so that p50 depends on the client.
+``python -m benchmarks.crosscheck`` writes ``results/crosscheck.json`` and exits 1 when the driver's median
+rate is more than 5 % from wrk's, or its median latency more than 20 %. Plumbline on a stock gevent worker
+is not used here: its loop serves connections unfairly, so that p50 depends on the client.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RATE_LIMIT, P50_LIMIT = 0.05, 0.20
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Medians over the repeats on one server; ``rates`` (requests/s) and ``p50s_ms`` hold every repeat by generator."""
+    """Both generators on one server: every repeat's rate (requests/s) and p50 by generator."""
 
     arm: str
     rates: dict[str, list[float]]
@@ -93,7 +93,8 @@ def told(path: Path = FILE) -> list[str]:
     found = json.loads(path.read_text())
     pairs = ", ".join(f"{p['arm']} {p['rate_off']:+.1%} and {p['p50_off']:+.1%}" for p in found["pairs"])
     return [
-        f"The driver of the open loops against wrk, both in a closed loop at {found['connections']} connections "
+        "The driver of the open loops against wrk, both in a closed loop at "
+        f"{found['connections']} connections "
         f"(`python -m benchmarks.crosscheck`, commit `{found['commit']}`), rate and p50: {pairs}."
     ]
 

@@ -1,4 +1,4 @@
-"""How a plan is carried out: servers started and stopped in turn, loads driven, every repeat saved at once."""
+"""A plan carried out: servers started and stopped in turn, loads driven, every repeat saved at once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from benchmarks.plan import Cell, Plan, Visit
 from benchmarks.results import Results, rate
 from benchmarks.server_process import NotStarted, Running, core_pair, running
 
-#: Before each load that counts, so often and at most so long, until the server is no longer busy with an earlier one.
+#: Interval and limit of the wait, before each measured load, for a server that is busy with an earlier one.
 SETTLE_SECONDS, MOST_SETTLE_SECONDS = 0.3, 30.0
 #: Cores that a server may use while nobody asks it anything.
 IDLE_CORES = 0.25
-#: Requests a second. Above this the open loop's driver used over 90 % of its core on the slowest machine so far.
+#: Requests a second above which the driver used over 90 % of its core on the slowest machine so far.
 MOST_OFFERED = 36_000.0
 
 
@@ -41,7 +41,7 @@ class Run:
     def carry_out(self, visit: Visit) -> Iterator[Cell]:
         """Start the visit's server, measure what is missing, stop it; yields each cell before it is measured.
 
-        An arm that cannot be installed or started, or that answers wrongly, is recorded with the reason instead.
+        An arm that cannot be installed or started, or answers wrongly, is recorded with the reason instead.
         """
         cells = self.missing(visit)
         if not cells or self.results.arms.get(visit.arm.name, {}).get("status") == "wrong":
@@ -80,7 +80,7 @@ class Run:
         return {"started": began, **asdict(load), **cost}
 
     def _settle(self, server: Running) -> float:
-        """Wait until what earlier loads asked is worked off, for their clients have left; seconds that it took.
+        """Wait until the server has finished what earlier loads asked of it; the seconds that this took.
 
         Raises LoadFailed when the server is still busy after the longest wait.
         """
@@ -93,7 +93,7 @@ class Run:
         raise LoadFailed(f"the server was still busy {MOST_SETTLE_SECONDS:g} s after the load before")
 
     def _offered_rate(self, server: Running, cell: Cell) -> float | None:
-        """Requests a second that an open loop offers; raises LoadFailed when the arm's maximum is not known."""
+        """Requests a second that an open loop offers; raises LoadFailed without the arm's maximum."""
         if cell.share is None:
             return cell.rate
         found = self.results.find(arm=cell.arm, model=cell.model, rows=1, connections=64, kind="main")

@@ -1,4 +1,4 @@
-"""A running arm: started on a free port and pinned to a core, timed to its first answer, measured, and stopped.
+"""A running server: started on a free port, pinned to a core, timed to its first answer, measured, stopped.
 
     with running(ARMS["grpc"], "rf", core=0) as server:
         server.url, server.cold_start_seconds, server.pss_bytes(), server.cpu_seconds()
@@ -6,8 +6,8 @@
     with running(over_store(path), None, None, workers=4) as server:  # this project over a store
         server.port, server.work / "run"
 
-The server gets an environment of its own, with nothing inherited that could configure it, and a fresh directory as its
-home. When the block ends, no process of it is left.
+The server gets an environment of its own, with nothing inherited that could configure it, and a fresh
+directory as its home. When the block ends, no process of it is left.
 """
 
 from __future__ import annotations

@@ -188,8 +188,8 @@ def _standing(figures: Figures) -> tuple[str, list[Table]]:
     said = (
         f"{OWN} is ahead of every peer (+) in {ahead} of {len(rows)} comparisons, not told apart from at "
         f"least one (=) in {level}, and behind at least one (−) in {behind}. Two arms differ when the 95 % "
-        f"interval of their quotient leaves 1 out. {listed(OURS)} are both ours: one ahead of the other is no "
-        "loss."
+        f"interval of their quotient leaves 1 out. {listed(OURS)} are both ours: one ahead of the other "
+        "is no loss."
     )
     head = ("", "what", "model", OWN, "place", "ahead of it", "not told apart from it")
     return said, [Table(head, rows, words=len(head))]

@@ -1,7 +1,8 @@
-"""What does each part of Plumbline bring, and cost? The same server with one part switched off at a time.
+"""What each part of Plumbline costs: the same server with one part switched off at a time.
 
-``python -m benchmarks.studies.ablation`` measures every variant in turns, at 64 connections and at one, and writes the table into
-docs/performance.md. ``before`` figures are in ``results/before-speed-work.json``.
+``python -m benchmarks.studies.ablation`` measures every variant in turns, at 64 connections and at one, and
+writes the table into docs/performance.md. The figures of earlier code are in
+``results/before-speed-work.json``.
 """
 
 from __future__ import annotations

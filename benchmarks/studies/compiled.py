@@ -1,7 +1,8 @@
-"""What a compiled form gains over its original: the time of one call of a runtime, without a server around it.
+"""What a compiled form gains over its original: the time of one call of a runtime, without a server.
 
-``python -m benchmarks.studies.compiled [--json]`` publishes the models of the comparison into a temporary store once for every
-choice of ``--compile``, asks each version in turn, and prints a table. Figures of one machine in one run.
+``python -m benchmarks.studies.compiled [--json]`` publishes the models of the comparison into a temporary
+store, once for every choice of ``--compile``, calls each version in turn, and prints a table. Figures of
+one machine in one run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a fresh server costs: cold start, memory a worker, and the time of one row for each demo model.
 
-``python -m benchmarks.studies.footprint [--workers N] [--write]`` starts gunicorn over a store of the demo models and
-prints a table. Figures of one machine in one run: read them as such.
+``python -m benchmarks.studies.footprint [--workers N] [--write]`` starts gunicorn over a store of the demo
+models and prints a table. Figures of one machine in one run: read them as such.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""How the cost of a request and of publishing grows with the columns of a model, the values of a category, and rows.
+"""How the cost of requests and of publishing grows with columns, values of a category, and rows.
 
-``python -m benchmarks.studies.growth [--write]`` reads and checks bodies in this process, publishes into a temporary store, prints
-a table for each, and fails where something grows faster than what it depends on. ``--write`` puts the tables into
-docs/performance.md. CPU time, of the processes that publishing starts too, so that other work matters little.
+``python -m benchmarks.studies.growth [--write]`` reads and checks bodies in this process, publishes into a
+temporary store, prints a table for each, and fails where something grows faster than what it depends on.
+``--write`` puts the tables into docs/performance.md. CPU time, of the processes that publishing starts too,
+so other work matters little.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ from models.store import Store
 from schemas.json_body import read
 from schemas.predict import PredictSchemas
 
-#: Ten times as much may take this many times as long: more than ten, since little fits the processor's caches and much
-#: does not, and well below the hundred of quadratic growth.
+#: Ten times as much may take this many times as long: more than ten, since little fits the processor's caches
+#: and much does not, and well below the hundred of quadratic growth.
 LARGEST_STEP = 30.0
 
 LEAST_SECONDS = 0.02
@@ -194,7 +195,7 @@ def _milliseconds(call: Callable[[], object], *, once: bool) -> float:
 
 
 def _cpu_seconds(call: Callable[[], object], calls: int) -> float:
-    """Without the garbage collector, which a worker lets look at what it began with never, and at requests seldom."""
+    """Without the garbage collector, which in a worker never looks at what was there at its start."""
     gc.disable()
     try:
         began = _spent()

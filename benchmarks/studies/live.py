@@ -1,9 +1,9 @@
-"""What a change costs while it is made: requests beside a version that is proved and loaded, routes made anew, memory after; and
-what a shadow that fails or stalls costs the requests that it follows.
+"""What a change costs while it is made: requests during promotions and new routes, and memory afterwards.
 
-``python -m benchmarks.studies.live`` starts gunicorn over stores that it makes, keeps it under a steady load, promotes large versions and
-prints how long requests took before and meanwhile, from a connection of its own whose requests are timed one by one.
-``--write`` puts the tables into docs/performance.md.
+``python -m benchmarks.studies.live`` starts gunicorn over stores that it makes, keeps it under a steady
+load, promotes large versions, adds shadows that fail or stall, and prints how long requests took before and
+meanwhile. They are timed one by one on a connection of their own. ``--write`` puts the tables into
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def promotion(kind: str, model: Any, workers: int) -> dict[str, Any]:
-    """Promote a copy of the model over it, again and again, under load; what counts are the requests that the first answers."""
+    """Promote a copy of the model over it, again and again, under load; requests of the first one count."""
     say(f"promoting a {kind}")
     with serving(model, X, workers) as (store, server, probe):
         first = store.get("model", 1)
@@ -122,7 +122,7 @@ def promotion(kind: str, model: Any, workers: int) -> dict[str, Any]:
 
 
 def shadows(workers: int) -> list[dict[str, Any]]:
-    """Requests without a shadow and with one, in turns: one that answers, one that raises, and two that stall."""
+    """Requests without a shadow and with one, in turns: it answers, raises, or stalls in two ways."""
     found = []
     for kind in KINDS:
         say(f"a shadow that {kind}")
@@ -180,7 +180,7 @@ def routes(workers: int) -> dict[str, Any]:
 
 
 def memory() -> list[dict[str, Any]]:
-    """MiB of four workers that share a forest: at the start, after another one was promoted, and after SIGHUP."""
+    """MiB of four workers that share a forest: at the start, after a promotion, and after SIGHUP."""
     say("memory of four workers")
     forest = kinds()["forest of 60 deep trees"]()
     with tempfile.TemporaryDirectory(prefix="plumbline-live-") as directory:
@@ -236,11 +236,12 @@ def tables(figures: dict[str, Any]) -> str:
     ]
     scraping = added["scraping"]
     blocks = [
-        f"One connection's requests in milliseconds, beside {RATE:g} requests/s on {figures['workers']} workers: "
-        f"before a change, and from its beginning until the new version answers ({TIMES} times each).",
+        f"One connection's requests in milliseconds, beside {RATE:g} requests/s on {figures['workers']} "
+        "workers: before a change, and from its beginning until the new version answers "
+        f"({TIMES} times each).",
         table(CHANGE_HEAD, rows),
-        f"A page of `/metrics` takes {added['scrape_seconds']:g} s beside {added['versions']} versions; requests "
-        f"meanwhile: p50 {scraping['p50']:g}, p99 {scraping['p99']:g} ms.",
+        f"A page of `/metrics` takes {added['scrape_seconds']:g} s beside {added['versions']} versions; "
+        f"requests meanwhile: p50 {scraping['p50']:g}, p99 {scraping['p99']:g} ms.",
         f"A shadow of every request ({TIMES} windows without it and with it, in turns):",
         table(SHADOW_HEAD, shadows),
         "Four workers that share a forest, MiB of the whole process tree:",

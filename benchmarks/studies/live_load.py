@@ -30,7 +30,7 @@ RATE, CONNECTIONS = 500.0, 32
 def serving(
     model: Any, X: np.ndarray, workers: int, models: int = 1, versions: int = 1
 ) -> Iterator[tuple[Store, StoreServer, Probe]]:
-    """A store whose model answers a steady load, beside copies of it under other names, and a client that is timed."""
+    """A store with copies of a model, a server under a steady load over it, and a client that is timed."""
     with tempfile.TemporaryDirectory(prefix="plumbline-live-") as directory:
         store = Store(Path(directory) / "store")
         first = publish(store, "model", model, X[:100])
@@ -65,7 +65,7 @@ def steady_load(port: int) -> Iterator[None]:
 
 
 class Probe:
-    """A client whose requests are timed one by one, in a process of its own: beside it this one may compute."""
+    """A client whose requests are timed one by one, in a process of its own."""
 
     def __init__(self, port: int) -> None:
         self._command = [sys.executable, "-m", "benchmarks.studies.probe", str(port)]

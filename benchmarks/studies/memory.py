@@ -1,8 +1,9 @@
-"""What workers cost in memory, and what of it they share: a large forest under 1, 2 and 4 of them, and a small model.
+"""What workers cost in memory and what of it they share: a large forest under 1, 2 and 4, and a small model.
 
-``python -m benchmarks.studies.memory`` trains the forest into a temporary store, starts gunicorn over it with and without
-``PLUMBLINE_SHARE_MODELS`` and prints three tables. All figures are proportional set sizes of the whole process tree, the
-parent included: a page that n processes share counts 1/n in each, so that their sum is what the tree occupies.
+``python -m benchmarks.studies.memory`` trains the forest into a temporary store, starts gunicorn over it
+with and without ``PLUMBLINE_SHARE_MODELS`` and prints three tables. All figures are proportional set sizes
+of the whole process tree: a page that n processes share counts 1/n in each, so that their sum is what the
+tree occupies.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ STAGES = (
     ("pandas, which scikit-learn imports", "import pandas"),
     (
         "scikit-learn, with SciPy, joblib and what else it imports",
-        "import joblib, sklearn.ensemble, sklearn.linear_model, sklearn.naive_bayes, sklearn.neural_network, sklearn.pipeline",
+        "import joblib, sklearn.ensemble, sklearn.linear_model, sklearn.naive_bayes, sklearn.neural_network\n"
+        "import sklearn.pipeline",
     ),
     (
         "the web stack: gunicorn, gevent, Flask, marshmallow, apispec, flasgger, prometheus_client",
-        "import gunicorn.app.wsgiapp, gunicorn.workers.ggevent, flask, marshmallow, apispec, flasgger, prometheus_client",
+        "import gunicorn.app.wsgiapp, gunicorn.workers.ggevent, flask, marshmallow, apispec, flasgger\n"
+        "import prometheus_client",
     ),
 )
 
@@ -107,7 +110,7 @@ def publish_small(store: Path) -> None:
 
 
 def measured(store: Path, workers: int, share: bool, predictions: int) -> dict[str, Any]:
-    """A server over the store: MiB of the tree when every worker is ready, and after predictions in each of them."""
+    """MiB of a server over the store when every worker is ready, and after predictions in each of them."""
     (name,) = Store(store).names()
     say(f"{name}, {workers} workers, sharing {'on' if share else 'off'}")
     with serving_store(store, name, workers, share) as server:

@@ -1,6 +1,7 @@
-"""One client that asks again and again and says how long each answer took: ``python -m benchmarks.studies.probe PORT``.
+"""One client that asks again and again and prints how long each answer took.
 
-A line for each request: when it was sent (time.monotonic), seconds until the answer was read, status, version.
+``python -m benchmarks.studies.probe PORT`` prints a line for each request: when it was sent
+(time.monotonic), seconds until the answer was read, status, version.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Where does the time of a request go? A sampling profile of a server under load, by the part of it that was running.
+"""Where the time of a request goes: a sampling profile of a server under load, by its parts.
 
-``python -m benchmarks.studies.profile`` drives ``plumbline`` with each model at 64 connections, 1 and 256 rows a request, samples it with py-spy
-(https://github.com/benfred/py-spy: ``pip install py-spy``), and prints which share of the samples had which part on top;
-``--write`` puts the table into docs/performance.md.
+``python -m benchmarks.studies.profile`` drives ``plumbline`` with each model at 64 connections, 1 and 256
+rows a request, samples it with py-spy (https://github.com/benfred/py-spy: ``pip install py-spy``), and
+prints the share of the samples that had each part on top. ``--write`` puts the table into
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def part_of(frame: str) -> str:
 
 
 def shares(raw: str) -> dict[str, float]:
-    """Part -> its share of the samples, from py-spy's raw output: ``frame;frame;.. count`` a line, the last on top."""
+    """Part -> its share of the samples, from lines of py-spy: ``frame;frame;.. count``, the last on top."""
     counts: Counter[str] = Counter()
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")

@@ -1,7 +1,8 @@
-"""What does a request cost inside one process, step by step? CPU time without server, network and client.
+"""What a request costs inside one process, step by step: CPU time without server, network and client.
 
-``python -m benchmarks.studies.request_path`` calls WSGI applications directly, in turns, and prints the median microseconds:
-Flask and this project's Flask with a view that returns a constant, and predictions with and without the model's part.
+``python -m benchmarks.studies.request_path`` calls WSGI applications directly, in turns, and prints the
+median microseconds: Flask and this project's Flask with a view that returns a constant, and predictions
+with and without the model's part. ``--write`` puts the table into docs/performance.md.
 """
 
 from __future__ import annotations

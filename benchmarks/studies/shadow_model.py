@@ -1,4 +1,4 @@
-"""A version that answers the rows it is published with, and does harm with those of the load: for ``benchmarks.studies.live``."""
+"""A model that answers the rows it is published with, and fails or stalls on the row of the load."""
 
 from __future__ import annotations
 

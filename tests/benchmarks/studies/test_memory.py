@@ -1,4 +1,4 @@
-"""The command behind docs/performance.md, small: it starts servers, asks every worker, and prints what it found."""
+"""The command behind docs/performance.md, small: it asks every worker and prints what it measured."""
 
 from __future__ import annotations
 
