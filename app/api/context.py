@@ -21,7 +21,7 @@ from schemas.predict import PredictSchemas
 KEY = "plumbline"
 MOST_COMPARISONS = 64
 
-#: Flask's proxy looks for the application anew at every use; this looks once.
+#: Returns the current application. One call, where Flask's proxy resolves it at every use.
 _this_app = cast(Callable[[], Flask], current_app._get_current_object)  # type: ignore[attr-defined]
 
 
@@ -80,5 +80,6 @@ class Context:
 
 
 def context(app: Flask | None = None) -> Context:
-    """The context of this application, by default the one whose request is handled."""
-    return cast(Context, (app or _this_app()).extensions[KEY])
+    """The context of an application, by default the current one."""
+    of_app: Context = (app or _this_app()).extensions[KEY]
+    return of_app
