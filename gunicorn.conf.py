@@ -1,4 +1,4 @@
-"""gunicorn's configuration. It validates Plumbline's settings first (docs/configuration.md)."""
+"""gunicorn's configuration for Plumbline, whose settings it validates first (docs/configuration.md)."""
 
 import gc as _gc
 import os as _os

@@ -1,4 +1,4 @@
-"""The WSGI callable that gunicorn calls. It forwards each request to the current Flask application.
+"""The WSGI callable of gunicorn, which forwards each request to the current Flask application.
 
 A new application replaces the current one when a published version adds routes.
 """
