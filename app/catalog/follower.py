@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 
 from app.catalog.residency import Residency
-from app.catalog.routing import LoadingPolicy, Plan, Routing, plan
+from app.catalog.routing import LoadingPolicy, Plan, Routing, as_stored, plan
 from app.catalog.shared import give_back
 from app.catalog.snapshot import Snapshot, carry_over, read_snapshot
 from app.concurrency.forms import Concurrency
@@ -89,6 +89,7 @@ class Follower:
                 if not read.fault:
                     snapshot = read
                     self._residency.enter(snapshot, needs_proof=False)
+                    self._residency.routing = as_stored(snapshot)
         self._serve(snapshot)
         self._residency.is_started = not self._plan.load
 
@@ -126,16 +127,14 @@ class Follower:
     def _vouch(self, routing: Routing) -> None:
         """Record the versions that serve since the start as verified, and those that were stable before, so that a rollback
         need not wait."""
+        statuses = self._residency.statuses()
         for target in routing.snapshot.targets:
             model = routing.snapshot.models[target.name]
             record = model.record(target.number)
-            serves = routing.targets.get(target.name) == target and self._is_ready(target)
+            serves = routing.targets.get(target.name) == target and statuses.get(target) == "ready"
             if record is not None and (serves or target.number in model.previous):
                 self._prover.vouch(target, record)
                 self._concurrency.pause(PAUSE_SECONDS)
-
-    def _is_ready(self, target: Version) -> bool:
-        return self._residency.status(target)[0] == "ready"
 
     def _repeat(self, step: Callable[[], None], seconds: float) -> None:
         while self._is_watching:

@@ -41,7 +41,7 @@ class Routing:
     """What requests are resolved by. It never changes: the next one takes its place as a whole.
 
     targets: by model, the version that answers requests which name no version: ``stable``, or its stand-in.
-    rules: by model, the traffic rule that is in force. It may be the one before the snapshot's.
+    rules: by model, the traffic rule in force: the snapshot's, or the one before until the versions of that are in memory.
     stand_ins: by model, the version that answers in the place of a stable one that is not in memory.
     """
 
@@ -110,9 +110,9 @@ def plan(
     coming = wanted.union(under_way)
     stand_ins = _stand_ins(snapshot, memory, now, coming)
     held = {
-        name: now.rules[name]
+        name: now.rules.get(name)
         for name, model in snapshot.models.items()
-        if model.rule and name in now.rules and any(Version(name, v) in coming for v in model.rule.versions)
+        if model.rule and any(Version(name, number) in coming for number in model.rule.versions)
     }
     routing = _routing(snapshot, stand_ins, held)
     load = wanted.union(target for target in stand_ins.values() if memory.get(target) != "ready")
@@ -162,7 +162,7 @@ def _stand_ins(
         candidates = [now.targets[name]] if name in now.targets else []
         if is_coming:
             kept = now.stand_ins.get(name)
-            candidates = [t for t in candidates if t == kept or t in coming or memory.get(t) == "ready"]
+            candidates = [target for target in candidates if target == kept or memory.get(target) == "ready"]
         else:
             candidates += [Version(name, number) for number in reversed(model.previous)]
         for target in candidates:
@@ -173,11 +173,21 @@ def _stand_ins(
     return stand_ins
 
 
-def _routing(snapshot: Snapshot, stand_ins: Mapping[str, Version], held: Mapping[str, Rule]) -> Routing:
-    targets = {name: stand_ins.get(name, model.stable) for name, model in snapshot.models.items()}
-    routed = {name: target for name, target in targets.items() if target is not None}
-    rules = {name: held.get(name, snapshot.models[name].rule) for name in routed}
-    return Routing(snapshot, routed, {name: rule for name, rule in rules.items() if rule}, stand_ins)
+def _routing(
+    snapshot: Snapshot, stand_ins: Mapping[str, Version], held: Mapping[str, Rule | None]
+) -> Routing:
+    """held: by model, the rule that stays in force, or None where requests are not divided yet."""
+    targets: dict[str, Version] = {}
+    rules: dict[str, Rule] = {}
+    for name, model in snapshot.models.items():
+        target = stand_ins.get(name, model.stable)
+        if target is None:
+            continue
+        targets[name] = target
+        rule = held.get(name, model.rule)
+        if rule is not None:
+            rules[name] = rule
+    return Routing(snapshot, targets, rules, stand_ins)
 
 
 def _urgency(target: Version, routing: Routing) -> tuple[int, bool, Version]:

@@ -399,6 +399,17 @@ def test_what_changed_between_reading_and_starting_is_not_missed(store: Store) -
     assert len(process.routes) == 1
 
 
+def test_a_process_starts_by_what_the_store_says_then(store: Store) -> None:
+    """Nothing answers yet, so nothing stands in for a version that was promoted since the store was read."""
+    store.tag("toy", 1, "old")
+    process = Process(store)
+    set_traffic(store, "toy", Rule(arms=(Arm(3, 50),)))
+    promote(store, "toy", 2)
+    process.follower.begin()
+    assert process.engine.routing.targets == {"toy": Version("toy", 2)}
+    assert process.engine.routing.rules == {"toy": Rule(arms=(Arm(3, 50),))}
+
+
 def test_nothing_is_said_to_be_served_before_models_were_tried(store: Store) -> None:
     process = Process(store)
     process.follower.begin()
@@ -444,6 +455,17 @@ def test_a_rule_is_followed_and_an_arm_that_cannot_be_loaded_gets_nothing(proces
     process.follower.check()
     assert arms(process) == {1: "stable"}
     assert process.told[-1][1] == {"toy:2": "no"}
+
+
+def test_a_first_rule_divides_nothing_until_its_versions_are_there(store: Store) -> None:
+    process = Process(store, concurrency=Threads()).start()
+    process.judge.endless.add(2)
+    set_traffic(store, "toy", Rule(arms=(Arm(2, 50),)))
+    process.follower.look()
+    assert arms(process) == {1: ""}, "no request waits for version 2"
+    process.judge.end.set()
+    process.follower.check()
+    assert arms(process) == {1: "stable", 2: "canary"}
 
 
 def test_every_version_of_a_rule_is_loaded_and_stays(process: Process) -> None:
