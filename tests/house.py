@@ -30,6 +30,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "an error becomes a reply": ("app/api/errors.py", "handle"),
     "a version is loaded and verified": ("models/runtimes/loading.py", "load_version"),
     "the store is watched": ("app/catalog/follower.py", "Follower"),
+    "what is routed and loaded is planned": ("app/catalog/routing.py", "plan"),
     "a promote waits": ("app/operations/operations.py", "Verbs._wait"),
     "a version is published": ("models/publishing/__init__.py", "publish"),
 }
