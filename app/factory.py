@@ -57,7 +57,7 @@ def create_app(
         services.metrics,
         services.observers,
         services.start,
-        verbs=services.verbs,
+        operations=services.operations,
         admin_tokens=_admin_tokens(settings),
     )
     init_errors(app)

@@ -30,7 +30,7 @@ from app.inference.messages import Observer
 from app.inference.model import LoadedModel
 from app.monitoring.access_log import AccessLog, JsonLines
 from app.monitoring.metrics import Metrics, PrometheusMetrics
-from app.operations.operations import Verbs
+from app.operations.operations import Operations
 from models.record import Record
 from models.store import Store
 
@@ -53,7 +53,7 @@ class Services:
     store: Store
     engine: Engine
     follower: Follower
-    verbs: Verbs
+    operations: Operations
     metrics: Metrics
     access_log: AccessLog
     concurrency: Concurrency
@@ -157,8 +157,10 @@ def wire(
     residency = Residency(snapshot, concurrency, open_version, observers, budget, prover)
     engine = Engine(residency, observers, concurrency, settings.default_model)
     follower = Follower(store, settings.default_model, policy, residency, prover, concurrency)
-    verbs = Verbs(store, run_dir, prover, settings.switch_wait_seconds, concurrency, follower.check)
-    return Services(settings, store, engine, follower, verbs, metrics, access_log, concurrency, observers)
+    operations = Operations(store, run_dir, prover, settings.switch_wait_seconds, concurrency, follower.check)
+    return Services(
+        settings, store, engine, follower, operations, metrics, access_log, concurrency, observers
+    )
 
 
 def batch_settings(settings: Settings, name: str) -> BatchSettings:

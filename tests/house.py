@@ -31,7 +31,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "a version is loaded and verified": ("models/runtimes/loading.py", "load_version"),
     "the store is watched": ("app/catalog/follower.py", "Follower"),
     "what is routed and loaded is planned": ("app/catalog/routing.py", "plan"),
-    "a promote waits": ("app/operations/operations.py", "Verbs._wait"),
+    "a promote waits": ("app/operations/operations.py", "Operations._wait"),
     "a version is published": ("models/publishing/__init__.py", "publish"),
 }
 

@@ -1,9 +1,10 @@
-"""The verbs over HTTP, for whoever holds the token; without one configured these routes do not exist."""
+"""The operations over HTTP, for clients with the token; these routes exist only where one is configured."""
 
 from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.api.context import context
 from app.api.documented import ADMINISTRATION, documented
 from app.api.json_provider import json_reply
 from app.api.request import this_request
-from app.operations.operations import Outcome, Verbs
+from app.operations.operations import Intent, Operations, Outcome
 from models.names import check_model_name
 from models.traffic import read_rule
 from schemas.admin import (
@@ -61,17 +62,9 @@ def check_token() -> None:
 @_change("admin.promote", "Let a version be stable", body=PromoteSchema)
 def promote(name: str) -> Response:
     """Let a version be stable."""
-    said = load(PromoteSchema, _body())
-    version = _version(name, said["version"])
-    outcome = _verbs().promote(
-        name,
-        version,
-        expected=said["expected"],
-        if_better=said["if_better"],
-        why=said["reason"],
-        who=_who(),
-    )
-    return _reply(outcome)
+    body = load(PromoteSchema, _body())
+    version = _version(name, body["version"])
+    return _reply(_operations().promote(name, version, _intent(body), if_better=body["if_better"]))
 
 
 @blueprint.post("/models/<name>/rollback")
@@ -83,27 +76,27 @@ def promote(name: str) -> Response:
 )
 def rollback(name: str) -> Response:
     """Let the version be stable that was before."""
-    said = load(RollbackSchema, _body())
+    body = load(RollbackSchema, _body())
     check_model_name(name)
-    return _reply(_verbs().rollback(name, expected=said["expected"], why=said["reason"], who=_who()))
+    return _reply(_operations().rollback(name, _intent(body)))
 
 
 @blueprint.post("/models/<name>/tag")
 @_change("admin.tag", "Let a tag name a version", body=TagSchema)
 def tag(name: str) -> Response:
     """Let a tag name a version."""
-    said = load(TagSchema, _body())
-    version = _version(name, said["version"])
-    return _reply(_verbs().tag(name, version, said["tag"], why=said["reason"], who=_who()))
+    body = load(TagSchema, _body())
+    version = _version(name, body["version"])
+    return _reply(_operations().tag(name, version, body["tag"], _intent(body)))
 
 
 @blueprint.put("/models/<name>/traffic")
 @_change("admin.traffic", "Let a rule decide which version a request gets", body=TrafficSchema)
 def set_traffic(name: str) -> Response:
     """Let a rule decide which version a request gets."""
-    said = load(TrafficSchema, _body())
+    body = load(TrafficSchema, _body())
     check_model_name(name)
-    return _reply(_verbs().traffic(name, read_rule(said["rule"]), why=said["reason"], who=_who()))
+    return _reply(_operations().traffic(name, read_rule(body["rule"]), _intent(body)))
 
 
 @blueprint.delete("/models/<name>/traffic")
@@ -115,16 +108,16 @@ def set_traffic(name: str) -> Response:
 )
 def clear_traffic(name: str) -> Response:
     """Let the stable version have every request."""
-    said = load(ReasonSchema, _body())
+    body = load(ReasonSchema, _body())
     check_model_name(name)
-    return _reply(_verbs().traffic(name, None, why=said["reason"], who=_who()))
+    return _reply(_operations().traffic(name, None, _intent(body)))
 
 
 @blueprint.get("/models/<name>/history")
 @documented("admin.history", "What was changed, by whom and why?", ADMINISTRATION, HistorySchema)
 def history(name: str) -> Response:
     """Every change of the model, oldest first."""
-    return json_reply({"name": name, "history": _verbs().history(name)})
+    return json_reply({"name": name, "history": _operations().history(name)})
 
 
 @blueprint.get("/workers")
@@ -134,7 +127,7 @@ def history(name: str) -> Response:
 def workers() -> Response:
     """The workers of this host, and what each of them serves."""
     now = time.time()
-    found = [
+    documents = [
         {
             "slot": worker.slot,
             "pid": worker.pid or None,
@@ -143,22 +136,22 @@ def workers() -> Response:
             "silent_seconds": round(now - worker.seen, 1) if worker.seen else None,
             "faults": worker.faults,
         }
-        for worker in _verbs().workers()
+        for worker in _operations().workers()
     ]
-    return json_reply({"workers": found})
+    return json_reply({"workers": documents})
 
 
 @blueprint.post("/reload")
 @_change("admin.reload", "Let every worker read the store anew", problems=("503",))
 def reload() -> Response:
     """Let every worker read the store anew."""
-    return _reply(_verbs().reload())
+    return _reply(_operations().reload())
 
 
-def _verbs() -> Verbs:
-    found = context().verbs
-    assert found is not None
-    return found
+def _operations() -> Operations:
+    operations = context().operations
+    assert operations is not None
+    return operations
 
 
 def _body() -> Any:
@@ -170,11 +163,12 @@ def _body() -> Any:
 
 def _version(name: str, selector: Any) -> int:
     """The version that a number, a number as text, or a tag names; raises NotFound."""
-    return _verbs().resolve(name, str(selector)[:100])
+    return _operations().resolve(name, str(selector)[:100])
 
 
-def _who() -> str:
-    return f"admin at {request.remote_addr or 'unknown'}"
+def _intent(body: Mapping[str, Any]) -> Intent:
+    """Why the client changes something, and who it is; ``expected`` where the route takes it."""
+    return Intent(body["reason"], f"admin at {request.remote_addr or 'unknown'}", body.get("expected"))
 
 
 def _reply(outcome: Outcome) -> Response:

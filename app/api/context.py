@@ -13,7 +13,7 @@ from app.config import Settings
 from app.engine.engine import Engine
 from app.inference.messages import Observer, Reply, listeners
 from app.monitoring.metrics import Metrics
-from app.operations.operations import Verbs
+from app.operations.operations import Operations
 from models.comparison import Comparison
 from models.names import Version
 from schemas.predict import PredictSchemas
@@ -38,7 +38,7 @@ class Context:
     #: Whether the process is about to end.
     draining: Callable[[], bool] = lambda: False
     #: For /admin, which does not exist without a token.
-    verbs: Verbs | None = None
+    operations: Operations | None = None
     admin_tokens: Sequence[bytes] = ()
     on_arrival: Sequence[Callable[[], None]] = field(init=False)
     on_reply: Sequence[Callable[[Reply], None]] = field(init=False)

@@ -111,9 +111,9 @@ def canary(
     The command may be ended at any time and given again: it goes on from the step that the server is at.
     """
     control = open_control(wait_seconds)
-    verbs, run_dir = control.verbs, control.run_dir
-    number = verbs.resolve(check_model_name(name), version)
-    if run_dir is None or not verbs.workers():
+    operations, run_dir = control.operations, control.run_dir
+    number = operations.resolve(check_model_name(name), version)
+    if run_dir is None or not operations.workers():
         raise Conflict(f"{control.no_server}, so there is nothing to watch")
     out = console(stderr=True)
     told: list[float] = []
@@ -128,7 +128,7 @@ def canary(
 
     guards = Guards(max_error_rate, max_latency_ratio, min_agreement, min_requests)
     rollout = Rollout(
-        verbs,
+        operations,
         name,
         number,
         steps,

@@ -108,7 +108,7 @@ def tag(reference: str, tag: str, as_json: bool) -> None:
     """Let TAG name the version, wherever it pointed before."""
     control = open_control(None)
     name, version = one_version(control.store, reference)
-    outcome = control.verbs.tag(name, version, tag)
+    outcome = control.operations.tag(name, version, tag)
     say(as_json, f"{name}:{tag} is now version {version}", name=name, version=version, tag=tag)
     if not outcome.complete:
         late = f"{len(outcome.missing)} workers of this host have not followed in time"

@@ -14,7 +14,7 @@ from app.cli.output import print_facts, print_json, print_table, progress
 from app.concurrency.forms import concurrency_of_this_process
 from app.host.proof import HostProver
 from app.host.run_dir import RunDirError, make_run_dir, servers_of
-from app.operations.operations import Outcome, Verbs
+from app.operations.operations import Intent, Operations, Outcome
 from models.names import check_model_name
 from models.store import Store
 from models.traffic import Arm, Match, Rule, Shadow, read_rule
@@ -55,7 +55,9 @@ def promote(
     control = open_control(wait_seconds)
     name, version = one_version(control.store, reference)
     with progress(f"proving {name}:{version}, then waiting for the workers"):
-        outcome = control.verbs.promote(name, version, expected=expected, if_better=if_better, why=reason)
+        outcome = control.operations.promote(
+            name, version, Intent(reason, expected=expected), if_better=if_better
+        )
     _report(control, outcome, f"{name}:stable is now version {version}", as_json)
 
 
@@ -69,7 +71,7 @@ def rollback(name: str, expected: int | None, reason: str, wait_seconds: float |
     """Let the version be stable that was before; again for the one before that."""
     control = open_control(wait_seconds)
     with progress("waiting for the workers"):
-        outcome = control.verbs.rollback(check_model_name(name), expected=expected, why=reason)
+        outcome = control.operations.rollback(check_model_name(name), Intent(reason, expected=expected))
     _report(control, outcome, f"{name}:stable is now version {outcome.changed.after} again", as_json)
 
 
@@ -117,7 +119,7 @@ def traffic(
     control = open_control(wait_seconds)
     rule = None if clear else _rule(control.store, check_model_name(name), shares, matches, shadow, key)
     with progress("proving the versions, then waiting for the workers"):
-        outcome = control.verbs.traffic(name, rule, why=reason)
+        outcome = control.operations.traffic(name, rule, Intent(reason))
     _report(control, outcome, f"{name} is routed {describe_rule(rule)}", as_json)
 
 
@@ -128,7 +130,7 @@ def reload(wait_seconds: float | None, as_json: bool) -> None:
     """Let every worker of this host read the store anew and try again what it could not load."""
     control = open_control(wait_seconds)
     with progress("waiting for the workers"):
-        outcome = control.verbs.reload()
+        outcome = control.operations.reload()
     _report(control, outcome, "the store was read anew", as_json)
 
 
@@ -177,7 +179,7 @@ class Control:
 
     store: Store
     run_dir: Path | None
-    verbs: Verbs
+    operations: Operations
     sought: str
 
     @property
@@ -213,7 +215,7 @@ def open_control(wait_seconds: float | None) -> Control:
     there = run_dir if run_dir is not None and run_dir.is_dir() else None
     prover = HostProver(store, there, settings.proof_seconds, concurrency, settings.worker_timeout_seconds)
     seconds = settings.switch_wait_seconds if wait_seconds is None else wait_seconds
-    return Control(store, run_dir, Verbs(store, run_dir, prover, seconds, concurrency), sought)
+    return Control(store, run_dir, Operations(store, run_dir, prover, seconds, concurrency), sought)
 
 
 def _report(control: Control, outcome: Outcome, done: str, as_json: bool) -> None:

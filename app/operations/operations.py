@@ -1,7 +1,7 @@
 """What an operator does to a running server, in one place for the command line and for /admin.
 
-Each verb proves what it is about to let answer, changes the store once, and returns when every worker of this host serves
-the change, or when it has waited long enough. Workers of other hosts follow by themselves and are not waited for.
+Each operation proves the versions that are about to answer, changes the store once, and returns when every worker of this host
+serves the change, or when it has waited long enough. Workers of other hosts follow by themselves and are not waited for.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from models.traffic import Rule, read_rule
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a verb. ``switched`` and ``missing`` : the workers of this host that serve the change, and those that did
-    not in time; ``refused`` : by slot, why a worker that follows cannot serve the version itself."""
+    """The result of an operation.
+
+    switched : the workers of this host that serve the change.
+    missing : the workers that did not serve it in time.
+    refused : slot -> why a worker that follows the store cannot serve the version itself.
+    """
 
     changed: Changed
     switched: Sequence[WorkerState] = ()
@@ -56,9 +60,31 @@ class Outcome:
         }
 
 
-class Verbs:
-    """``run_dir`` : where the workers of this host's server meet; ``wait_seconds`` : for them, at most. Without workers
-    ``follow`` is called after a change, so that this process serves it."""
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What an operator has to say about a change.
+
+    why : the reason, for the history.
+    who : the operator; empty for the user of this process.
+    expected : the version that the operator believes to be stable; Conflict where it is another.
+    """
+
+    why: str = ""
+    who: str = ""
+    expected: int | None = None
+
+
+#: Nothing is said about the change.
+UNEXPLAINED = Intent()
+
+
+class Operations:
+    """The changes that an operator makes to one store and to the server of this host.
+
+    run_dir : the directory where the workers of the server meet; None where no server is known.
+    wait_seconds : the longest wait for workers after a change.
+    follow : called after a change where there are no other workers, so that this process serves it.
+    """
 
     def __init__(
         self,
@@ -81,44 +107,54 @@ class Verbs:
         self,
         name: str,
         version: int,
+        intent: Intent = UNEXPLAINED,
         *,
-        expected: int | None = None,
         if_better: str | None = None,
-        why: str = "",
-        who: str = "",
     ) -> Outcome:
-        """As ``models.store.lifecycle.promote``; raises Conflict, too, for a version that does not pass its proof."""
+        """Make a version stable, after its proof. ``if_better`` : the metric by which it must be better than the stable one.
+
+        Raises ModelNotFound, VersionNotFound, LoadError, or Conflict, also for a version that does not pass its proof.
+        """
         self._prove(name, [version])
         return self._wait(
-            lambda: lifecycle.promote(
-                self._store, name, version, expected=expected, if_better=if_better, why=why, who=who
-            ),
+            lambda: lifecycle.promote(self._store, name, version, if_better=if_better, **asdict(intent)),
             lambda changed: [version],
         )
 
-    def rollback(self, name: str, *, expected: int | None = None, why: str = "", who: str = "") -> Outcome:
-        """As ``models.store.lifecycle.rollback``. The version is not proved again: it has served, and there may be haste."""
+    def rollback(self, name: str, intent: Intent = UNEXPLAINED) -> Outcome:
+        """Make the version stable that was before; raises as ``promote``.
+
+        The version is not proved again: it has served before, and a rollback may be urgent.
+        """
         return self._wait(
-            lambda: lifecycle.rollback(self._store, name, expected=expected, why=why, who=who),
+            lambda: lifecycle.rollback(self._store, name, **asdict(intent)),
             lambda changed: [changed.after],
         )
 
-    def traffic(self, name: str, rule: Rule | None, *, why: str = "", who: str = "") -> Outcome:
-        """As ``models.store.lifecycle.set_traffic``, after every version of the rule was proved."""
+    def traffic(self, name: str, rule: Rule | None, intent: Intent = UNEXPLAINED) -> Outcome:
+        """Divide the requests by a rule, after the proof of each of its versions; None gives the stable version all of them.
+
+        Raises as ``promote``.
+        """
         versions = sorted(rule.versions) if rule else []
         self._prove(name, versions)
         return self._wait(
-            lambda: lifecycle.set_traffic(self._store, name, rule, why=why, who=who), lambda changed: versions
+            lambda: lifecycle.set_traffic(self._store, name, rule, why=intent.why, who=intent.who),
+            lambda changed: versions,
         )
 
-    def tag(self, name: str, version: int, tag: str, *, why: str = "", who: str = "") -> Outcome:
-        """As ``Store.tag``, after the version was proved where a server runs: whoever asks for the tag gets it at once."""
+    def tag(self, name: str, version: int, tag: str, intent: Intent = UNEXPLAINED) -> Outcome:
+        """Move a tag to a version; raises as ``promote``, and InvalidName.
+
+        The version is proved where a server runs, because requests for the tag reach it at once.
+        """
         if self.workers():
             self._prove(name, [version])
 
         def change() -> Changed:
             before = self._store.state(name).tags.get(tag)
-            return Changed(name, "tag", before, version, self._store.tag(name, version, tag, why, who))
+            generation = self._store.tag(name, version, tag, intent.why, intent.who)
+            return Changed(name, "tag", before, version, generation)
 
         return self._wait(change, lambda changed: [version])
 
@@ -133,8 +169,8 @@ class Verbs:
 
     def rule(self, name: str) -> Rule | None:
         """The model's traffic rule in the store at this moment."""
-        said = self._store.state(name).traffic
-        return None if said is None else read_rule(said)
+        stored = self._store.state(name).traffic
+        return None if stored is None else read_rule(stored)
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """Every change of the model, oldest first; raises ModelNotFound."""
@@ -158,7 +194,7 @@ class Verbs:
         change: Callable[[], Changed],
         versions: Callable[[Changed], Iterable[int]] = lambda changed: (),
     ) -> Outcome:
-        # Whoever holds the store's lock at this moment must not hold up the requests.
+        # A process that holds the store's lock at this moment must not hold up the requests.
         changed = self._concurrency.on_thread(change)
         if self._run_dir is None:
             self._follow()

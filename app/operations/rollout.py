@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from app.operations.operations import Verbs
+from app.operations.operations import Intent, Operations
 from models.errors import Conflict, StoreUnavailable
 from models.traffic import Arm, Rule, Shadow
 
@@ -123,7 +123,7 @@ class Rollout:
 
     def __init__(
         self,
-        verbs: Verbs,
+        operations: Operations,
         name: str,
         version: int,
         steps: Sequence[float],
@@ -135,7 +135,7 @@ class Rollout:
         tell: Callable[[float, Counts], None] = lambda percent, seen: None,
         key: str = "",
     ) -> None:
-        self._verbs = verbs
+        self._operations = operations
         self._name = name
         self._version = version
         self._steps = tuple(steps)
@@ -154,28 +154,28 @@ class Rollout:
 
         After a step of 100 percent the version is promoted. When a guard trips the stable version has all requests again.
         """
-        self._before = self._verbs.resolve(self._name, "stable")
+        self._before = self._operations.resolve(self._name, "stable")
         if self._before == self._version:
-            if self._verbs.rule(self._name) in [self._rule(percent) for percent in self._steps]:
-                self._verbs.traffic(self._name, None, why="the canary is stable")
+            if self._operations.rule(self._name) in [self._rule(percent) for percent in self._steps]:
+                self._operations.traffic(self._name, None, Intent("the canary is stable"))
             return Result(True, 100.0)
         for percent in self._left():
             rule = self._rule(percent)
-            outcome = self._verbs.traffic(self._name, rule, why=f"canary at {percent:g} %")
+            outcome = self._operations.traffic(self._name, rule, Intent(f"canary at {percent:g} %"))
             why = "" if outcome.complete else "not every worker serves it"
             why = why or self._watch(percent, rule)
             if why:
                 return self._stop(percent, why)
         if self._steps[-1] < 100:
             return Result(False, self._steps[-1])
-        why = "the canary passed its steps"
-        promoted = self._verbs.promote(self._name, self._version, expected=self._before, why=why)
-        self._verbs.traffic(self._name, None, why="the canary is stable")
+        intent = Intent("the canary passed its steps", expected=self._before)
+        promoted = self._operations.promote(self._name, self._version, intent)
+        self._operations.traffic(self._name, None, Intent("the canary is stable"))
         return Result(True, 100.0, "" if promoted.complete else "not every worker has switched yet")
 
     def _left(self) -> Sequence[float]:
         """The steps that are still to be walked, the one that the store is at among them."""
-        rule = self._verbs.rule(self._name)
+        rule = self._operations.rule(self._name)
         if rule is None:
             return self._steps
         for i, percent in enumerate(self._steps):
@@ -220,12 +220,12 @@ class Rollout:
 
     def _changed(self, rule: Rule) -> bool:
         """Whether somebody else decided about the model meanwhile."""
-        return self._verbs.rule(self._name) != rule or self._before != self._verbs.resolve(
+        return self._operations.rule(self._name) != rule or self._before != self._operations.resolve(
             self._name, "stable"
         )
 
     def _stop(self, percent: float, why: str) -> Result:
         if why == CHANGED:
             return Result(False, percent, why)
-        self._verbs.traffic(self._name, None, why=f"canary stopped: {why}")
+        self._operations.traffic(self._name, None, Intent(f"canary stopped: {why}"))
         return Result(False, 0.0, why)

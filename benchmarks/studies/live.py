@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from app.concurrency.forms import Threads
 from app.host.proof import HostProver
 from app.monitoring.arms import read_counts
-from app.operations.operations import Outcome, Verbs
+from app.operations.operations import Operations, Outcome
 from benchmarks.blocks import replace_block, table
 from benchmarks.studies.live_load import RATE, serving
 from benchmarks.studies.shadow_model import COLUMNS, KINDS, ShadowModel
@@ -99,7 +99,7 @@ def promotion(kind: str, model: Any, workers: int) -> dict[str, Any]:
     with serving(model, X, workers) as (store, server, probe):
         first = store.get("model", 1)
         files = {path: first.read(path) for path in first.manifest.files}
-        control = verbs(store, server.run_dir)
+        control = operations(store, server.run_dir)
         before, during, took = [], [], []
         for _ in range(TIMES):
             time.sleep(WINDOW_SECONDS)
@@ -129,7 +129,7 @@ def shadows(workers: int) -> list[dict[str, Any]]:
         with serving(Ridge().fit(X, Y), X, workers) as (store, server, probe):
             same = store.get("model", 1).manifest.signature
             version = publish(store, "model", ShadowModel(kind, same), X[:100]).manifest.version
-            control = verbs(store, server.run_dir)
+            control = operations(store, server.run_dir)
             without, with_ = [], []
             for _ in range(TIMES):
                 for rule, taken in ((None, without), (Rule((), (), Shadow(version)), with_)):
@@ -166,7 +166,7 @@ def routes(workers: int) -> dict[str, Any]:
         for _ in range(TIMES):
             added = time.monotonic()
             store.add(first.manifest, {path: first.read(path) for path in first.manifest.files})
-            complete(verbs(store, server.run_dir).reload())
+            complete(operations(store, server.run_dir).reload())
             took.append(time.monotonic() - added)
         return {
             "versions": MODELS * VERSIONS,
@@ -189,7 +189,7 @@ def memory() -> list[dict[str, Any]]:
         with serving_store(store.path, "model", 4, True) as server:
             found = [{"when": "at the start", "mib": round(server.pss_mib())}]
             version = publish(store, "model", forest.set_params(n_estimators=60), X[:100]).manifest.version
-            verbs(store, server.run_dir).promote("model", version)
+            operations(store, server.run_dir).promote("model", version)
             time.sleep(5)
             found.append({"when": "after a promotion", "mib": round(server.pss_mib())})
             server.reload(version)
@@ -197,11 +197,11 @@ def memory() -> list[dict[str, Any]]:
             return found
 
 
-def verbs(store: Store, run_dir: Path) -> Verbs:
+def operations(store: Store, run_dir: Path) -> Operations:
     """As the command line has them."""
     threads = Threads()
     prover = HostProver(store, run_dir, PATIENCE_SECONDS, threads)
-    return Verbs(store, run_dir, prover, PATIENCE_SECONDS, threads)
+    return Operations(store, run_dir, prover, PATIENCE_SECONDS, threads)
 
 
 def complete(outcome: Outcome) -> None:

@@ -28,7 +28,7 @@ from sklearn.linear_model import LinearRegression
 
 from app.concurrency.forms import Threads
 from app.host.proof import HostProver
-from app.operations.operations import Verbs
+from app.operations.operations import Operations
 from models.errors import Conflict, PlumblineError
 from models.golden import GOLDEN
 from models.manifest import Manifest
@@ -108,18 +108,18 @@ def name(store: Store) -> Iterator[str]:
     store.delete_model(name)
 
 
-def verbs(server: Server, wait_seconds: float = LONG_SECONDS) -> Verbs:
+def operations(server: Server, wait_seconds: float = LONG_SECONDS) -> Operations:
     """What the command line uses."""
     store = Store(server.store)
     threads = Threads()
-    return Verbs(
+    return Operations(
         store, server.run_dir, HostProver(store, server.run_dir, LONG_SECONDS, threads), wait_seconds, threads
     )
 
 
 def all_follow(server: Server) -> bool:
     """Whether every worker serves the store as it is."""
-    generation, workers = Store(server.store).generation(), verbs(server).workers()
+    generation, workers = Store(server.store).generation(), operations(server).workers()
     return len(workers) == WORKERS and all(
         worker.generation == generation and not worker.coming for worker in workers
     )
@@ -147,11 +147,11 @@ def test_promotions_and_rollbacks_under_load(server: Server, store: Store, name:
             if stays:
                 stays[-1] = (stays[-1][0], began, stays[-1][2])
             if past and chance.random() < 0.4:
-                outcome = verbs(server).rollback(name)
+                outcome = operations(server).rollback(name)
                 stable = past.pop()
             else:
                 chosen = chance.choice([v for v in versions if v != stable])
-                outcome = verbs(server).promote(name, chosen)
+                outcome = operations(server).promote(name, chosen)
                 past.append(stable)
                 stable = chosen
             assert outcome.complete and len(outcome.switched) == WORKERS
@@ -227,11 +227,11 @@ def test_a_bad_version_is_refused_and_the_old_one_answers_on(
     with Load(server.port, f"/models/{name}/predict") as load:
         number = add(store, name, make())
         with pytest.raises(Conflict, match=why):
-            verbs(server).promote(name, number)
-        wait_until(lambda: all(f"{name}:{number}" in w.faults for w in verbs(server).workers()))
+            operations(server).promote(name, number)
+        wait_until(lambda: all(f"{name}:{number}" in w.faults for w in operations(server).workers()))
     assert load.faults == []
     assert {asked.version for asked in load.asked} == {1}
-    assert set(server.workers()) == {worker.pid for worker in verbs(server).workers()}
+    assert set(server.workers()) == {worker.pid for worker in operations(server).workers()}
     state = server.get("/ready").json()["models"][name]
     assert state["state"] == "ready" and why in state["versions"][str(number)]["reason"]
 
@@ -248,7 +248,7 @@ def test_damaged_bytes_are_refused_and_the_old_version_answers_on(
         file.chmod(0o644)
         file.write_bytes(data[:-5] if damage == "truncated" else bytes([data[0] ^ 1]) + data[1:])
         with pytest.raises((Conflict, PlumblineError)):
-            verbs(server).promote(name, version.manifest.version)
+            operations(server).promote(name, version.manifest.version)
     assert load.faults == []
     assert answered_by(server, name) == {1}
 
@@ -266,7 +266,7 @@ def test_a_bad_version_that_was_made_stable_behind_the_servers_back_is_stood_in_
     killed = server.workers()[0]
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: killed not in server.workers() and len(server.workers()) == WORKERS)
-    wait_until(lambda: killed not in {w.pid for w in verbs(server).workers()} and all_follow(server))
+    wait_until(lambda: killed not in {w.pid for w in operations(server).workers()} and all_follow(server))
     assert answered_by(server, name, 30) == {1}
     assert server.get(f"/models/{name}").json()["stand_in"] == "1"
 
@@ -280,7 +280,7 @@ def test_a_version_that_loads_slowly_is_late_and_holds_up_nobody(
     )
     with Load(server.port, f"/models/{name}/predict") as load:
         number = add(store, name, slow)
-        assert verbs(server).promote(name, number).complete
+        assert operations(server).promote(name, number).complete
     assert load.faults == []
     assert load.asked[-1].version == number
     waited = max(asked.answered - asked.sent for asked in load.asked)
@@ -295,20 +295,20 @@ def test_a_version_that_never_loads_holds_up_no_other_change(tmp_path: Path) -> 
     with serving(store) as server:
         add(store, "other", adding(1))
         add(store, "other", hanging("other"))
-        wait_until(lambda: all("other:2" in worker.coming for worker in verbs(server).workers()))
-        assert verbs(server).promote("toy", 2).complete
+        wait_until(lambda: all("other:2" in worker.coming for worker in operations(server).workers()))
+        assert operations(server).promote("toy", 2).complete
         assert answered_by(server, "toy") == {2}
-        assert verbs(server).rollback("toy").complete
+        assert operations(server).rollback("toy").complete
         assert answered_by(server, "toy") == {1}
 
 
 def test_a_stopped_worker_is_named_and_the_others_switch(server: Server, name: str) -> None:
     # Once with all of them, so that the others have loaded it and only switch while one stands still.
-    assert verbs(server).promote(name, 2).complete and verbs(server).rollback(name).complete
+    assert operations(server).promote(name, 2).complete and operations(server).rollback(name).complete
     stopped = server.workers()[0]
     os.kill(stopped, signal.SIGSTOP)
     try:
-        outcome = verbs(server, wait_seconds=8.0).promote(name, 2)
+        outcome = operations(server, wait_seconds=8.0).promote(name, 2)
     finally:
         os.kill(stopped, signal.SIGCONT)
     assert [worker.pid for worker in outcome.missing] == [stopped]
@@ -324,7 +324,7 @@ def test_the_command_line_waits_for_the_workers(server: Server, name: str) -> No
 
 
 def test_a_canary_gets_its_share_in_every_worker(server: Server, name: str) -> None:
-    assert verbs(server).traffic(name, Rule(arms=(Arm(2, 20),))).complete
+    assert operations(server).traffic(name, Rule(arms=(Arm(2, 20),))).complete
     keys = [f"k{i}" for i in range(300)]
 
     def arms() -> dict[str, str]:
@@ -341,9 +341,9 @@ def test_a_canary_gets_its_share_in_every_worker(server: Server, name: str) -> N
     killed = server.workers()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not set(killed) & {w.pid for w in verbs(server).workers()} and all_follow(server))
+    wait_until(lambda: not set(killed) & {w.pid for w in operations(server).workers()} and all_follow(server))
     assert arms() == first, "and workers that were started anew decide alike"
-    verbs(server).traffic(name, Rule(arms=(Arm(2, 50),)))
+    operations(server).traffic(name, Rule(arms=(Arm(2, 50),)))
     raised = arms()
     assert all(raised[key] == arm for key, arm in first.items() if arm == "2 canary")
     lines = server.access_log(lambda lines: {"stable", "canary"} <= arms_of(lines, name))
@@ -412,10 +412,10 @@ def test_a_shadow_that_fails_or_stalls_is_seen_by_nobody(
     stable, number = (
         add(store, name, draft_version("toy", m, ROWS * 0.1, None, Description())) for m in models
     )
-    assert verbs(server).promote(name, stable).complete
+    assert operations(server).promote(name, stable).complete
     with Load(server.port, f"/models/{name}/predict", clients=3, pause_seconds=0.01) as load:
         go_on(load)
-        assert verbs(server).traffic(name, Rule((), (), Shadow(number))).complete
+        assert operations(server).traffic(name, Rule((), (), Shadow(number))).complete
         began = time.monotonic()
         wait_until(lambda: outcomes(server, name).get("error", 0) >= 10)
         go_on(load)

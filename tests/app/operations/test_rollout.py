@@ -11,7 +11,7 @@ import pytest
 
 from app.concurrency.forms import Threads
 from app.host.proof import NullProver
-from app.operations.operations import Verbs
+from app.operations.operations import Operations
 from app.operations.rollout import CHANGED, Counts, Guards, Rollout, Tally
 from models.errors import Conflict, StoreUnavailable
 from models.store import Store
@@ -30,7 +30,7 @@ class World:
         self.store = Store(path)
         for _ in range(2):
             self.store.add(DRAFT.manifest, DRAFT.files)
-        self.verbs = Verbs(self.store, None, NullProver(), 0.0, Threads())
+        self.operations = Operations(self.store, None, NullProver(), 0.0, Threads())
         self.now = 1000.0
         self.rate, self.error_rate, self.agreement = 100.0, 0.0, 1.0
         self.canary_ms, self.stable_ms = 1.0, 1.0
@@ -48,7 +48,7 @@ class World:
         for moment in [m for m in self.at if self.now - 1000 >= m]:
             self.at.pop(moment)()
         with suppress(StoreUnavailable):
-            self.rule = self.verbs.rule("toy")
+            self.rule = self.operations.rule("toy")
         rule = self.rule
         share = rule.arms[0].percent / 100 if rule else 0.0
         if rule and (not self.percents or self.percents[-1] != rule.arms[0].percent):
@@ -64,7 +64,15 @@ class World:
         self, guards: Guards | None = None, steps: tuple[float, ...] = STEPS, every: float = 60.0
     ) -> Rollout:
         return Rollout(
-            self.verbs, "toy", 2, steps, every, guards or Guards(), self.read, self.sleep, lambda: self.now
+            self.operations,
+            "toy",
+            2,
+            steps,
+            every,
+            guards or Guards(),
+            self.read,
+            self.sleep,
+            lambda: self.now,
         )
 
     @property
@@ -88,7 +96,7 @@ def test_a_good_version_walks_all_steps_and_becomes_stable(world: World) -> None
     assert (result.promoted, result.percent, result.why) == (True, 100.0, "")
     assert world.percents == [1.0, 25.0, 100.0]
     assert world.now - 1000 == pytest.approx(180, abs=5)
-    assert (world.stable_version, world.verbs.rule("toy")) == (2, None)
+    assert (world.stable_version, world.operations.rule("toy")) == (2, None)
     said = [line["why"] for line in world.store.history("toy")[-5:]]
     assert said == [
         "canary at 1 %",
@@ -102,7 +110,7 @@ def test_a_good_version_walks_all_steps_and_becomes_stable(world: World) -> None
 def test_steps_that_end_below_100_leave_it_there(world: World) -> None:
     result = world.rollout(steps=(1.0, 25.0)).run()
     assert (result.promoted, result.percent, world.stable_version) == (False, 25.0, 1)
-    assert world.verbs.rule("toy") == Rule(arms=(Arm(2, 25.0),))
+    assert world.operations.rule("toy") == Rule(arms=(Arm(2, 25.0),))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,7 @@ def test_a_guard_that_trips_gives_everything_back(
     result = world.rollout(guards).run()
     assert (result.promoted, result.percent) == (False, 0.0)
     assert re.search(why, result.why), result.why
-    assert (world.stable_version, world.verbs.rule("toy")) == (1, None)
+    assert (world.stable_version, world.operations.rule("toy")) == (1, None)
     assert world.now - 1000 < 60, "it does not wait for the end of the step"
     assert world.store.history("toy")[-1]["why"].startswith("canary stopped: ")
 
@@ -155,7 +163,7 @@ def test_a_step_that_nobody_reaches_is_given_up(world: World) -> None:
     world.rate = 0.0
     result = world.rollout().run()
     assert "only 0 requests reached it, and 20 are needed, after 600 s" in result.why
-    assert world.verbs.rule("toy") is None
+    assert world.operations.rule("toy") is None
 
 
 class Killed(BaseException):
@@ -169,7 +177,7 @@ def test_a_process_that_died_is_resumed_at_its_step(world: World) -> None:
     world.at[90.0] = die
     with pytest.raises(Killed):
         world.rollout().run()
-    assert world.verbs.rule("toy") == Rule(arms=(Arm(2, 25.0),))
+    assert world.operations.rule("toy") == Rule(arms=(Arm(2, 25.0),))
     world.percents.clear()
     assert world.rollout().run().promoted
     assert world.percents == [25.0, 100.0]
@@ -178,25 +186,25 @@ def test_a_process_that_died_is_resumed_at_its_step(world: World) -> None:
 @pytest.mark.parametrize("rule_left", [True, False])
 def test_one_that_died_after_the_promotion_only_clears_up(world: World, rule_left: bool) -> None:
     if rule_left:
-        world.verbs.traffic("toy", Rule(arms=(Arm(2, 100.0),)))
-    world.verbs.promote("toy", 2)
+        world.operations.traffic("toy", Rule(arms=(Arm(2, 100.0),)))
+    world.operations.promote("toy", 2)
     assert world.rollout().run().promoted
-    assert world.verbs.rule("toy") is None
+    assert world.operations.rule("toy") is None
 
 
 def test_another_rule_is_not_overwritten(world: World) -> None:
-    world.verbs.traffic("toy", Rule(arms=(Arm(2, 33.0),)))
+    world.operations.traffic("toy", Rule(arms=(Arm(2, 33.0),)))
     with pytest.raises(Conflict, match="take it away first"):
         world.rollout().run()
 
 
 def test_the_rule_of_another_canary_is_left_alone(world: World) -> None:
     world.store.add(DRAFT.manifest, DRAFT.files)
-    world.verbs.promote("toy", 2)
+    world.operations.promote("toy", 2)
     rule = Rule(arms=(Arm(3, 25.0),))
-    world.verbs.traffic("toy", rule)
+    world.operations.traffic("toy", rule)
     assert world.rollout().run().promoted
-    assert world.verbs.rule("toy") == rule
+    assert world.operations.rule("toy") == rule
 
 
 def test_who_makes_another_version_stable_meanwhile_knows_better(world: World) -> None:
@@ -209,7 +217,7 @@ def test_who_makes_another_version_stable_meanwhile_knows_better(world: World) -
 
 @pytest.mark.parametrize("steps", [(100.0,), (50.0, 100.0)])
 def test_without_a_measure_to_compare_with_it_is_not_promoted(world: World, steps: tuple[float, ...]) -> None:
-    world.verbs.traffic("toy", Rule(arms=(Arm(2, 100.0),)))
+    world.operations.traffic("toy", Rule(arms=(Arm(2, 100.0),)))
     result = world.rollout(Guards(max_latency_ratio=2.0), steps=steps, every=10.0).run()
     assert "only 0 requests of the stable version are there to compare its time with" in result.why
     assert world.stable_version == 1
@@ -235,7 +243,7 @@ def test_who_changes_the_rule_meanwhile_knows_better(world: World) -> None:
 
 
 def clear(world: World) -> None:
-    world.verbs.traffic("toy", None)
+    world.operations.traffic("toy", None)
 
 
 def test_a_server_that_restarts_counts_from_nothing(world: World) -> None:
