@@ -16,19 +16,20 @@ import threading  # noqa: E402
 import time  # noqa: E402
 from collections import defaultdict  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 import numpy as np  # noqa: E402
 
+from app.catalog.loading import open_served  # noqa: E402
 from app.concurrency.forms import Threads  # noqa: E402
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.inference.calibration import BatchSettings  # noqa: E402
-from app.inference.messages import Version  # noqa: E402
-from app.inference.model import open_served  # noqa: E402
 from app.wiring import wire  # noqa: E402
+from models.names import Version  # noqa: E402
 from models.runtimes import runtime_class  # noqa: E402
 from models.store import Store  # noqa: E402
 
@@ -91,12 +92,13 @@ def main() -> None:
     late = [copies.pop() for _ in range(7)]
     for name in late:
         stored = store.get(name, 1)
-        found["plain"].append(timed(lambda: open_served(stored, Threads(), BatchSettings()), every()))  # noqa: B023
-        found["first"].append(timed(lambda: ask(name), every()))  # noqa: B023
+        plain = partial(open_served, stored, Threads(), BatchSettings())
+        found["plain"].append(timed(plain, every()))
+        found["first"].append(timed(partial(ask, name), every()))
         gevent.sleep(0.3)
 
     for name in [name for name in late if services.engine.residency.model_status(name)[0] == "lazy"]:
-        found["returning"].append(timed(lambda: ask(name), every()))  # noqa: B023
+        found["returning"].append(timed(partial(ask, name), every()))
         gevent.sleep(0.3)
 
     window = "quiet"
