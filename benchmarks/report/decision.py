@@ -12,6 +12,7 @@ import yaml
 
 from benchmarks.environments import PEERS
 from benchmarks.report.figures import LABEL_ONLY, Figures
+from benchmarks.report.method import cautions, method
 from benchmarks.report.text import ABSENT, listed, number, written
 from benchmarks.results import Results
 
@@ -81,13 +82,12 @@ def check_weights(weights: Weights) -> None:
                 raise ValueError(f"{name}, {candidate}: true, partly or false, and a source")
 
 
-def points(results: Results, weights: Weights) -> pd.DataFrame:
+def points(figures: Figures, weights: Weights) -> pd.DataFrame:
     """A row for each part of each candidate: its share, its points of 10 and what they rest on (``said``).
 
     arm: the fastest of the candidate's arms; empty where none was measured.
     points: NaN where the part does not apply to the candidate.
     """
-    figures = Figures(results)
     arms = {name: _fastest(figures, row["arms"]) for name, row in weights["candidates"].items()}
     values = {name: _values(figures, name, [arm for arm in arms.values() if arm]) for name in FIGURES}
     rows = []
@@ -99,7 +99,7 @@ def points(results: Results, weights: Weights) -> pd.DataFrame:
             elif kind == "figure":
                 scored = _figure(figures, name, arms[candidate], row["arms"], values[name])
             elif kind == "check":
-                passed = results.arms.get(arms[candidate], {}).get("checks", {}).get(name)
+                passed = figures.results.arms.get(arms[candidate], {}).get("checks", {}).get(name)
                 scored = (10.0 * bool(passed), {True: "yes", False: "no"}.get(passed, NOT_CHECKED))
             else:
                 value, source = weights["facts"][name]["holds"].get(candidate, (False, "not recorded"))
@@ -122,14 +122,12 @@ def totals(parts: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
 
 def decision_record(results: Results, weights: Weights) -> str:
     """The whole page."""
-    from benchmarks.report.pages import cautions, method  # pages writes this page with its own
-
     check_weights(weights)
-    parts = points(results, weights)
+    figures = Figures(results)
+    parts = points(figures, weights)
     ranking = totals(parts, weights["weights"])
     unchecked = parts[parts.said == NOT_CHECKED].candidate.unique()
     near = ranking.index[(ranking.total > ranking.total.iloc[0] - CLOSE)][1:]
-    figures = Figures(results)
     arms = parts.drop_duplicates("candidate").set_index("candidate").arm.to_dict()
     return written(
         "decision-record.md",

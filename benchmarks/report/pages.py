@@ -13,11 +13,12 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from benchmarks import crosscheck, plan
+from benchmarks import plan
 from benchmarks.environments import ROOT
 from benchmarks.report import charts
 from benchmarks.report.decision import decision_record, load_weights
-from benchmarks.report.figures import GOAL_P99_MS, LABEL_ONLY, OURS, OWN, Figures, knee
+from benchmarks.report.figures import GOAL_P99_MS, OURS, OWN, Figures, knee
+from benchmarks.report.method import cautions, method
 from benchmarks.report.text import (
     ABSENT,
     DOUBTFUL,
@@ -32,7 +33,7 @@ from benchmarks.report.text import (
     times,
     written,
 )
-from benchmarks.results import BUSY_LIMIT, Results
+from benchmarks.results import Results
 
 TITLES = {"lr": "Logistic regression", "hgb": "Gradient boosting", "rf": "Random forest"}
 SIDES: Mapping[str, Mapping[str, int]] = {
@@ -106,43 +107,6 @@ def _page(template: str, figures: Figures) -> str:
     return written(
         template, parts=list(parts_of(figures)), method=method(figures), cautions=cautions(figures)
     )
-
-
-def cautions(figures: Figures) -> list[tuple[str, str, bool]]:
-    """(what, why, grave) that a reader must know before any number. Grave ones make figures doubtful."""
-    found = []
-    if int(figures.results.machine.get("cores") or 0) < 2:
-        why = "The generator and the servers shared one core."
-        found.append(("Do not rank by these figures.", why, True))
-    busy = [f"`{key}` ({percent(share)})" for key, share in figures.busy().items() if share > BUSY_LIMIT]
-    if busy:
-        why = f"In {len(busy)} cells it, not the server, may have been the limit: {', '.join(busy)}."
-        found.append((f"The generator was over {BUSY_LIMIT:.0%} busy.", why, True))
-    missing, planned = figures.missing(), len(figures.keys)
-    if len(missing) and missing.tried.all():
-        why = (
-            f"In {len(missing)} of {planned} cells nothing was answered while the load lasted, or the rate "
-            "is more than the generator can drive; all are listed at the end."
-        )
-        found.append(("Without a figure.", why, False))
-    elif len(missing):
-        why = f"{len(missing)} of {planned} planned cells have no figure or too few repeats; "
-        why += "all are listed at the end."
-        found.append(("Partial.", why, False))
-    return found
-
-
-def method(figures: Figures) -> list[str]:
-    """How the figures came about, a sentence each. Code stands between backticks."""
-    text = written(
-        "method.txt",
-        results=figures.results,
-        crosscheck=crosscheck.told(),
-        busiest=percent(next(iter(figures.busy().values()), 0.0)),
-        signs=(LABEL_ONLY, DOUBTFUL),
-        own=OWN,
-    )
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def parts_of(figures: Figures) -> Iterator[Part]:

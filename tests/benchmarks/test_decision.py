@@ -13,6 +13,7 @@ from benchmarks.environments import PEERS
 from benchmarks.plan import Cell
 from benchmarks.report import decision
 from benchmarks.report.decision import CHECKS, WEIGHTS, check_weights, decision_record, load_weights, totals
+from benchmarks.report.figures import Figures
 from benchmarks.results import Results
 from tests.benchmarks.made_up_results import checks, made_up, with_missing_arms
 
@@ -31,12 +32,12 @@ def results() -> Results:
 
 def points(results: Results, weights: dict[str, Any], candidate: str) -> pd.DataFrame:
     """Part -> points, said and share of one candidate."""
-    parts = decision.points(results, weights)
+    parts = decision.points(Figures(results), weights)
     return parts[parts.candidate == candidate].set_index("part")
 
 
 def score(results: Results, weights: dict[str, Any], candidate: str, criterion: str) -> float:
-    return float(totals(decision.points(results, weights), weights["weights"])[criterion][candidate])
+    return float(totals(decision.points(Figures(results), weights), weights["weights"])[criterion][candidate])
 
 
 def test_the_weights_are_those_that_were_asked_for(weights: dict[str, Any]) -> None:
@@ -81,14 +82,14 @@ def test_without_asynchronous_tasks_plumbline_is_last_there_and_the_record_says_
 
 
 def test_other_weights_give_another_winner(results: Results, weights: dict[str, Any]) -> None:
-    parts = decision.points(results, weights)
+    parts = decision.points(Figures(results), weights)
     for criterion, winner in (("asynchronous work", "Ray Serve"), ("performance", "FastAPI batched")):
         alone = dict.fromkeys(weights["weights"], 0) | {criterion: 1}
         assert totals(parts, alone).index[0] == winner
 
 
 def test_the_total_is_the_weighted_mean_of_the_criteria(results: Results, weights: dict[str, Any]) -> None:
-    ranking = totals(decision.points(results, weights), weights["weights"])
+    ranking = totals(decision.points(Figures(results), weights), weights["weights"])
     for _, row in ranking.iterrows():
         assert row.total == pytest.approx(sum(w * row[c] for c, w in weights["weights"].items()) / 100)
 
