@@ -1,6 +1,4 @@
-"""The check that gunicorn has read Plumbline's configuration file, for which it looks in its working
-directory.
-"""
+"""The check that gunicorn has read Plumbline's configuration, which it looks for in its working directory."""
 
 from __future__ import annotations
 

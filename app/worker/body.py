@@ -13,8 +13,9 @@ class StreamedBody:
     """A body that the application reads from the connection while it arrives."""
 
     def __init__(self, connection: Connection, begun: bytes, length: int, seconds: float) -> None:
-        """Wrap a body of ``length`` bytes, of which ``begun`` has arrived; the rest must arrive within
-        ``seconds``.
+        """Wrap a body of ``length`` bytes, of which ``begun`` has arrived.
+
+        The rest has ``seconds`` to arrive.
         """
         connection.limit(seconds)
         self._unreader = SocketUnreader(connection)

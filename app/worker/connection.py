@@ -91,7 +91,7 @@ class Connection:
             self.flush()
 
     def next_request(self, seconds: float) -> bytes:
-        """Return the first bytes of the next request; empty when the client closed or sent nothing for
+        """Return the first bytes of the next request; empty when the client closes or is silent for
         ``seconds``.
         """
         self.idle = True
@@ -182,9 +182,7 @@ class Connection:
             self.deadline = 0.0
 
     def close(self) -> None:
-        """Stop watching and close the socket, after sending as much of the unsent output as goes without a
-        wait.
-        """
+        """Send what goes without a wait of the unsent output, stop watching, and close the socket."""
         self._watcher.stop()
         self._watcher.close()
         with suppress(OSError):

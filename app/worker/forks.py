@@ -43,9 +43,7 @@ class Forks:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(threading.get_ident()))
 
     def _in_child(self) -> None:
-        """Restore default signal handling, and close the worker's sockets so that only the worker holds them
-        open.
-        """
+        """Restore default signal handling, and close the child's copies of the worker's sockets."""
         sys.setprofile(None)
         if isinstance(threading.main_thread(), threading._DummyThread):
             # Before 3.11.8 a process that a native thread forked exits with status 1 without this (CPython

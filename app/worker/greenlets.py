@@ -26,9 +26,7 @@ class GreenletWorker(GeventWorker):
     sockets: list[Any]
 
     def patch(self) -> None:
-        """Prepare the process for greenlets. gunicorn calls this where its own worker patches the standard
-        library.
-        """
+        """Prepare the process for greenlets, where gunicorn's own worker patches the standard library."""
         if self.cfg.is_ssl:
             monkey.patch_ssl()  # gunicorn creates the context, and the server needs one of gevent's
         self.sockets = [

@@ -138,9 +138,7 @@ class PlumblineWorker(GreenletWorker):
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
-        """Limit gunicorn's wait for a request; gunicorn takes a wait that timed out for the end of the
-        connection.
-        """
+        """Limit gunicorn's wait for a request; after a wait that timed out gunicorn ends the connection."""
         connection = self.connections[gevent.getcurrent()]
         connection.idle = True
         connection.limit(self.cfg.keepalive)
