@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, fields
 
 from models.signature import Output, OutputKind, Signature
+from schemas.headers import PREDICTION_ID
 from schemas.predict import MANY
 from schemas.properties import Property, answer_column
 
@@ -127,6 +128,6 @@ def _about(name: str) -> dict[str, fields.Field[Any]]:
     said: dict[str, dict[str, Any]] = {
         "model": {"description": "The model that answered", "enum": [name]},
         "model_version": {"description": "The number of the version that answered"},
-        "prediction_id": {"description": "Names this prediction, also in the header X-Prediction-Id"},
+        "prediction_id": {"description": "Names this prediction, also in the header " + PREDICTION_ID},
     }
     return {key: fields.String(required=True, metadata=metadata) for key, metadata in said.items()}

@@ -10,6 +10,7 @@ import re
 from flask import Flask
 
 from app.api.context import context
+from schemas.headers import OF_A_PREDICTION, RETRY_AFTER
 
 EVERYBODY = "*"
 PATHS = re.compile(r"/(?!admin(?:/|$))")
@@ -18,12 +19,8 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 #: A page sees no other header of a reply, beside Content-Type and Content-Length.
 SHOWN = (
     "Accept-Encoding",
-    "Retry-After",
-    "Server-Timing",
-    "X-Model-Arm",
-    "X-Model-Version",
-    "X-Prediction-Id",
-    "X-Request-Id",
+    RETRY_AFTER,
+    *OF_A_PREDICTION,
 )
 #: How long a browser may remember that it may ask.
 MAX_AGE_SECONDS = 600

@@ -26,6 +26,7 @@ from models.errors import (
     PredictError,
     StoreUnavailable,
 )
+from schemas.headers import RETRY_AFTER
 from schemas.json_body import MalformedBody
 
 log = logging.getLogger("plumbline.api")
@@ -76,7 +77,7 @@ def handle(error: Exception) -> Response | HTTPException:
     detail = HIDDEN.get(status) or _detail(error)
     reply = problem_reply(status, detail, faults, **members)
     if status == 503:
-        reply.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        reply.headers[RETRY_AFTER] = RETRY_AFTER_SECONDS
     return reply
 
 

@@ -14,9 +14,12 @@ from app.api.context import context
 from app.api.json_provider import JsonReply
 from app.api.request import this_request
 from app.inference.messages import Reply, new_id
+from schemas.headers import REQUEST_ID, in_environ
+
+REQUEST_ID_KEY = in_environ(REQUEST_ID)
 
 #: A client's own request id is echoed if it matches: it is then harmless in a log and in a header.
-REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
+HARMLESS_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
 #: From the REST security cheat sheet of OWASP; a page may set its own Content-Security-Policy.
 SECURITY_PAIRS = (
@@ -46,8 +49,8 @@ def begin() -> None:
     request = this_request()
     request.began = time.perf_counter()
     request.here = here = context()
-    given = request.environ.get("HTTP_X_REQUEST_ID")
-    request.request_id = given if given is not None and REQUEST_ID.fullmatch(given) else new_id()
+    given = request.environ.get(REQUEST_ID_KEY)
+    request.request_id = given if given is not None and HARMLESS_ID.fullmatch(given) else new_id()
     here.start()
     for hear in here.on_arrival:
         hear()
@@ -68,12 +71,12 @@ def end(response: Response) -> Response:
     size: int | None
     if type(response) is JsonReply and response.is_plain:
         response.pairs += SECURITY_PAIRS
-        response.pairs.append(("X-Request-Id", request.request_id))
+        response.pairs.append((REQUEST_ID, request.request_id))
         size, status = len(response.response[0]), response.code
     else:
         for name, value in SECURITY_PAIRS:
             response.headers.setdefault(name, value)
-        response.headers["X-Request-Id"] = request.request_id
+        response.headers[REQUEST_ID] = request.request_id
         size, status = response.content_length, response.status_code
     ask = request.ask
     reply = Reply(

@@ -14,6 +14,16 @@ from models.manifest import Manifest
 from models.names import SELECTOR_PATTERN
 from models.signature import Signature
 from schemas.errors import CONTENT_TYPE, ProblemSchema
+from schemas.headers import (
+    MODEL_ARM,
+    MODEL_VERSION,
+    OF_A_PREDICTION,
+    PREDICTION_ID,
+    REQUEST_ID,
+    RETRY_AFTER,
+    ROUTING_KEY,
+    TIMING,
+)
 from schemas.predict import MANY, PredictSchemas
 from schemas.properties import example_row, has_example, row_forms
 from schemas.replies import ReplySchemas
@@ -63,39 +73,37 @@ _FAULT = {"loc": ["features", "width"], "msg": "text is not allowed", "expected"
 
 #: Name -> what it says, its pattern, and whether it is always there.
 HEADERS = {
-    "X-Request-Id": (
+    REQUEST_ID: (
         "The id of the request, as it was sent or made here",
         "^[A-Za-z0-9._~+/=-]{1,128}$",
         True,
     ),
-    "X-Model-Version": ("The number of the version that answered", "^[1-9][0-9]{0,8}$", True),
-    "X-Model-Arm": ("Why a traffic rule chose the version, where one did", "", False),
-    "X-Prediction-Id": ("Names the prediction", "^[0-9a-f]{32}$", True),
-    "Server-Timing": ("Milliseconds spent in parse, queue, predict and encode", "", True),
-    "Retry-After": ("Seconds after which it is worth trying again", "^[1-9][0-9]*$", False),
+    MODEL_VERSION: ("The number of the version that answered", "^[1-9][0-9]{0,8}$", True),
+    MODEL_ARM: ("Why a traffic rule chose the version, where one did", "", False),
+    PREDICTION_ID: ("Names the prediction", "^[0-9a-f]{32}$", True),
+    TIMING: ("Milliseconds spent in parse, queue, predict and encode", "", True),
+    RETRY_AFTER: ("Seconds after which it is worth trying again", "^[1-9][0-9]*$", False),
     "WWW-Authenticate": ("How to be known", "", True),
 }
 #: What the replies of some statuses have beside the id of the request.
-MORE_HEADERS = {"503": ("Retry-After",), "401": ("WWW-Authenticate",)}
+MORE_HEADERS = {"503": (RETRY_AFTER,), "401": ("WWW-Authenticate",)}
 
 #: The headers of a routed request: what they say, and which values they have.
 PARAMETERS = {
-    "X-Model-Version": (
+    MODEL_VERSION: (
         "A version's number, tag or alias; without it, or empty, `stable`",
         {"type": "string", "pattern": f"^({SELECTOR_PATTERN[1:-1]})?$"},
     ),
-    "X-Routing-Key": (
+    ROUTING_KEY: (
         "Where a traffic rule divides the requests, all with the same key get the same version; 256 characters count",
         {"type": "string"},
     ),
 }
 
-PREDICTION_HEADERS = ("X-Request-Id", "X-Model-Version", "X-Model-Arm", "X-Prediction-Id", "Server-Timing")
-
 #: Model names are lower case, so this is no model's prefix.
 UNREADABLE = "Unreadable."
 
-_PREDICTION_ID = "7b1c5a0e4f2d4c8e9a63d1f0b2e85c47"
+_EXAMPLE_ID = "7b1c5a0e4f2d4c8e9a63d1f0b2e85c47"
 
 
 def add_components(spec: APISpec) -> None:
@@ -129,7 +137,7 @@ def _problem(
 
 def headers(names: Iterable[str] = ()) -> dict[str, str]:
     """References to the headers of a reply, that of every reply first."""
-    return {name: name for name in ("X-Request-Id", *names)}
+    return {name: name for name in (REQUEST_ID, *names)}
 
 
 class BodyComponents:
@@ -201,7 +209,7 @@ class BodyComponents:
         self.bodies[name] = {"required": True, "content": {JSON: media}}
 
     def _reply(self, name: str, example: Any) -> None:
-        headers = {header: header for header in PREDICTION_HEADERS}
+        headers = {header: header for header in OF_A_PREDICTION}
         media = {"schema": name, **({} if example is None else {"example": example})}
         reply = {"description": "What the model answers", "headers": headers, "content": {JSON: media}}
         self._spec.components.response(name, reply)
@@ -251,7 +259,7 @@ def reply_examples(manifest: Manifest) -> tuple[Any, Any]:
     about = {
         "model": manifest.name,
         "model_version": str(manifest.version),
-        "prediction_id": _PREDICTION_ID,
+        "prediction_id": _EXAMPLE_ID,
     }
     one = {**recorded, "prediction": answer}
     many = {MANY[member]: [value] * 2 for member, value in one.items()}

@@ -21,6 +21,7 @@ from models.manifest import Manifest
 from models.names import Version
 from models.signature import Column, Output
 from schemas.documents import column_words
+from schemas.headers import MODEL_VERSION
 
 #: A wider table helps nobody; the metadata of the version lists every feature.
 MAX_LISTED = 60
@@ -147,7 +148,7 @@ def _subject(name: str, number: int | None, *, short: bool) -> str:
 def routed_line(model: ModelVersions, routed: int | None) -> str:
     now = f" (version {routed} when this page was made)" if routed else ""
     choices = ", ".join(f"`{s}`" for s in (*map(str, model.versions), *sorted(model.selectors)))
-    return f"Answered by `stable`{now}, or by what the header `X-Model-Version` names: {choices}."
+    return f"Answered by `stable`{now}, or by what the header `{MODEL_VERSION}` names: {choices}."
 
 
 def version_line(model: ModelVersions, version: int) -> str:

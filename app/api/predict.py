@@ -20,10 +20,9 @@ from app.catalog.snapshot import Snapshot
 from app.inference.messages import Ask
 from app.monitoring.access_log import SERVER_TIMING
 from models.errors import NotFound
+from schemas.headers import MODEL_ARM, MODEL_VERSION, PREDICTION_ID, TIMING, in_environ
 
-VERSION_HEADER, VERSION_KEY = "X-Model-Version", "HTTP_X_MODEL_VERSION"
-#: Why the version was chosen, where a traffic rule chose it.
-ARM_HEADER = "X-Model-Arm"
+VERSION_KEY = in_environ(MODEL_VERSION)
 
 
 class NumberConverter(BaseConverter):
@@ -92,13 +91,13 @@ def answer(protocol: Protocol, name: str | None, version: str | None, *, is_sing
         (time.perf_counter() - answered) * 1e3,
     )
     pairs = [
-        (VERSION_HEADER, str(prediction.target.number)),
-        ("X-Prediction-Id", prediction.prediction_id),
-        ("Server-Timing", request.timing),
+        (MODEL_VERSION, str(prediction.target.number)),
+        (PREDICTION_ID, prediction.prediction_id),
+        (TIMING, request.timing),
     ]
     arm = ask.route.arm if ask.route is not None else ""
     if arm:
-        pairs.append((ARM_HEADER, arm))
+        pairs.append((MODEL_ARM, arm))
     if isinstance(reply, JsonReply):
         reply.pairs += pairs
     else:
@@ -116,5 +115,5 @@ def _check_agreement(request: PlainRequest, ask: Ask, header: str) -> None:
         agrees = False
     if not agrees:
         raise BadRequest(
-            f"the path asks for version {ask.selector}, the header {VERSION_HEADER} for {header[:64]!r}; send only one"
+            f"the path asks for version {ask.selector}, the header {MODEL_VERSION} for {header[:64]!r}; send only one"
         )

@@ -9,6 +9,8 @@ from typing import Any
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date
 
+from schemas.headers import MODEL_VERSION, PREDICTION_ID, REQUEST_ID, RETRY_AFTER, TIMING
+
 #: Header names known to be valid and not hop-by-hop. gunicorn's code checks all other headers.
 USUAL_NAMES = frozenset(
     {
@@ -18,17 +20,17 @@ USUAL_NAMES = frozenset(
         "Content-Security-Policy",
         "Content-Type",
         "Referrer-Policy",
-        "Retry-After",
-        "Server-Timing",
         "X-Content-Type-Options",
         "X-Frame-Options",
-        "X-Model-Version",
-        "X-Prediction-Id",
-        "X-Request-Id",
+        RETRY_AFTER,
+        TIMING,
+        MODEL_VERSION,
+        PREDICTION_ID,
+        REQUEST_ID,
     }
 )
 #: Headers whose value changes with each reply, so that caching their lines would not pay.
-FRESH_NAMES = frozenset({"Content-Length", "Server-Timing", "X-Prediction-Id", "X-Request-Id"})
+FRESH_NAMES = frozenset({"Content-Length", TIMING, PREDICTION_ID, REQUEST_ID})
 #: Sizes of the caches of header lines and of status codes.
 KEPT_PAIRS, KEPT_STATUSES = 256, 64
 

@@ -13,10 +13,11 @@ from app.concurrency.polling import hung_up
 from app.inference.messages import Ask, Prediction
 from models.errors import Fault, InputError
 from models.names import Version
+from schemas.headers import ROUTING_KEY, in_environ
 from schemas.predict import PredictSchemas
 
-#: The key that a request sticks to when a traffic rule divides traffic.
-ROUTING_KEY = "HTTP_X_ROUTING_KEY"
+#: Where WSGI has the key that a request sticks to when a traffic rule divides traffic.
+STICKY_KEY = in_environ(ROUTING_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class HttpAsk(Ask):
         self.model = model
         self.selector = selector
         self.request_id = request.request_id
-        self.routing_key = request.environ.get(ROUTING_KEY, "")
+        self.routing_key = request.environ.get(STICKY_KEY, "")
         self.is_single = is_single
 
     def read(self, version: Version) -> None:
@@ -93,7 +94,7 @@ class HttpAsk(Ask):
 
     def header(self, name: str) -> str | None:
         """The value of a header of the request."""
-        return cast("str | None", self.request.environ.get("HTTP_" + name.upper().replace("-", "_")))
+        return cast("str | None", self.request.environ.get(in_environ(name)))
 
     def column(self, version: Version, name: str) -> str | None:
         """The value of a column in the first row of the body."""
