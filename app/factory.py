@@ -17,7 +17,7 @@ from app.api.flask_class import FlaskClass, choose_class, new_application
 from app.api.hooks import init_hooks
 from app.api.predict import NumberConverter, routed_blueprint, version_blueprints
 from app.api.request import ExactMap
-from app.cli.commands import COMMANDS
+from app.cli.group import Commands
 from app.config import ConfigError, Settings, load_settings
 from app.credentials import read_admin_tokens
 from app.wiring import Services, wire
@@ -70,9 +70,7 @@ def create_app(
         app.register_blueprint(blueprint)
     pause()
     init_docs(app)
-    for command in COMMANDS:
-        app.cli.add_command(command)
-    pause()
+    app.cli = Commands(app.name)
     # Else the first request would pay for it.
     app.url_map.update()
     if settings.proxy_hops:
