@@ -5,19 +5,22 @@ Everything that the page loads comes from this server, by relative addresses, un
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from flasgger import Swagger
-from flasgger.base import APIDocsView, APISpecsView
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask, Response, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.api.context import context
 from app.api.documented import SERVICE, documented
 from app.api.openapi import OPENAPI, build_document
 from app.catalog.routing import Routing
+
+if TYPE_CHECKING:
+    from app.api.swagger import Flasgger
 
 HERE = Path(__file__).parent
 
@@ -31,32 +34,28 @@ PAGE_POLICY = (
 def init_docs(app: Flask) -> None:
     """Add the page and the document, unless the settings say no. The document is made at the first request for it."""
     if context(app).settings.docs:
-        Docs(app, config=_config(), merge=True)
+        vars(app)["swag"] = Docs(app)  # where flasgger's own command looks for it
 
 
-class Docs(Swagger):
-    """flasgger with a document that it did not have to look for, and without what it adds to every application:
-    a hook on each response, a wrapper of ``add_url_rule``, and routes for OAuth and for its own old address."""
+class Docs:
+    """The routes of the page, its assets and the document. flasgger answers the first and the last, and is imported when
+    one of them is first asked for."""
 
-    template: dict[str, Any] | None
-
-    def init_app(self, app: Flask, decorators: Any = None) -> None:
+    def __init__(self, app: Flask) -> None:
         """Register the routes."""
+        self.config = _config()
         self._app = app
         self._engine = context(app).engine
         self._lock = self._engine.concurrency.lock()
+        self._flasgger: Flasgger | None = None
         self._document: orjson.Fragment | None = None
         self._routing: Routing | None = None
-        super().init_app(app, decorators)
-        vars(app).pop("add_url_rule", None)
+        self._register(app)
 
     def get_apispecs(self, endpoint: str = "openapi") -> dict[str, Any]:
-        """A new document."""
-        self.template = build_document(self._app, self._engine.routing, self._engine.concurrency.pause)
-        document: dict[str, Any] = super().get_apispecs(endpoint)
-        self.template = None
-        self.apispecs.clear()
-        return document
+        """A new document; raises RuntimeError for another endpoint. flasgger's own command calls it."""
+        document = build_document(self._app, self._engine.routing, self._engine.concurrency.pause)
+        return self._completing().complete(document, endpoint)
 
     def document(self) -> orjson.Fragment:
         """The document as JSON, made once for a routing, whoever asks first: that is a tenth of its size in objects."""
@@ -68,11 +67,15 @@ class Docs(Swagger):
                     self._routing = routing
         return self._document
 
-    def add_headers(self, app: Flask) -> None:
-        """None: the application has hooks of its own."""
+    def _completing(self) -> Flasgger:
+        """flasgger, imported on a native thread: it takes a fifth of a second, in which others are answered."""
+        if self._flasgger is None:
+            concurrency = self._engine.concurrency
+            swagger = concurrency.in_background(partial(import_module, "app.api.swagger"), lambda: True)
+            self._flasgger = swagger.Flasgger(self._app, self.config)
+        return self._flasgger
 
-    def register_views(self, app: Flask) -> None:
-        """The page, its assets and the document."""
+    def _register(self, app: Flask) -> None:
         config = self.config
         blueprint = Blueprint(
             "flasgger",
@@ -81,15 +84,19 @@ class Docs(Swagger):
             static_url_path=config["static_url_path"],
             template_folder=config["template_folder"],
         )
-        page = config["specs_route"]
-        html = documented("docs", "This page", SERVICE, media_types=("text/html",), success="The page")
-        view = APIDocsView.as_view("apidocs", view_args={"config": config})
-        blueprint.add_url_rule(page, "apidocs", html(view))
+        (spec,), page = config["specs"], config["specs_route"]
+
+        @documented("docs", "This page", SERVICE, media_types=("text/html",), success="The page")
+        def show_page() -> Any:
+            return self._completing().page()
+
+        @documented("openapi", "This document", SERVICE)
+        def show_document() -> Any:
+            return jsonify(self.document())
+
+        blueprint.add_url_rule(page, "apidocs", show_page)
         blueprint.add_url_rule(page.rstrip("/"), "to_page", _to_page)
-        (spec,) = config["specs"]
-        view = APISpecsView.as_view(spec["endpoint"], loader=self.document)
-        json = documented("openapi", "This document", SERVICE)
-        blueprint.add_url_rule(spec["route"], spec["endpoint"], json(view))
+        blueprint.add_url_rule(spec["route"], spec["endpoint"], show_document)
         blueprint.after_request(_with_policy)
         app.register_blueprint(blueprint)
 
