@@ -1,6 +1,7 @@
 """A process that changes a store, for tests that kill it or run several of it at once.
 
     python -m tests.models.publisher STORE TEMPLATE UNIT KILL_AT STEP ..    (see ``publisher``)
+    python -m tests.models.publisher    forks such a process for each line of its input (see ``Publishers``)
 
 It kills itself after the file operation KILL_AT of the store, or, when UNIT is ``call``, before the call KILL_AT to
 the operating system that changes a disk. With KILL_AT 0 it lives, prints how many there were, and then the calls that
@@ -13,10 +14,12 @@ tenth to the latest), or ``forever`` (all up to ``delete_model``, over and over)
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -28,6 +31,7 @@ from models.publishing import publish
 from models.store import Store
 from models.store.files import Files
 from models.store.lifecycle import promote, rollback, set_traffic
+from models.threads import ONE_THREAD
 from models.traffic import Arm, Rule
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +104,59 @@ def publisher(
     return subprocess.Popen(arguments, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+class Publishers:
+    """Processes that make one change each, forked from an interpreter that has imported everything. ``close`` ends it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.models.publisher"],
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD},
+        )
+
+    def change(
+        self, store: Store, template: Store, step: str, unit: str, kill_at: int = 0
+    ) -> tuple[int, str]:
+        """How such a process ended (0, or the negative number of a signal), and what it printed."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        arguments = [str(store.path), str(template.path), unit, str(kill_at), step]
+        self._process.stdin.write(f"{json.dumps(arguments)}\n")
+        self._process.stdin.flush()
+        code, printed = json.loads(self._process.stdout.readline())
+        return code, printed
+
+    def close(self) -> None:
+        """End the interpreter."""
+        self._process.communicate()
+
+
+def fork_for_each_line() -> None:
+    """In the interpreter of ``Publishers``: fork for each line of standard input, and answer with a line."""
+    for line in sys.stdin:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            os.dup2(writing, 1)
+            os.dup2(writing, 2)
+            try:
+                change(*json.loads(line))
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        os.close(writing)
+        with open(reading) as output:
+            printed = output.read()
+        _, status = os.waitpid(child, 0)
+        print(json.dumps([os.waitstatus_to_exitcode(status), printed]), flush=True)
+
+
 def run(store: Store, template: Store, step: str) -> None:
     """Make one change of the model toy."""
     verb, _, tag = step.partition("=")
@@ -138,11 +195,18 @@ def forever(store: Store, template: Store) -> None:
             run(store, template, "delete_model")
 
 
-if __name__ == "__main__":
-    _, path, template_path, unit_, kill_at_, *steps = sys.argv
-    files = Mortal(path, unit_, int(kill_at_))
-    if unit_ == "call":
+def change(path: str, template_path: str, unit: str, kill_at: str, *steps: str) -> None:
+    """Make the changes in this process, and print how many operations there were."""
+    files = Mortal(path, unit, int(kill_at))
+    if unit == "call":
         sys.addaudithook(files.hook)
-    for step_ in steps:
-        run(Store(path, files=files), Store(template_path), step_)
+    for step in steps:
+        run(Store(path, files=files), Store(template_path), step)
     print(files.counted, *files.beside, sep="\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        change(*sys.argv[1:])
+    else:
+        fork_for_each_line()

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from models.runtimes.loading import load_version
 from models.store import Store
 from models.store.registry import State
-from tests.models.publisher import publisher, run
+from tests.models.publisher import Publishers, publisher, run
 from tests.toys import summing_draft
 
 #: What is in the store before -> what is being done when the process dies.
@@ -39,12 +40,20 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def change_in_a_process(store: Store, template: Store, step: str, unit: str, kill_at: int = 0) -> list[str]:
+@pytest.fixture(scope="module")
+def publishers() -> Iterator[Publishers]:
+    forking = Publishers()
+    yield forking
+    forking.close()
+
+
+def change_in_a_process(
+    publishers: Publishers, store: Store, template: Store, step: str, unit: str, kill_at: int = 0
+) -> list[str]:
     """Make one change in another process that dies at a count, or lives and says how far it counted."""
-    with publisher(store, template, step, unit=unit, kill_at=kill_at) as process:
-        said, errors = process.communicate()
-    assert process.returncode == (-signal.SIGKILL if kill_at else 0), errors
-    return said.splitlines()
+    code, printed = publishers.change(store, template, step, unit, kill_at)
+    assert code == (-signal.SIGKILL if kill_at else 0), printed
+    return printed.splitlines()
 
 
 def check_after_a_crash(store: Store, template: Store, given: list[int], stable: int | None) -> None:
@@ -72,6 +81,7 @@ def check_after_a_crash(store: Store, template: Store, given: list[int], stable:
 
 
 def kill_everywhere(
+    publishers: Publishers,
     tmp_path: Path,
     template: Store,
     what: str,
@@ -90,30 +100,34 @@ def kill_everywhere(
             shutil.copytree(prepared.path, tmp_path / name)
         return Store(tmp_path / name)
 
-    (counted, *_) = change_in_a_process(copy("whole"), template, change, unit)
+    (counted, *_) = change_in_a_process(publishers, copy("whole"), template, change, unit)
     assert int(counted) > 5
     for kill_at in range(1, int(counted) + 1, stride):
         store = copy(f"killed-{kill_at}")
-        change_in_a_process(store, template, change, unit, kill_at)
+        change_in_a_process(publishers, store, template, change, unit, kill_at)
         check_after_a_crash(store, template, given, stable)
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_killed_after_each_single_file_operation(tmp_path: Path, template: Store, what: str) -> None:
-    kill_everywhere(tmp_path, template, what, "operation")
+def test_killed_after_each_single_file_operation(
+    tmp_path: Path, template: Store, publishers: Publishers, what: str
+) -> None:
+    kill_everywhere(publishers, tmp_path, template, what, "operation")
 
 
 @pytest.mark.stress
 @pytest.mark.parametrize("what", CHANGES)
 def test_killed_before_each_single_call_that_changes_the_disk(
-    tmp_path: Path, template: Store, what: str
+    tmp_path: Path, template: Store, publishers: Publishers, what: str
 ) -> None:
-    kill_everywhere(tmp_path, template, what, "call")
+    kill_everywhere(publishers, tmp_path, template, what, "call")
 
 
 @pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.stress)])
-def test_killed_in_a_whole_publish(tmp_path: Path, template: Store, stride: int) -> None:
-    kill_everywhere(tmp_path, template, "measure", "operation", stride)
+def test_killed_in_a_whole_publish(
+    tmp_path: Path, template: Store, publishers: Publishers, stride: int
+) -> None:
+    kill_everywhere(publishers, tmp_path, template, "measure", "operation", stride)
 
 
 def what_holds(store: Store) -> tuple[list[int], State]:
@@ -122,7 +136,7 @@ def what_holds(store: Store) -> tuple[list[int], State]:
 
 @pytest.mark.parametrize("what", ["promote", "rollback", "traffic", "tag=blue", "delete"])
 def test_a_change_that_was_killed_is_told_and_recorded_as_far_as_it_went(
-    tmp_path: Path, template: Store, what: str
+    tmp_path: Path, template: Store, publishers: Publishers, what: str
 ) -> None:
     """Whoever watches the generation must look again, and the history lacks nothing of what holds."""
     prepared = Store(tmp_path / "prepared")
@@ -133,11 +147,11 @@ def test_a_change_that_was_killed_is_told_and_recorded_as_far_as_it_went(
         shutil.copytree(prepared.path, tmp_path / name)
         return Store(tmp_path / name)
 
-    (counted, *_) = change_in_a_process(whole := copy("whole"), template, what, "operation")
+    (counted, *_) = change_in_a_process(publishers, whole := copy("whole"), template, what, "operation")
     seen = set()
     for kill_at in range(1, int(counted) + 1):
         store = copy(f"killed-{kill_at}")
-        change_in_a_process(store, template, what, "operation", kill_at)
+        change_in_a_process(publishers, store, template, what, "operation", kill_at)
         changed = what_holds(store) != what_holds(prepared)
         done = what_holds(store) == what_holds(whole)
         seen.add((changed, done))
@@ -156,13 +170,13 @@ def test_a_change_that_was_killed_is_told_and_recorded_as_far_as_it_went(
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_no_change_of_the_disk_goes_around_the_file_operations(
-    store: Store, template: Store, what: str
+    store: Store, template: Store, publishers: Publishers, what: str
 ) -> None:
     """Else the tests above would not see it."""
     steps, change = CHANGES[what]
     for step in steps:
         run(store, template, step)
-    counted, *beside = change_in_a_process(store, template, change, "call")
+    counted, *beside = change_in_a_process(publishers, store, template, change, "call")
     assert int(counted) > 5
     assert beside == []
 
