@@ -37,8 +37,7 @@ NICENESS = 10
 WORK_SECONDS, REST_SECONDS, AWAITED_REST_SECONDS, HASTE_AFTER_SECONDS = 0.0002, 0.002, 0.0004, 10.0
 #: More requests are expected after EXPECT_REQUESTS of them within EXPECT_SECONDS.
 EXPECT_REQUESTS, EXPECT_SECONDS = 8, 1.0
-#: Function calls between two checks of whether a thread can drop its profile function, while the event loop is
-#: idle.
+#: Function calls between two checks of an idle event loop, after which a thread drops its profile function.
 CHECK_CALLS = 1000
 #: Threads of each niceness.
 MAX_THREADS = 8
