@@ -98,6 +98,8 @@ def end(response: Response) -> Response:
 def leave(error: BaseException | None) -> None:
     """Notify observers that the request left, also after what no error handler sees (a killed greenlet)."""
     request = this_request()
+    # It holds the request too: rows and body would stay in memory until a garbage collection.
+    request.ask = None
     if request.counted:
         for hear in request.here.on_leave:
             hear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import re
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import create_environ
 
 from app.api.context import context
+from app.api.protocols.protocol import HttpAsk
 from app.inference.messages import Reply
 from app.monitoring.access_log import AccessLog, JsonLines
 from models.store import Store
@@ -91,6 +94,24 @@ def test_the_headers_against_misuse_are_the_recommended_ones(client: FlaskClient
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_prediction_leaves_nothing_to_the_garbage_collector(toy_app: Flask) -> None:
+    """A body of a megabyte is freed with its request."""
+    body = json.dumps({"features": FLOWER}).encode()
+
+    def ask() -> None:
+        environ = create_environ("/predict", method="POST", data=body, content_type="application/json")
+        assert json.loads(b"".join(toy_app.wsgi_app(environ, lambda *started: None)))  # type: ignore[arg-type, return-value]
+
+    ask()
+    gc.collect()
+    gc.disable()
+    try:
+        ask()
+        assert not [kept for kept in gc.get_objects() if type(kept) is HttpAsk]
+    finally:
+        gc.enable()
 
 
 # -- the access log ---------------------------------------------------------------------------------------------
