@@ -94,6 +94,7 @@ def points(figures: Figures, weights: Weights) -> pd.DataFrame:
     for candidate, row in weights["candidates"].items():
         for criterion, part in _parts(weights):
             kind, name = _kind(part)
+            scored: tuple[float | None, str]
             if name == LINES_OF_CODE:
                 scored = _code(row.get("code", ()), float(part["half"]))
             elif kind == "figure":
@@ -236,7 +237,7 @@ def _sensitivity(scores: pd.DataFrame, weights: Mapping[str, float]) -> Iterator
     """For each criterion, who comes first if it counts double, not at all, and alone."""
     for criterion in weights:
         double, without = ({**weights, criterion: weights[criterion] * k} for k in (2, 0))
-        changed = [double, without, {**dict.fromkeys(weights, 0), criterion: 1}]
+        changed: list[Mapping[str, float]] = [double, without, {**dict.fromkeys(weights, 0), criterion: 1}]
         first = [(scores * pd.Series(w)).sum(axis=1).idxmax() if sum(w.values()) else ABSENT for w in changed]
         yield [criterion, *first]
 

@@ -215,7 +215,7 @@ _COLUMNS = (
 
 
 def _spread(samples: dict[str, list[float]]) -> dict[str, float]:
-    columns = {}
+    columns: dict[str, float] = {}
     for measure, values in samples.items():
         if values:
             low, high = bootstrap(values)

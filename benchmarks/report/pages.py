@@ -23,6 +23,7 @@ from benchmarks.report.text import (
     ABSENT,
     DOUBTFUL,
     TEMPLATES,
+    Columns,
     Table,
     listed,
     name,
@@ -60,6 +61,8 @@ COMPARED: tuple[tuple[str, str, bool, Mapping[str, Any]], ...] = (
 )
 COSTS = {"cpu": "CPU seconds for 1000 requests", "memory": "MiB", "start": "seconds to the first answer"}
 WIDE, HALF = 860, 300
+#: (what stands behind the model in the title, measure, load)
+Bars = Sequence[tuple[str, str, Mapping[str, Any]]]
 PARTS = yaml.safe_load((TEMPLATES / "parts.yaml").read_text())
 
 
@@ -126,7 +129,7 @@ def parts_of(figures: Figures) -> Iterator[Part]:
     rates = ((plan.GOAL_RATE, plan.GOAL_CONNECTIONS), (plan.HIGH_RATE, plan.HIGH_CONNECTIONS))
     yield _part("goal", "", [_goal(figures, *rate) for rate in rates])
     yield _part("variants", "", [_variant(figures, kind) for kind in VARIANTS])
-    costs = [(f", {words}", measure, {}) for measure, words in COSTS.items()]
+    costs: Bars = [(f", {words}", measure, {}) for measure, words in COSTS.items()]
     yield _part("cost", "", charts=_bar_charts(figures, HALF, costs))
     yield _part("failures", *_failures(figures))
     yield _part("absent", *_absent(figures))
@@ -185,7 +188,7 @@ def _compared(
 
 
 def _main(cells: pd.DataFrame, title: str) -> Table:
-    columns = {
+    columns: Columns = {
         "arm": name,
         "requests/s": "rate",
         f"ratio to {OWN}": "ratio",
@@ -232,7 +235,7 @@ def _open_loop(figures: Figures, cells: pd.DataFrame, title: str) -> Table:
     ]
     bends = cells.drop_duplicates("arm").assign(load="knee")
     bends["text"] = ["below the lowest" if b != b else f"{number(b)}/s" for b in bends.bend.astype(float)]
-    heads = {**{share: f"{share:.0%}" for share in plan.OPEN_SHARES}, "knee": "knee"}
+    heads: dict[Any, str] = {**{share: f"{share:.0%}" for share in plan.OPEN_SHARES}, "knee": "knee"}
     return _by_arm(figures, pd.concat([cells, bends]), heads, title)
 
 
@@ -247,7 +250,7 @@ def _open_curves(arrivals: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Ma
 
 
 def _goal(figures: Figures, rate: float, connections: int) -> Table:
-    columns = {
+    columns: Columns = {
         "model": "model",
         "arm": name,
         "answered": lambda row: percent(row["answered_share"]),
@@ -267,15 +270,15 @@ def _variant(figures: Figures, kind: str) -> Table:
     cells = cells.assign(
         gain=cells.rate / [main.get(at, math.nan) for at in zip(cells.model, cells.arm, strict=True)]
     )
-    columns = {"model": "model", "arm": name, "requests/s": "rate", f"ratio to {OWN}": "ratio"}
+    columns: Columns = {"model": "model", "arm": name, "requests/s": "rate", f"ratio to {OWN}": "ratio"}
     cells = cells.sort_values(["standing", "rate"], ascending=False)
     return table(cells, {**columns, words: lambda row: times(row["gain"])}, title, words=2)
 
 
 def _failures(figures: Figures) -> tuple[str, list[Table]]:
     failures = figures.failures()
-    columns = {"arm": "arm", "requests": "sent", "errors": "errors", "time-outs": "timeouts"}
-    columns |= {"share": lambda row: percent(row["share"]), "where": "where"}
+    columns: Columns = {"arm": "arm", "requests": "sent", "errors": "errors", "time-outs": "timeouts"}
+    columns = {**columns, "share": lambda row: percent(row["share"]), "where": "where"}
     said = "" if len(failures) else "Every request of every load was answered."
     return said, [table(failures, columns)]
 
@@ -296,9 +299,7 @@ def _absent(figures: Figures) -> tuple[str, list[Table]]:
     ]
 
 
-def _bar_charts(
-    figures: Figures, width: int, loads: Sequence[tuple[str, str, Mapping[str, Any]]]
-) -> Iterator[tuple[str, Markup]]:
+def _bar_charts(figures: Figures, width: int, loads: Bars) -> Iterator[tuple[str, Markup]]:
     """A chart of each model and (words, measure, load); of costs without the floors and the least first."""
     for model in figures.models:
         for words, measure, load in loads:
@@ -327,6 +328,7 @@ def _bars(figures: Figures, cells: pd.DataFrame, measure: str, width: int, title
 
 def _percentiles(figures: Figures) -> Iterator[tuple[str, Markup]]:
     at_goal = f"{plan.GOAL_RATE:,.0f} requests/s due over {plan.GOAL_CONNECTIONS:,} connections"
+    loads: list[tuple[str, pd.DataFrame, float | None]]
     loads = [(f"{TITLES[m]}, {at_goal}", figures.goal(m), GOAL_P99_MS) for m in figures.models]
     loads += [
         (f"{TITLES[m]}, 64 connections in a closed loop", figures.load(m), None) for m in figures.models

@@ -19,6 +19,10 @@ ABSENT = "–"
 DOUBTFUL = "‡"
 
 
+#: The head of a column -> a column of the cells, or a function of a row (a mapping).
+Columns = Mapping[str, str | Callable[[Any], str]]
+
+
 @dataclass(frozen=True)
 class Table:
     """Columns of text. The first ``words`` columns are aligned to the left, the others are figures."""
@@ -30,9 +34,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def table(
-    cells: pd.DataFrame, columns: Mapping[str, str | Callable[[Any], str]], title: str = "", words: int = 1
-) -> Table:
+def table(cells: pd.DataFrame, columns: Columns, title: str = "", words: int = 1) -> Table:
     """A table of ``cells``: its columns are named, or written by a function of the row (a mapping).
 
     The remarks on doubtful rows follow the table as a note.
@@ -84,7 +86,7 @@ def times(value: float | None) -> str:
 
 def name(row: Mapping[str, Any]) -> str:
     """An arm's name with its marks: † answers labels only, ‡ has doubtful figures."""
-    return row["arm"] + row["mark"] + DOUBTFUL * bool(row["remarks"])
+    return f"{row['arm']}{row['mark']}{DOUBTFUL * bool(row['remarks'])}"
 
 
 def listed(names: Iterable[str], none: str = "none") -> str:
