@@ -21,8 +21,8 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from models.runtimes.frameworks import FRAMEWORKS
 from models.runtimes.pickled import Unpickler
-from models.runtimes.shareable import PACKAGES as PACKAGES_TO_SHARE
 from models.runtimes.sklearn_bodies import body_of
 from models.runtimes.user_code import UserCode
 from tests.test_layers import PACKAGES, ROOT, sources
@@ -209,4 +209,4 @@ def test_pickles_of_arrays_name_only_what_may_be_shared() -> None:
     data = io.BytesIO(pickle.dumps(np.arange(3.0), protocol=2))
     Unpickler(data, UserCode({}), visited.add).load()
     assert "_codecs" in visited
-    assert visited <= PACKAGES_TO_SHARE["scikit-learn"]
+    assert visited <= FRAMEWORKS["scikit-learn"].shareable

@@ -29,9 +29,9 @@ from app.host.memory import resident_bytes
 from models.errors import LoadError, PlumblineError
 from models.names import Version
 from models.record import Record
-from models.runtimes import runtime_class
+from models.runtimes.frameworks import FRAMEWORKS
 from models.runtimes.loading import load_each_form
-from models.runtimes.shareable import PACKAGES, native_threads, try_shareable
+from models.runtimes.shareable import native_threads, try_shareable
 from models.store import Store
 from models.talk import Talk
 
@@ -211,9 +211,10 @@ def main() -> None:
         os.dup2(2, 1)
         sys.stdout = Talk(sys.stderr)
         store = Store(asked["store"], key=asked["key"] and bytes.fromhex(asked["key"]))
-        for framework in PACKAGES:
-            with suppress(ImportError):
-                runtime_class(framework)
+        for row in FRAMEWORKS.values():
+            if row.shareable:
+                with suppress(ImportError):
+                    row.imported()
         print(json.dumps({"threads": native_threads()}), file=answers, flush=True)
         if asked["purpose"] == "serving":  # a process that tries for sharing has no other thread
             threading.Thread(target=_beat, args=(answers.fileno(),), daemon=True).start()

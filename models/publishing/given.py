@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import lzma
 import warnings
 import zlib
@@ -15,6 +14,7 @@ from typing import Any
 from models.errors import CodeMissing, LibraryMismatch, LoadError, PublishError
 from models.libraries import installed_versions
 from models.publishing.recognition import HEAD_BYTES, foreign_directory, foreign_format, is_text
+from models.runtimes.frameworks import PICKLE, Packing, framework, framework_of, packing_of
 from models.runtimes.user_code import collect
 
 SKLEARN = "scikit-learn"
@@ -25,13 +25,16 @@ SAYS_CUT_SHORT = ("truncated", "exhausted", "EOF")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenModel:
-    """``data`` : the pickle that is kept, ``code`` : the files of the version's own code, ``loaded`` : what the pickle holds,
-    loaded from these bytes. ``since`` : when the object was given, or the file changed. ``visited`` : the packages that the
-    pickle names. ``pickled_with`` : libraries of other versions than here that wrote it. ``in_memory`` : the object itself, None
-    where a file was given."""
+    """A model as bytes and as the object that was loaded from them.
 
-    data: bytes
-    code: Mapping[str, bytes]
+    files: what is kept: the file that holds the model, and the files of the version's own code.
+    since: when the object was given, or the file changed.
+    visited: the packages that the file names.
+    pickled_with: libraries of other versions than here that wrote it.
+    in_memory: the object itself; None where a file was given.
+    """
+
+    files: Mapping[str, bytes]
     loaded: Any
     since: datetime
     visited: frozenset[str] = frozenset()
@@ -49,16 +52,17 @@ def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool
         return model
     code = collect(code_path) if code_path else {}
     if isinstance(model, Path):
-        data, since = _content(model), datetime.fromtimestamp(model.stat().st_mtime, UTC)
+        (data, packing), since = _content(model), datetime.fromtimestamp(model.stat().st_mtime, UTC)
     else:
-        data, since = _pickled(model), datetime.now(UTC)
+        packing = framework(framework_of(model)).packings[0]
+        data, since = packing.pack(model), datetime.now(UTC)
     visited: set[str] = set()
     try:
-        loaded, others = _loaded(data, code, visited)
+        loaded, others = _loaded(packing, data, code, visited)
     except CodeMissing:
         raise
     except LoadError as error:
-        if isinstance(model, Path):
+        if isinstance(model, Path) and packing is PICKLE:
             _explain(model, data, error)
         raise _mismatch(data, code, error) or error from error
     if others and not accept_version_mismatch:
@@ -68,11 +72,12 @@ def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool
         )
     pickled_with = {SKLEARN: ", ".join(others)} if others else {}
     in_memory = None if isinstance(model, Path) else model
-    return GivenModel(data, code, loaded, since, frozenset(visited), pickled_with, in_memory)
+    files = {packing.file: data, **code}
+    return GivenModel(files, loaded, since, frozenset(visited), pickled_with, in_memory)
 
 
-def _content(file: Path) -> bytes:
-    """The bytes of the file; raises PublishError for one that is known to be no pickle."""
+def _content(file: Path) -> tuple[bytes, Packing]:
+    """The bytes of the file and its kind; raises PublishError for one that no framework of this release reads."""
     from models.runtimes.pickled import opened  # joblib: needed here, not by `flask models list`
 
     try:
@@ -81,6 +86,9 @@ def _content(file: Path) -> bytes:
         data = file.read_bytes()
     except OSError as error:
         raise PublishError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from error
+    packing = packing_of(data[:HEAD_BYTES])
+    if packing is not PICKLE:
+        return data, packing
     known = foreign_format(data[:HEAD_BYTES], data)
     if not known:
         try:
@@ -90,27 +98,16 @@ def _content(file: Path) -> bytes:
             known = ""
     if known:
         raise PublishError(f"{file} is {known}")
-    return data
+    return data, packing
 
 
-def _pickled(model: Any) -> bytes:
-    import joblib
-
-    buffer = io.BytesIO()
-    try:
-        joblib.dump(model, buffer)
-    except Exception as error:  # a class may do anything in __reduce__
-        raise PublishError(f"the model cannot be pickled: {type(error).__name__}: {error}") from error
-    return buffer.getvalue()
-
-
-def _loaded(data: bytes, code: Mapping[str, bytes], visited: set[str]) -> tuple[Any, list[str]]:
-    """What the pickle holds, and the other versions of scikit-learn that wrote it: it warns of them."""
-    from models.runtimes.pickled import unpickle
-
+def _loaded(
+    packing: Packing, data: bytes, code: Mapping[str, bytes], visited: set[str]
+) -> tuple[Any, list[str]]:
+    """What the file holds, and the other versions of scikit-learn that wrote it: it warns of them."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loaded = unpickle(data, code, visited.add, alone=True)
+        loaded = packing.unpack(data, code, visited.add, alone=True)
     others = set()
     for warning in caught:
         if version := getattr(warning.message, "original_sklearn_version", None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,8 +27,9 @@ from models.publishing.timing import measured_ms
 from models.publishing.wishes import check_nullable, with_wishes
 from models.record import Record
 from models.runtime import Runtime
-from models.runtimes import adopt, declared_signature, framework_of
+from models.runtimes import adopt
 from models.runtimes.estimator_parts import prepare_for_serving
+from models.runtimes.frameworks import framework, framework_of
 from models.signature import Output, Signature
 
 if TYPE_CHECKING:
@@ -80,16 +80,15 @@ def draft_version(
     X_sample : DataFrame, array or list of rows that the model can answer.
     Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.
     """
-    from models.runtimes.pickled import ARTIFACT  # joblib: needed here, not by `flask models list`
-
     given = read_model(model, said.code, said.accept_version_mismatch)
     loaded = given.loaded
+    name_of_framework = framework_of(loaded, said.signature)
     base = Manifest(
         name=name,
         version=0,
-        framework=framework_of(loaded, said.signature),
+        framework=name_of_framework,
         estimator=f"{type(loaded).__module__}.{type(loaded).__qualname__}",
-        signature=said.signature or declared_signature(loaded),  # type: ignore[arg-type]  # set below
+        signature=said.signature or framework(name_of_framework).signature(loaded),  # type: ignore[arg-type]  # set below
         trained_at=_rfc3339(said.trained_at or given.since),
         published_at=_rfc3339(datetime.now(UTC)),
         description=said.description or "",
@@ -97,7 +96,7 @@ def draft_version(
         exact=said.exact,
         pickled_with=given.pickled_with,
     )
-    draft = Record.draft(base, {ARTIFACT: given.data, **given.code})
+    draft = Record.draft(base, given.files)
     on_step("reading the sample")
     with _publishing("the sample"):
         draft, rows, truth = _with_signature(draft, loaded, X_sample, said, y_sample)
@@ -143,7 +142,7 @@ def draft_version(
     manifest = replace(
         draft.manifest,
         signature=signature,
-        libraries=_libraries(runtime, draft.manifest),
+        libraries=_libraries(draft.manifest),
         example={"request": request, "response": reply},
         golden_rows=len(golden.rows),
         golden_synthetic=synthetic,
@@ -234,10 +233,10 @@ def _parameters(signature: Signature, given: Mapping[str, Any]) -> dict[str, Any
     return values
 
 
-def _libraries(runtime: Runtime, manifest: Manifest) -> dict[str, str]:
+def _libraries(manifest: Manifest) -> dict[str, str]:
     """Versions of what the answers depend on: Python's by major and minor, packages' in full."""
     names = [
-        *importlib.import_module(type(runtime).__module__).LIBRARIES,
+        *framework(manifest.framework).libraries,
         *(["pandas"] if manifest.frame else []),
         *(["polars", "pyarrow"] if manifest.container == "polars" else []),
     ]

@@ -1,4 +1,4 @@
-"""Which runtime serves which framework. A framework's libraries are imported only when a model needs them."""
+"""What serves a version: the runtime of its framework, whose libraries are imported only when a model needs them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ import importlib
 from contextlib import suppress
 from typing import Any
 
-from models.errors import LoadError
 from models.manifest import Manifest
 from models.record import Record
 from models.runtime import Runtime
-from models.runtimes.methods import method_of
-from models.signature import Signature
-
-#: framework -> module and class; the class takes a Record.
-RUNTIMES = {
-    "scikit-learn": ("models.runtimes.sklearn_runtime", "SklearnRuntime"),
-    "python": ("models.runtimes.python_runtime", "PythonRuntime"),
-}
+from models.runtimes.frameworks import framework
 
 
 def runtime_for(record: Record, model: Any = None) -> Runtime:
@@ -40,12 +32,9 @@ def adopt(record: Record, model: Any) -> Runtime:
     return runtime
 
 
-def runtime_class(framework: str) -> Any:
-    """The class itself, its libraries imported; raises LoadError for an unknown framework."""
-    if framework not in RUNTIMES:
-        raise LoadError(f"unknown framework {framework!r}; this release serves: {', '.join(RUNTIMES)}")
-    module, name = RUNTIMES[framework]
-    return getattr(importlib.import_module(module), name)
+def runtime_class(name: str) -> Any:
+    """The class of a framework's runtimes, its libraries imported; raises LoadError for an unknown framework."""
+    return framework(name).imported()
 
 
 def import_libraries(manifest: Manifest) -> Any:
@@ -58,19 +47,3 @@ def import_libraries(manifest: Manifest) -> Any:
         with suppress(ImportError):  # loading the model says so
             importlib.import_module("pandas")
     return runtime_class(manifest.framework)
-
-
-def framework_of(model: Any, said: Signature | None = None) -> str:
-    """The framework that an object in memory belongs to; raises PublishError when no runtime can call it.
-
-    ``said`` is the signature that the publisher gave, which makes an object of any class one that declares it.
-    """
-    method_of(model)
-    is_estimator = callable(getattr(model, "get_params", None))
-    return "python" if declared_signature(model) or (said and not is_estimator) else "scikit-learn"
-
-
-def declared_signature(model: Any) -> Signature | None:
-    """The signature that an object carries itself."""
-    signature = getattr(model, "signature", None)
-    return signature if isinstance(signature, Signature) else None

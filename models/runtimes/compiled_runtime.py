@@ -24,6 +24,7 @@ from models.outputs import Outputs
 from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.calls import model_call
+from models.runtimes.frameworks import FORMS
 
 #: Rows of shape (n_rows, n_columns) to probabilities, numbers or vectors of shape (n_rows, width).
 Scores = Callable[[np.ndarray], np.ndarray]
@@ -54,12 +55,13 @@ class CompiledRuntime:
     def load(self) -> None:
         """Open the form from verified bytes; raises LoadError when it cannot be used here."""
         record = self.record
-        if record is None or record.form not in OPENERS:
+        if record is None or record.form not in FORMS:
             raise LoadError("the version has no compiled form that this release can open")
         if why := record.unfit():
             raise LoadError(f"its {record.form} form cannot be used: {why}")
         self._margin = 0.0 if record.bit_exact else 2.0 * record.tolerance
-        self._scores = OPENERS[record.form](self.version.read(record.file), record, *self._shape)
+        open_form = FORMS[record.form].imported()
+        self._scores = open_form(self.version.read(record.file), record, *self._shape)
         if self._kind == "class" and record.tolerance > ABSOLUTE_TOLERANCE:
             self._original = self._open_original()
 
@@ -100,7 +102,7 @@ class CompiledRuntime:
         return Outputs(labels, found)
 
 
-def _open_library(data: bytes, record: CompiledRecord, n_columns: int, width: int) -> Scores:
+def open_library(data: bytes, record: CompiledRecord, n_columns: int, width: int) -> Scores:
     """The library's function over C arrays; it lets go of the interpreter while it computes."""
     library = _library(data)
     try:
@@ -150,7 +152,7 @@ def _close_library(handle: int, descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _open_graph(data: bytes, record: CompiledRecord, n_columns: int, width: int) -> Scores:
+def open_graph(data: bytes, record: CompiledRecord, n_columns: int, width: int) -> Scores:
     """A session with one thread, as everything in a worker; its last output are the scores."""
     try:
         import onnxruntime  # optional: only a version with such a form needs it
@@ -182,13 +184,6 @@ def _open_graph(data: bytes, record: CompiledRecord, n_columns: int, width: int)
         return found.astype(np.float64).reshape(len(rows), width)
 
     return scores
-
-
-#: form -> what opens it: from its bytes, its record, and the numbers of columns and outputs. Raises LoadError.
-OPENERS: Mapping[str, Callable[[bytes, CompiledRecord, int, int], Scores]] = {
-    "treelite": _open_library,
-    "onnx": _open_graph,
-}
 
 
 def _check_width(rows: np.ndarray, n_columns: int) -> None:

@@ -1,4 +1,4 @@
-"""How a pickled model comes into memory: verified bytes, its own code first, errors that say what to do."""
+"""How models are pickled and come into memory again: a version's own code first, errors that say what to do."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ import _compat_pickle
 import importlib
 import io
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import util
 from typing import Any, BinaryIO
 
+import joblib
 from joblib.numpy_pickle import NumpyUnpickler
 from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
 
-from models.errors import CodeMissing, LoadError, PlumblineError
+from models.errors import CodeMissing, LoadError, PlumblineError, PublishError
 from models.libraries import versions_of
-from models.record import Record
+from models.runtimes.frameworks import PICKLE, Visit
 from models.runtimes.sklearn_import import import_sklearn
 from models.runtimes.user_code import UserCode
-from models.talk import RUNNING_VERSION
 
-ARTIFACT = "model.joblib"
-
-#: Told the package of everything that a pickle names, before it is imported; may raise LoadError.
-Visit = Callable[[str], None]
+ARTIFACT = PICKLE.file
 
 #: Modules without a package that old pickles of a library name.
 MOVED = {"_loss": "sklearn"}
@@ -78,7 +75,17 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
         return CodeMissing(what, lacking, str(error))
 
 
-def unpickle(
+def pack(model: Any) -> bytes:
+    """The object as a joblib file; raises PublishError."""
+    buffer = io.BytesIO()
+    try:
+        joblib.dump(model, buffer)
+    except Exception as error:  # a class may do anything in __reduce__
+        raise PublishError(f"the model cannot be pickled: {type(error).__name__}: {error}") from error
+    return buffer.getvalue()
+
+
+def unpack(
     data: bytes, code_files: Mapping[str, bytes], visit: Visit = lambda package: None, *, alone: bool = False
 ) -> Any:
     """The object in a joblib file or plain pickle of any protocol, compressed or not.
@@ -107,16 +114,6 @@ def opened(data: bytes) -> Iterator[BinaryIO]:
     """The file that the bytes are, unpacked where they are compressed: zlib, gzip, bz2, lzma, xz, lz4."""
     with _validate_fileobject_and_memmap(io.BytesIO(data), "", None) as (file, _):
         yield file
-
-
-def load_object(record: Record, visit: Visit = lambda package: None) -> Any:
-    """The pickled object of a version, from bytes that match their digests."""
-    code = {path: record.read(path) for path in record.manifest.files if path.startswith("code/")}
-    token = RUNNING_VERSION.set(record.manifest)
-    try:
-        return unpickle(record.read(ARTIFACT), code, visit)
-    finally:
-        RUNNING_VERSION.reset(token)
 
 
 def _library(package: str) -> str:

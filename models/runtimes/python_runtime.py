@@ -13,9 +13,7 @@ from models.outputs import Outputs
 from models.record import Record
 from models.runtimes.arrays import READERS, floats
 from models.runtimes.calls import model_call
-from models.runtimes.pickled import Visit, load_object
-
-LIBRARIES = ("numpy", "joblib")
+from models.runtimes.frameworks import Visit, load_object
 
 
 class PythonRuntime:

@@ -8,7 +8,6 @@ importing nor unpickling them starts a thread. It never predicts.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from models.compiled import ORIGINAL
@@ -16,21 +15,20 @@ from models.errors import LoadError
 from models.manifest import Manifest
 from models.record import Record
 from models.runtimes import import_libraries
+from models.runtimes.frameworks import FRAMEWORKS
 from models.runtimes.loading import load_version
 from models.runtimes.user_code import PREFIX
 
-#: framework -> the packages that its pickles may name. A framework that starts threads when it loads has no row.
-PACKAGES: Mapping[str, frozenset[str]] = {
-    "scikit-learn": frozenset(
-        {"_codecs", "builtins", "collections", "copyreg", "datetime", "functools", "operator"}
-        | {"joblib", "numpy", "pandas", "scipy", "sklearn"}
-    ),
-}
+
+def shareable_packages(manifest: Manifest) -> frozenset[str]:
+    """The packages that the version's file may name; none where its framework is not shared, or not known."""
+    row = FRAMEWORKS.get(manifest.framework)
+    return frozenset() if row is None else row.shareable
 
 
 def why_private(manifest: Manifest) -> str:
     """Why the version must be loaded by each worker, as far as its manifest tells; empty if it need not."""
-    if manifest.framework not in PACKAGES:
+    if not shareable_packages(manifest):
         return f"models of the framework {manifest.framework} are not shared"
     if manifest.form != ORIGINAL:
         return "its compiled form serves it"
@@ -44,10 +42,10 @@ def read_shareable(record: Record) -> Any:
     if reason := why_private(record.manifest):
         raise LoadError(reason)
 
-    framework = record.manifest.framework
+    packages = shareable_packages(record.manifest)
 
     def refuse(package: str) -> None:
-        if package not in PACKAGES[framework]:
+        if package not in packages:
             raise LoadError(f"it uses {package}")
 
     return import_libraries(record.manifest).read(record, refuse)
@@ -58,11 +56,11 @@ def try_shareable(record: Record) -> None:
 
     Call it in a process that may come to harm: foreign code is run, which tells more than refusing it.
     """
-    framework, before, visited = record.manifest.framework, native_threads(), set[str]()
+    before, visited = native_threads(), set[str]()
     model = import_libraries(record.manifest).read(record, visited.add)
     if native_threads() > before:
         raise LoadError("loading it starts native threads")
-    if foreign := visited - PACKAGES.get(framework, frozenset()):
+    if foreign := visited - shareable_packages(record.manifest):
         raise LoadError(f"it uses {', '.join(sorted(foreign))}")
     load_version(record, model, verify=True)
 

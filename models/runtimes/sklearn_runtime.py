@@ -16,15 +16,13 @@ from models.record import Record
 from models.runtimes.calls import model_call
 from models.runtimes.containers import Pack, packer, takes_names
 from models.runtimes.estimator_parts import prepare_for_serving
-from models.runtimes.pickled import Visit, load_object
+from models.runtimes.frameworks import Visit, load_object
 from models.runtimes.sklearn_calls import Call, plain, same_bits, shorter
 from models.runtimes.sklearn_import import import_sklearn
 
 import_sklearn()
 
 from sklearn.exceptions import InconsistentVersionWarning  # noqa: E402
-
-LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib")
 
 
 class SklearnRuntime:

@@ -25,6 +25,7 @@ from models.publishing.timing import measured_ms
 from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.compiled_runtime import CompiledRuntime
+from models.runtimes.frameworks import FORMS
 
 MAX_SAMPLE_ROWS = 2000
 MAX_REASON = 200
@@ -53,7 +54,7 @@ GRAPH = Form(
     "compiled/model.onnx",
     "ONNX Runtime",
     ("models.publishing.compiling.graphs", "graph64"),
-    libraries=("onnxruntime",),
+    libraries=FORMS["onnx"].libraries,
 )
 GRAPH32 = replace(
     GRAPH,

@@ -139,7 +139,7 @@ def test_what_this_release_of_a_library_calls_otherwise_is_a_matter_of_versions(
 
 def test_a_framework_of_another_release_is_named_with_those_that_are_served(store: Store) -> None:
     with pytest.raises(
-        LoadError, match="unknown framework 'abacus'; this release serves: scikit-learn, python"
+        LoadError, match="unknown framework 'abacus'; this release serves: python, scikit-learn"
     ):
         load_version(stored(store, summing_draft(), framework="abacus"))
     with pytest.raises(LoadError, match="unknown framework 'abacus'"):
