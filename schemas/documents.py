@@ -22,7 +22,12 @@ Document = dict[str, Any]
 #: How a document writes the number of a version: as text over HTTP, where it is part of paths; the command line uses ``int``.
 Number = Callable[[int], int | str]
 
-_COLUMN = ColumnSchema().fields
+#: Name of a column's member, whether it is always there, and whether every value but None counts: a flag that is not set and
+#: an empty text are left out, a default of false is not.
+_COLUMN = tuple(
+    (name, field.required, not isinstance(field, (fields.Boolean, fields.String)))
+    for name, field in ColumnSchema().fields.items()
+)
 
 
 def model_document(
@@ -133,18 +138,12 @@ def output_document(output: Output) -> Document:
 
 def column_document(column: Column) -> Document:
     """The members that ``ColumnSchema`` declares, as the column has them, without what does not apply."""
-    members = {name: getattr(column, name) for name in _COLUMN}
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in members.items()
-        if _COLUMN[name].required or _applies(name, value)
-    }
-
-
-def _applies(name: str, value: Any) -> bool:
-    """Whether the column has the member: a flag that is not set and an empty text are left out."""
-    field = _COLUMN[name]
-    return bool(value) if isinstance(field, (fields.Boolean, fields.String)) else value is not None
+    document: Document = {}
+    for name, is_required, is_plain in _COLUMN:
+        value = getattr(column, name)
+        if is_required or (value is not None if is_plain else value):
+            document[name] = list(value) if isinstance(value, tuple) else value
+    return document
 
 
 class ColumnWords(NamedTuple):
