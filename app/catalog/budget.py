@@ -1,4 +1,4 @@
-"""Which versions leave memory when those in it outgrow their budget: the least recently used, and never what is needed."""
+"""Which versions leave memory when those in it outgrow their budget: the least recently used."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ class Budget:
         arrived: Version | None,
         may_leave: Callable[[Version], bool],
     ) -> list[Version]:
-        """The versions that must leave: the least recently used, and of those used equally long ago the first.
+        """The versions that must leave: the least recently used, and of equal ones the first.
 
-        arrived: a version that a request has just brought into memory. It stays even where no other one may leave, because
-        too much in memory is better than no answer. may_leave: whether a version could be loaded again.
+        arrived: a version that a request has just brought into memory. It stays even where no other one may
+            leave, because too much in memory is better than no answer.
+        may_leave: tells whether a version could be loaded again.
         """
         if not self.max_bytes:
             return []

@@ -1,7 +1,7 @@
 """How a process follows its store: one loop reads a snapshot, plans, acts on the plan and reports.
 
-New versions are verified and loaded before requests are routed to them. Whatever fails on the way is reported, and what
-answered before answers on.
+New versions are verified and loaded before requests are routed to them. Whatever fails on the way is
+reported, and what answered before answers on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WATCH_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
 #: The pause between two versions, in which requests have their turn: while the process starts, and later.
 START_PAUSE_SECONDS, PAUSE_SECONDS = 0.005, 0.001
-#: How many versions are verified and loaded at once, at most, so that one that never comes does not keep the others out.
+#: How many versions are verified and loaded at once, at most. One that never comes keeps no other one out.
 MOST_AT_ONCE = 4
 SETTLE_SECONDS = 0.01
 #: How long requests under way may keep a version that has left.
@@ -39,12 +39,12 @@ GIVE_BACK_SECONDS = 2.0
 class Follower:
     """Keeps what a process answers in step with its store.
 
-    Each version is loaded in a greenlet or thread of its own, so that one that takes long, or never comes, holds up no
-    other change: until a new stable version is in memory, the one that answered before answers on.
+    Each version is loaded in a greenlet or thread of its own. One that takes long, or never comes, holds up
+    no other change: until a new stable version is in memory, the one that answered before answers on.
 
     on_versions: called with a snapshot that has other versions than the one before, once it is served.
-    report: called with the generation that is served (empty until the process has started), what cannot be loaded, with
-        the reasons, and what is still to be loaded.
+    report: called with the generation that is served (empty until the process has started), what cannot be
+        loaded, with the reasons, and what is still to be loaded.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Follower:
         #: Why the store could not be read at the last look; it is logged once.
         self._fault = ""
 
-    # -- start and end --------------------------------------------------------------------------------------------
+    # -- start and end ------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Report that the process has begun, and plan its start, with what changed since the snapshot was read."""
+        """Report that the process has begun, read the store anew where it has changed, and plan the start."""
         self._report()
         snapshot = self._residency.routing.snapshot
         with suppress(PlumblineError, OSError):
@@ -94,9 +94,9 @@ class Follower:
         self._residency.is_started = not self._plan.load
 
     def load(self, when_loaded: Callable[[], None] = lambda: None) -> None:
-        """Begin to load what is planned for the start, one version after the other, while requests are answered.
+        """Begin to load what is planned for the start, one version after the other, in the background.
 
-        ``when_loaded`` is called once all have been tried, and another version stands in for each stable one that failed.
+        when_loaded: called once all have been tried, and others stand in for the stable ones that failed.
         """
         self._concurrency.spawn(partial(self._load_all, when_loaded))
 
@@ -125,8 +125,10 @@ class Follower:
         when_loaded()
 
     def _vouch(self, routing: Routing) -> None:
-        """Record the versions that serve since the start as verified, and those that were stable before, so that a rollback
-        need not wait."""
+        """Record the versions that serve since the start as verified, and those that were stable before.
+
+        A rollback to one of them need not wait for its verification then.
+        """
         statuses = self._residency.statuses()
         for target in routing.snapshot.targets:
             model = routing.snapshot.models[target.name]
@@ -144,7 +146,7 @@ class Follower:
                 log.exception("the store could not be followed")
             self._concurrency.pause(seconds)
 
-    # -- read, plan, act, report ----------------------------------------------------------------------------------
+    # -- read, plan, act, report --------------------------------------------------------------------------
 
     def check(self) -> None:
         """Look at the store, and wait for everything that follows from it."""
@@ -247,6 +249,6 @@ class Follower:
 
 
 def _identities(snapshot: Snapshot) -> Collection[tuple[Version, str]]:
-    """Every version, and when it was published: its number may stand for another one in a store that was replaced."""
+    """Every version, and when it was published: after a restore its number may stand for another one."""
     records = {target: snapshot.models[target.name].record(target.number) for target in snapshot.targets}
     return {(target, record.manifest.published_at if record else "") for target, record in records.items()}

@@ -1,4 +1,4 @@
-"""How a version comes into memory: loaded in the background, held against its recorded answers, and calibrated."""
+"""How a version comes into memory: loaded in the background, verified by its recorded answers, calibrated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def open_served(
 ) -> LoadedModel:
     """Load a version beside the requests and measure how it is best called; raises LoadError.
 
-    model: as in ``load_version``. replay: whether it must give its recorded answers before it answers anybody.
+    model: as in ``load_version``.
+    replay: whether it must give its recorded answers before it answers anybody.
     awaited: tells whether a client waits for it, called now and then.
     """
 

@@ -26,8 +26,8 @@ from models.runtimes import import_libraries
 
 log = logging.getLogger("plumbline.serving")
 
-#: Opens a version. The second argument is whether it must first give its recorded answers, the third tells now and then
-#: whether anybody waits for it.
+#: Opens a version. The second argument is whether it must first give its recorded answers, the third tells
+#: whether anybody waits for it, and is called now and then.
 Open = Callable[[Record, bool, Callable[[], bool]], LoadedModel]
 #: Why a version is loaded: the process starts, a request needs it, or a change of the store will.
 Cause = Literal["start", "request", "change"]
@@ -77,7 +77,7 @@ class Residency:
     """Holds the versions in memory, and loads each once, whichever request or plan asks first.
 
     routing: what requests are resolved by; the follower replaces it through ``apply``.
-    failures: how many loads have failed; another number tells the follower that a request has met a failure.
+    failures: how many loads have failed. By it the follower notices that a request has met a failure.
     is_started: the follower has tried to load everything that is loaded when the process starts.
     """
 
@@ -103,13 +103,14 @@ class Residency:
         self.routing: Routing = as_stored(snapshot)
         self.enter(snapshot, needs_proof=False)
 
-    # -- what the follower does -----------------------------------------------------------------------------------
+    # -- what the follower does ---------------------------------------------------------------------------
 
     def enter(self, snapshot: Snapshot, *, needs_proof: bool = True) -> None:
         """Make the versions of a snapshot known, and let those that failed be tried again.
 
-        A number that stands for other bytes than before is another version, which is not in memory. needs_proof: whether
-        new ones are verified before they are loaded.
+        A number that stands for other bytes than before is another version, which is not in memory.
+
+        needs_proof: whether new ones are verified in another process before they are loaded.
         """
         for target in snapshot.targets:
             record = snapshot.models[target.name].versions[target.number]
@@ -124,7 +125,10 @@ class Residency:
         return {target: entry.status for target, entry in list(self._entries.items())}
 
     def apply(self, plan: Plan) -> None:
-        """Route by the plan from now on, and release what it releases. Requests under way keep their version."""
+        """Route by the plan from now on, and release what it releases.
+
+        Requests under way keep their version.
+        """
         self.routing = plan.routing
         self._planned = frozenset(plan.load)
         for target in plan.release:
@@ -133,7 +137,7 @@ class Residency:
             del self._entries[target]
 
     def load(self, target: Version, cause: Cause = "change") -> None:
-        """Bring a version of a plan into memory, also if that failed before. A failure is kept as its state."""
+        """Bring a version of a plan into memory, also if that failed before. A failure becomes its state."""
         entry = self._entries.get(target)
         if entry is None:  # deleted since it was planned
             return
@@ -149,10 +153,13 @@ class Residency:
                 entry.state.model.close()
                 entry.state = "lazy"
 
-    # -- what requests and documents ask --------------------------------------------------------------------------
+    # -- what requests and documents ask ------------------------------------------------------------------
 
     def model(self, target: Version) -> LoadedModel:
-        """The loaded version. The first request for it loads it, the others wait for that; raises NotReady."""
+        """The loaded version.
+
+        The first request for it loads it, the others wait for that; raises NotReady.
+        """
         entry = self._entries.get(target)
         if entry is None:  # deleted while the request was read
             return self.model(self.routing.snapshot.resolve(target.name, str(target.number)))
@@ -188,11 +195,11 @@ class Residency:
 
     @property
     def faults(self) -> dict[str, str]:
-        """The versions that were wanted in memory and could not be loaded, as ``name:version``, and the reasons."""
+        """The versions that could not be loaded, as ``name:version``, and the reasons."""
         states = [(target, entry.state) for target, entry in list(self._entries.items())]
         return {str(target): state.reason for target, state in states if isinstance(state, Failed)}
 
-    # -- loading --------------------------------------------------------------------------------------------------
+    # -- loading ------------------------------------------------------------------------------------------
 
     def _loaded(self, target: Version, entry: Entry, cause: Cause) -> LoadedModel:
         """The version, which one of those that call this at the same time loads; raises NotReady."""
@@ -246,7 +253,7 @@ class Residency:
         with self._prover.loading(target, record):
             manifest = record.manifest
             if manifest.form == ORIGINAL:
-                # Imported first, because the memory of a library is not the model's own. A compiled form needs none.
+                # Its library is imported first, because that memory is not the model's own.
                 with suppress(ImportError):
                     self._concurrency.in_background(partial(import_libraries, manifest), is_awaited)
             before = resident_bytes()
@@ -256,7 +263,7 @@ class Residency:
             return model, max(sum(file.size_bytes for file in files), resident_bytes() - before)
 
     def _make_room(self, arrived: Version | None) -> None:
-        """Evict what the budget says, of versions that nobody has used yet first those that are not routed."""
+        """Evict what the budget says; of versions without any use, those that are not routed go first."""
         states = [(target, entry.state) for target, entry in list(self._entries.items())]
         states.sort(key=lambda item: self.routing.targets.get(item[0].name) == item[0])
         residents = {target: state for target, state in states if isinstance(state, Resident)}

@@ -1,6 +1,7 @@
-"""Which version answers, and what must be loaded for that: a pure function of the store and of what is in memory.
+"""Which version answers, and what is loaded for that: a pure function of the store and of what is in memory.
 
-``plan`` reads no file, loads nothing and remembers nothing. The follower calls it after each change and acts on the result.
+``plan`` reads no file, loads nothing and remembers nothing. The follower calls it after each change and acts
+on the result.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from models.names import Version
 from models.traffic import Rule
 
 #: Where a version stands in this process.
-#: lazy: not in memory. evicted: not in memory, because it made room for another one. loading: on its way into memory.
-#: ready: in memory. failed: it cannot be loaded. outdated: it could not be loaded before the last change of the store.
+#: lazy: not in memory.
+#: evicted: not in memory, because it made room for another one.
+#: loading: on its way into memory.
+#: ready: in memory.
+#: failed: it cannot be loaded.
+#: outdated: it could not be loaded before the last change of the store.
 Status = Literal["lazy", "evicted", "loading", "ready", "failed", "outdated"]
 CANNOT_BE_LOADED = ("failed", "outdated")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadingPolicy:
-    """Which versions are loaded before a request asks for them: ``startup`` or ``lazy``, for all models or by model.
+    """Which versions are loaded before a request asks for them: ``startup`` or ``lazy``, also by model.
 
     With ``startup`` these are the versions with a tag or alias, those of the traffic rule, and the latest.
     """
@@ -41,7 +46,7 @@ class Routing:
     """What requests are resolved by. It never changes: the next one takes its place as a whole.
 
     targets: by model, the version that answers requests which name no version: ``stable``, or its stand-in.
-    rules: by model, the traffic rule in force: the snapshot's, or the one before until the versions of that are in memory.
+    rules: by model, the traffic rule in force: the snapshot's once its versions are loaded.
     stand_ins: by model, the version that answers in the place of a stable one that is not in memory.
     """
 
@@ -53,7 +58,8 @@ class Routing:
     def resolve(self, name: str, selector: str | None = None) -> Version:
         """The version that a number, tag or alias names; without one, the version that answers for the model.
 
-        Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot be read.
+        Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot
+        be read.
         """
         if selector is None or selector == "stable":
             target = self.targets.get(name)
@@ -150,8 +156,8 @@ def _stand_ins(
 ) -> Mapping[str, Version]:
     """By model, the version that answers while the stable one is coming, or because it cannot be loaded.
 
-    While it is coming, that is the version that answers now. Otherwise those that were stable before can as well, the
-    most recent one first, and are loaded for it.
+    While it is coming, that is the version that answers now. Otherwise those that were stable before can as
+    well, the most recent one first, and are loaded for it.
     """
     stand_ins: dict[str, Version] = {}
     for name, model in snapshot.models.items():
@@ -191,7 +197,7 @@ def _routing(
 
 
 def _urgency(target: Version, routing: Routing) -> tuple[int, bool, Version]:
-    """What requests get by default is loaded first, then what a traffic rule gives them; the default model leads."""
+    """What requests get by default comes first, then what a rule gives them; the default model leads."""
     if target in (routing.targets.get(target.name), routing.snapshot.models[target.name].stable):
         rank = 0
     else:

@@ -1,7 +1,7 @@
-"""Models that exist once for all workers: the parent process unpickles them before it forks, and workers adopt them.
+"""Models that exist once for all workers: the parent process unpickles them before it forks.
 
-Pages of memory are copied when they are written to. What a worker writes to when it predicts are reference counts, which
-lie in the Python objects; the arrays behind them, which are what makes a model large, stay shared.
+The kernel copies a page of memory when it is written to. A prediction writes to reference counts, which lie
+in the Python objects. The arrays behind them, which make a model large, stay shared.
 """
 
 from __future__ import annotations
@@ -35,8 +35,12 @@ OOM_SCORE = Path("/proc/self/oom_score_adj")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What the parent knows of a version with this manifest: its model, or why no worker is to load it either."""
+class Attempt:
+    """What became of a version in the parent process.
+
+    model: the loaded model, which workers use.
+    refusal: why no worker may load the version either.
+    """
 
     manifest: Manifest
     model: Any = None
@@ -44,10 +48,10 @@ class Found:
 
 
 class Shared:
-    """What came through the fork. The parent refreshes it; each worker has it as it was when the worker was forked."""
+    """The models of the parent process. Each worker has them as they were when the worker was forked."""
 
     def __init__(self) -> None:
-        self._found: dict[Version, Found] = {}
+        self._attempts: dict[Version, Attempt] = {}
         self._since = time.time()
 
     def refresh(
@@ -58,9 +62,12 @@ class Shared:
         seconds: float,
         give_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        """In the parent: drop what is no longer loaded at start-up, try and load what is new. Raises nothing for a model.
+        """In the parent: try and load the versions that are new, and drop those that no worker loads ahead.
 
-        ``seconds`` : how long a version may take when it is tried. ``give_up`` : asked now and then whether to stop.
+        A model that fails raises nothing here.
+
+        seconds: how long a version may take when it is tried.
+        give_up: tells whether to stop, and is called now and then.
         """
         wanted = {
             target: record
@@ -70,58 +77,62 @@ class Shared:
         }
         # Out of the frozen generation, or nothing that is dropped here would be collected.
         gc.unfreeze()
-        self._found = {
-            target: found
-            for target, found in self._found.items()
-            if found.model is not None and target in wanted and wanted[target].manifest == found.manifest
+        self._attempts = {
+            target: attempt
+            for target, attempt in self._attempts.items()
+            if attempt.model is not None and target in wanted and wanted[target].manifest == attempt.manifest
         }
         gc.collect()
         new = []
         for target, record in wanted.items():
             if why := why_private(record.manifest):
                 self._leave(target, why, logging.INFO)
-            elif target not in self._found:
+            elif target not in self._attempts:
                 new.append(target)
         for verdict in try_out(store, new, seconds, give_up):
             target, record = verdict.target, wanted[verdict.target]
             if verdict.fatal:
                 log.error("%s is not loaded: %s", target, verdict.why)
-                self._found[target] = Found(record.manifest, refusal=verdict.why)
+                self._attempts[target] = Attempt(record.manifest, refusal=verdict.why)
             elif verdict.why:
                 self._leave(target, verdict.why)
             else:
                 self._load(target, record)
-        if self._found and native_threads() != 1:
+        if self._attempts and native_threads() != 1:
             log.error("no model is shared: the parent process has %s threads", native_threads())
-            self._found = {t: f for t, f in self._found.items() if f.refusal}
+            self._attempts = {
+                target: attempt for target, attempt in self._attempts.items() if attempt.refusal
+            }
         gc.collect()
         give_back()
         # Workers' collections would write to every object that they look at, and so copy its page.
         gc.freeze()
 
     def find(self, record: Record) -> Any:
-        """In a worker: the version's model, or None when the worker must load it; raises LoadError when it must not.
+        """In a worker: the version's model, or None for one that the worker loads itself.
 
-        A version that was deleted and published anew has another manifest, and is not found.
+        Raises LoadError for a version that must not be loaded. One that was deleted and published anew has
+        another manifest, and none of the old model.
         """
         manifest = record.manifest
-        found = self._found.get(manifest.key)
-        if found is None or found.manifest != manifest:
+        attempt = self._attempts.get(manifest.key)
+        if attempt is None or attempt.manifest != manifest:
             return None
-        if found.refusal:
-            raise LoadError(f"{found.refusal} when it was tried")
-        return found.model
+        if attempt.refusal:
+            raise LoadError(f"{attempt.refusal} when it was tried")
+        return attempt.model
 
     def begin_worker(self) -> None:
-        """In a worker, after the fork: it takes leave of what it has in common with the others."""
+        """In a worker, after the fork: give it its own random numbers and a higher OOM score."""
         np.random.seed()  # NumPy's global generator is copied by a fork
-        # When memory runs out, the kernel is to end a worker, which is replaced, and not the parent, which is as large.
+        # When memory runs out the kernel ends a worker, which is replaced, before the parent, which is as
+        # large.
         with suppress(OSError, ValueError):
             score = int(OOM_SCORE.read_text())
             OOM_SCORE.write_text(str(min(score + 100, 1000)))
 
     def changed_code(self, root: Path) -> list[str]:
-        """The files below ``root`` that this process imported and that were changed since: workers inherit the old ones."""
+        """The files below ``root`` that changed since they were imported: workers inherit the old code."""
         files = {
             Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))
         }
@@ -134,7 +145,7 @@ class Shared:
 
     def _load(self, target: Version, record: Record) -> None:
         try:
-            self._found[target] = Found(record.manifest, read_shareable(record))
+            self._attempts[target] = Attempt(record.manifest, read_shareable(record))
             log.info("%s is shared by all workers", target)
         except LoadError as error:
             self._leave(target, error.in_full)
@@ -146,6 +157,6 @@ class Shared:
 
 
 def give_back() -> None:
-    """Return freed memory to the kernel: what is freed between two things that stay is kept otherwise."""
+    """Return freed memory to the kernel, also what lies between two blocks that are in use."""
     with suppress(AttributeError, OSError):  # a C library without it
         ctypes.CDLL(None).malloc_trim(0)

@@ -34,12 +34,13 @@ UNREADABLE = "the store cannot be read; the log says why"
 
 @dataclass(frozen=True, slots=True)
 class ModelVersions:
-    """One model as the store describes it. A model whose directory cannot be read has a ``fault`` and no versions.
+    """One model as the store describes it.
 
     versions: by number, ascending, the version's record, or the reason why it cannot be read.
     selectors: tags, aliases and ``latest``, each with the number that it names.
     rule: the traffic rule, which gives some requests another version than the stable one.
     previous: the numbers that were stable before, the most recent last.
+    fault: why the model's directory cannot be read; it has no versions then.
     """
 
     name: str
@@ -84,7 +85,7 @@ class ModelVersions:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The models of the store at one generation. It never changes, and knows nothing of what this process has loaded.
+    """The models of the store at one generation. It never changes, and knows nothing of what is in memory.
 
     default: the model behind the short routes, if there is one.
     fault: why the store could not be read; there are no models then.
@@ -96,12 +97,12 @@ class Snapshot:
     fault: str = ""
 
     def check(self) -> None:
-        """Raises StoreUnavailable when the store could not be read: then nothing is known to be missing from it."""
+        """Raises StoreUnavailable when the store could not be read: nothing is known to be missing then."""
         if self.fault:
             raise StoreUnavailable(UNREADABLE)
 
     def model(self, name: str) -> ModelVersions:
-        """Raises ModelNotFound, which lists the models, or StoreUnavailable when the store could not be read."""
+        """Raises ModelNotFound, which lists the models, or StoreUnavailable as ``check`` does."""
         self.check()
         try:
             return self.models[name]
@@ -111,7 +112,8 @@ class Snapshot:
     def resolve(self, name: str, selector: str | None = None) -> Version:
         """The version that a number, tag or alias names; without one, ``stable``.
 
-        Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot be read.
+        Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot
+        be read.
         """
         model = self.model(name)
         if model.fault:
@@ -145,11 +147,12 @@ class Snapshot:
 
 
 def read_snapshot(store: Store, default: str) -> Snapshot:
-    """Read the whole store. A fault of one model or version stays with it; a store that cannot be read has ``fault``.
+    """Read the whole store. A fault of one model or version stays with it, and is no fault of the snapshot.
 
-    ``default`` names the default model; when the store lacks it and holds exactly one model, that one is the default. A
-    change that is under way is waited for; where it takes too long the snapshot's generation is empty, which no store has:
-    the store must be read once more.
+    A change that is under way is waited for. Where it takes too long the snapshot's generation is empty,
+    which no store has: the store must be read once more.
+
+    default: the name of the default model. When the store lacks it and holds one model, that one is it.
     """
     generation = "0"
     models: dict[str, ModelVersions] = {}
@@ -181,7 +184,7 @@ def _settled_generation(store: Store) -> str:
 
 
 def carry_over(before: Snapshot, now: Snapshot) -> Snapshot:
-    """The snapshot ``now``, in which what could be read before and cannot be read any more is as it was before."""
+    """The snapshot ``now``, with what was readable before in the place of what is not any more."""
     models = dict(now.models)
     for name, model in now.models.items():
         old = before.models.get(name)
@@ -218,8 +221,8 @@ def _read_model(store: Store, name: str) -> ModelVersions:
     if not versions:
         raise ModelNotFound(name)
     rule = _rule(name, state.traffic)
-    # Deleting a version moves its aliases first, so these files vanished in another way, and what is in memory of them
-    # may go on answering.
+    # Deleting a version moves its aliases first, so these files vanished in another way, and what is in
+    # memory of them may go on answering.
     for number in ({*state.aliases.values()} | (rule.versions if rule else set())) - versions.keys():
         versions[number] = f"the files of {name}:{number} have gone from the store"
     aliases = {alias: number for alias, number in state.aliases.items() if number in versions}
@@ -231,7 +234,10 @@ def _read_model(store: Store, name: str) -> ModelVersions:
 
 
 def _rule(name: str, stored: Any) -> Rule | None:
-    """The model's traffic rule. One that is not valid is left out, and every request goes to the stable version."""
+    """The model's traffic rule.
+
+    One that is not valid is left out, and every request goes to the stable version.
+    """
     try:
         return None if stored is None else read_rule(stored)
     except InvalidRule as error:

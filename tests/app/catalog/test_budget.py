@@ -1,4 +1,4 @@
-"""What leaves memory when it grows too small, what never does, and that all of it comes back when it is asked for."""
+"""Models leave memory when it is too small, some never do, and all come back when they are asked for."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def test_the_least_recently_used_leave(budget: Budget, expected: list[str]) -> N
     assert leaving(budget, a=5, b=2, c=9) == expected
 
 
-def test_who_could_not_come_back_stays() -> None:
+def test_a_version_that_could_not_come_back_stays() -> None:
     assert leaving(Budget(15), may_leave="a", a=5, b=2, c=9) == ["a"]
 
 
-def test_who_has_just_arrived_stays() -> None:
+def test_a_version_that_has_just_arrived_stays() -> None:
     assert leaving(Budget(1), arrived=B, b=1) == []
 
 

@@ -1,4 +1,4 @@
-"""A process follows its store: what is new is proved, loaded and only then routed; what fails leaves everything as it was."""
+"""A process follows its store: a new version is verified, loaded and only then routed; a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AtOnce(Threads):
 
 
 class Judge(NullProver):
-    """Refuses some versions, keeps whom it was asked about, and does not come to an end with ``endless`` before ``end``."""
+    """A prover that refuses some versions, and does not come to an end with ``endless`` before ``end``."""
 
     def __init__(self) -> None:
         self.endless: set[int] = set()

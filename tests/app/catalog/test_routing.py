@@ -61,7 +61,7 @@ def routing(
 
 @dataclass(frozen=True)
 class Case:
-    """``memory`` : a letter for each version; ``routed`` , ``load`` and ``release`` : numbers of the expected plan."""
+    """memory: a letter for each version. routed, load and release: the numbers of the expected plan."""
 
     about: str
     store: ModelVersions

@@ -1,7 +1,7 @@
 """What the parent process holds for its workers, over several states of a store.
 
-The scenario runs in a process of its own, as the parent of workers does: it must have one native thread, and it freezes
-what the garbage collector looks at.
+The scenario runs in a process of its own, as the parent of workers does: it must have one native thread, and
+it freezes what the garbage collector looks at.
 """
 
 from __future__ import annotations
