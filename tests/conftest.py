@@ -50,13 +50,15 @@ LONG_SECONDS = 240.0
 
 #: What takes longest of the tests. Processes that share them begin with these, so that no process ends with a long file alone.
 LONGEST = (
-    "tests/end_to_end/test_live.py",
-    "tests/end_to_end/",
-    "tests/test_fuzz_bodies.py",
     "tests/benchmarks/test_smoke.py",
+    "tests/end_to_end/test_live.py",
+    "tests/deploy/",
+    "tests/end_to_end/",
     "tests/app/worker/",
-    "tests/app/cli/",
+    "tests/app/host/",
+    "tests/benchmarks/",
     "tests/models/",
+    "tests/app/cli/",
 )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.conftest import LONG_SECONDS, missing
 
@@ -47,20 +46,23 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture
-def tab(chromium: str, tmp_path: Path) -> Iterator[Tab]:
-    """A page of a browser that was never used before."""
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One for the tests of a file."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile",
-            executable_path=chromium,
-            args=list(FLAGS),
-            viewport={"width": 1300, "height": 1000},
-        )
-        opened = Tab(browser.new_page())
-        browser.on("request", lambda request: opened.requests.append(request.url))
-        opened.page.on("console", lambda message: opened.said.append(f"{message.type}: {message.text}"))
-        opened.page.on("pageerror", lambda error: opened.said.append(f"error: {error}"))
-        opened.page.set_default_timeout(LONG_SECONDS * 1000)
-        yield opened
-        browser.close()
+        started = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Tab]:
+    """A page with a cache, cookies and a storage of its own, which are empty."""
+    context = browser.new_context(viewport={"width": 1300, "height": 1000})
+    opened = Tab(context.new_page())
+    context.on("request", lambda request: opened.requests.append(request.url))
+    opened.page.on("console", lambda message: opened.said.append(f"{message.type}: {message.text}"))
+    opened.page.on("pageerror", lambda error: opened.said.append(f"error: {error}"))
+    opened.page.set_default_timeout(LONG_SECONDS * 1000)
+    yield opened
+    context.close()
