@@ -184,7 +184,8 @@ def _compared(
     sign = "·" if own["repeats"] < 2 else "−" if groups["ahead"] else "=" if groups["level"] else "+"
     place = f"{better + 1} of {len(rivals) + 1}"
     names = ", ".join(groups["ahead"]) or "nobody", ", ".join(groups["level"]) or ABSENT
-    return [sign, what, TITLES[model].lower(), spread(own, measure), place, *names]
+    figure = spread(own, measure) + DOUBTFUL * bool(own["remarks"])
+    return [sign, what, TITLES[model].lower(), figure, place, *names]
 
 
 def _main(cells: pd.DataFrame, title: str) -> Table:

@@ -135,6 +135,13 @@ def test_a_single_repeat_proves_nothing() -> None:
     assert verdicts({"plumbline": 2000.0, "fastapi-batched": 1000.0}, repeats=1)[0] == "·"
 
 
+def test_a_doubtful_figure_of_plumbline_is_marked_in_the_verdicts_too() -> None:
+    results = made_up(plan=quick_plan(["plumbline", "grpc"], ["lr"]), repeats=3)
+    assert standing(Figures(results))[0][3].endswith("]")
+    results.repeats(Cell("plumbline", "lr", 1, 64, "main"))[0]["generator_busy"] = 0.95
+    assert standing(Figures(results))[0][3].endswith("]‡")
+
+
 def test_a_changed_figure_changes_both_pages() -> None:
     results = made_up(plan=quick_plan(["plumbline", "grpc"]))
     assert "12,345" not in markdown(results)
