@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from models.compare import same_answers
 from models.comparison_truth import compare_truth, share
 from models.manifest import Manifest
 from models.named import members, one_by_one
 from models.outputs import Outputs
+from models.sameness import same_answers
 from models.signature import Column, Output, Signature
 
 MOST_ROWS, MOST_SLICES, BINS = 10, 12, 20

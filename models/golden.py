@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from models.compare import ABSOLUTE_TOLERANCE, same_answers
 from models.outputs import Outputs
 from models.runtime import Runtime
+from models.sameness import ABSOLUTE_TOLERANCE, same_answers
 from models.signature import Column, Signature
 
 GOLDEN = "golden.json"

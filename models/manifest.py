@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from models.compare import ABSOLUTE_TOLERANCE
 from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged, ArtifactUnsigned
 from models.names import Version
+from models.sameness import ABSOLUTE_TOLERANCE
 from models.signature import Signature
 
 FORMAT = 1

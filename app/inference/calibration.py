@@ -15,9 +15,9 @@ import numpy as np
 
 from app.concurrency.forms import Concurrency
 from app.inference.batcher import BatchRule
-from models.compare import same_answers
 from models.golden import GoldenRows
 from models.outputs import Outputs
+from models.sameness import same_answers
 
 #: A model whose call for BATCH_ROWS rows takes longer than this runs on a native thread.
 HUB_MS = 2.0
@@ -40,7 +40,7 @@ class Calibration:
 
     base_ms: float
     row_ms: float
-    #: Batched answers are the same as single ones, within the tolerance of ``models.compare``.
+    #: Batched answers are the same as single ones, within the tolerance of ``models.sameness``.
     same_answers: bool
     #: Batched answers have the same bits as single ones.
     bit_exact: bool

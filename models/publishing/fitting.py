@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from models.compare import FLOAT32_TOLERANCE, same_answers
 from models.errors import PlumblineError, PublishError, PublishWarning
 from models.outputs import Outputs
 from models.publishing.answers import first_rows, infer_output, row_count
@@ -24,6 +23,7 @@ from models.runtime import Runtime
 from models.runtimes import adopt
 from models.runtimes.estimator_parts import FeatureNames, estimator_parts
 from models.runtimes.sklearn_calls import plain
+from models.sameness import FLOAT32_TOLERANCE, same_answers
 from models.signature import Output
 
 #: The sample's rows that are compared, together and one by one.

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from models.compare import same_answers
 from models.errors import PublishError
 from models.record import Record
 from models.runtime import Runtime
+from models.sameness import same_answers
 from models.signature import Signature
 
 #: Rows that stand beside one with a missing value, to see whether that changes their answers.

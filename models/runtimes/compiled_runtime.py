@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from models.compare import ABSOLUTE_TOLERANCE
 from models.compiled import CompiledRecord
 from models.errors import LoadError, PredictError
 from models.outputs import Outputs
@@ -25,6 +24,7 @@ from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.calls import model_call
 from models.runtimes.frameworks import FORMS
+from models.sameness import ABSOLUTE_TOLERANCE
 
 #: Rows of shape (n_rows, n_columns) to probabilities, numbers or vectors of shape (n_rows, width).
 Scores = Callable[[np.ndarray], np.ndarray]

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from models.compare import ABSOLUTE_TOLERANCE
 from models.compiled import ORIGINAL
 from models.errors import ArtifactDamaged
 from models.golden import GOLDEN
 from models.names import Version
 from models.record import Record, same_version
 from models.runtimes.pickled import ARTIFACT
+from models.sameness import ABSOLUTE_TOLERANCE
 from models.store import Store
 from tests.toys import Counting, directory, summing_draft
 

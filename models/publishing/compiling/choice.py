@@ -2,7 +2,7 @@
 
 A form is loaded and called just as a server will do it. It is compared with the original on the golden rows (together
 and one by one), on the publisher's sample, and on rows at the thresholds of the model's trees. ``auto`` takes only
-forms whose answers are *the same answers* (models/compare.py); one that computes in float32, with its wider
+forms whose answers are *the same answers* (models/sameness.py); one that computes in float32, with its wider
 tolerance, must be asked for by name and is taken only where no exact one passes.
 """
 
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from models.compare import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE, largest_difference, same_answers
 from models.compiled import CHOICES, ORIGINAL, CompiledRecord, platform_here
 from models.errors import CompileError, LoadError, PlumblineError, PublishError
 from models.golden import GoldenRows
@@ -26,6 +25,7 @@ from models.record import Record
 from models.runtime import Runtime
 from models.runtimes.compiled_runtime import CompiledRuntime
 from models.runtimes.frameworks import FORMS
+from models.sameness import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE, largest_difference, same_answers
 
 MAX_SAMPLE_ROWS = 2000
 MAX_REASON = 200

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.compare import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE
 from models.errors import PublishError
 from models.publishing import publish
+from models.sameness import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE
 from models.store import Store
 from tests.conftest import app_maker
 from tests.generated_models import Case, make_case

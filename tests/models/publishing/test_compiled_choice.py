@@ -34,7 +34,6 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeRegressor
 
-from models.compare import FLOAT32_TOLERANCE, same_answers
 from models.compiled import CHOICES, platform_here
 from models.errors import PredictError, PublishError
 from models.libraries import installed_versions
@@ -44,6 +43,7 @@ from models.publishing.compiling.boundaries import boundary_rows
 from models.runtimes.compiled_runtime import CompiledRuntime
 from models.runtimes.loading import load_version
 from models.runtimes.sklearn_runtime import SklearnRuntime
+from models.sameness import FLOAT32_TOLERANCE, same_answers
 from models.store import Store
 from tests.conftest import wait_until
 from tests.toys import Summing

@@ -21,7 +21,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from models.compare import largest_difference, same_answers
 from models.errors import PredictError
 from models.publishing import publish
 from models.publishing.compiling import choice
@@ -29,6 +28,7 @@ from models.publishing.compiling.trees import is_bit_exact
 from models.record import Record
 from models.runtimes.compiled_runtime import CompiledRuntime
 from models.runtimes.loading import load_version
+from models.sameness import largest_difference, same_answers
 from models.store import Store
 
 pytestmark = pytest.mark.usefixtures("compiler")

@@ -19,12 +19,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from models.compare import same_answers
 from models.outputs import Outputs
 from models.publishing import publish
 from models.record import Record
 from models.runtimes.loading import load_version
 from models.runtimes.sklearn_runtime import SklearnRuntime
+from models.sameness import same_answers
 from models.store import Store
 from tests.toys import SEEN, remember
 

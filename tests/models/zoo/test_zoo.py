@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import models
-from models.compare import same_answers
 from models.runtimes.loading import load_version
+from models.sameness import same_answers
 from models.store import Store
 from models.zoo import DEMO_MODELS, publish_all
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.compare import same_answers
 from models.outputs import Outputs
+from models.sameness import same_answers
 
 NAN, INF = math.nan, math.inf
 
