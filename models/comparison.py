@@ -12,8 +12,7 @@ import numpy as np
 
 from models.comparison_truth import compare_truth, share
 from models.manifest import Manifest
-from models.named import members, one_by_one
-from models.outputs import Outputs
+from models.outputs import Outputs, members, one_by_one
 from models.sameness import same_answers
 from models.signature import Column, Output, Signature
 

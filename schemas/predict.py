@@ -14,8 +14,7 @@ import numpy as np
 from marshmallow import Schema, ValidationError, fields
 
 from models.errors import Fault, InputError
-from models.named import lists
-from models.outputs import Outputs
+from models.outputs import Outputs, lists
 from models.signature import Signature
 from schemas.cells import shown
 from schemas.errors import faults_of

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from models.named import members
-from models.outputs import Outputs
+from models.outputs import Outputs, members
 from models.signature import Output
 
 #: A vector of more numbers than this is one cell of the table.

@@ -19,7 +19,7 @@ from models.errors import InputError, LoadError, PlumblineError, PublishError
 from models.golden import GOLDEN, GoldenRows, choose_rows
 from models.libraries import installed_versions
 from models.manifest import Manifest
-from models.named import members
+from models.outputs import members
 from models.publishing.given import read_model
 from models.publishing.reference import REFERENCE, column_statistics
 from models.publishing.scoring import sample_scores

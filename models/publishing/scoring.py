@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import PublishError
-from models.named import one_by_one
-from models.outputs import Outputs
+from models.outputs import Outputs, one_by_one
 from models.signature import Output
 
 

@@ -27,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from models.conformity import misfit
 from models.errors import PublishError, PublishWarning
-from models.named import members
+from models.outputs import members
 from models.publishing.publication import Description, draft_version
 from models.runtimes.loading import load_version
 from models.signature import Output

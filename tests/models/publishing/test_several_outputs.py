@@ -23,8 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 from models.comparison import compare
 from models.conformity import misfit
 from models.errors import PublishError
-from models.named import members
-from models.outputs import Outputs
+from models.outputs import Outputs, members
 from models.publishing import publish
 from models.runtimes.loading import load_version
 from models.signature import Output
