@@ -21,8 +21,7 @@ from models.compiled import CompiledRecord
 from models.errors import LoadError, PredictError
 from models.outputs import Outputs
 from models.record import Record
-from models.runtime import Runtime
-from models.runtimes.calls import model_call
+from models.runtime import Runtime, model_call
 from models.runtimes.frameworks import FORMS
 from models.sameness import ABSOLUTE_TOLERANCE
 

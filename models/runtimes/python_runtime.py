@@ -11,8 +11,8 @@ from models.errors import LoadError
 from models.manifest import Manifest
 from models.outputs import Outputs
 from models.record import Record
+from models.runtime import model_call
 from models.runtimes.arrays import READERS, floats
-from models.runtimes.calls import model_call
 from models.runtimes.frameworks import Visit, load_object
 
 

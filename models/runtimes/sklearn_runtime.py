@@ -13,7 +13,7 @@ from models.golden import GOLDEN
 from models.manifest import Manifest
 from models.outputs import Outputs
 from models.record import Record
-from models.runtimes.calls import model_call
+from models.runtime import model_call
 from models.runtimes.containers import Pack, packer, takes_names
 from models.runtimes.estimator_parts import prepare_for_serving
 from models.runtimes.frameworks import Visit, load_object
