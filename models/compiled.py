@@ -1,7 +1,7 @@
 """What a version records about its compiled form, and whether that form may be used on this machine.
 
-Beside the original estimator, which always stays in the version, there may be a form of it that answers faster: its
-trees as a native library, or a graph for ONNX Runtime. The record says what was found when the version was published.
+The original estimator always stays in the version. A form of it that answers faster may be stored with it: its trees as
+a native library, or a graph for ONNX Runtime. The record holds what was measured when the version was published.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ CHOICES = ("none", "auto", "treelite", "onnx")
 
 @dataclass(frozen=True, slots=True)
 class CompiledRecord:
-    """``form`` serves, and ``why``; the rest is about a form that was kept, in ``file``.
+    """Which form serves; all but the first two fields describe a compiled form that was kept.
 
-    dtype : that of the rows which the form is given.
-    tolerance : floats may differ by this, and by this part of their size; labels never do.
-    max_abs_difference : the largest one seen, over ``rows_compared`` rows.
-    bit_exact : no answer differs in any bit, by construction; then equal probabilities need no second opinion.
-    speed_up : how many times faster than the original, by number of rows as text.
-    platform : what the form is for; libraries : what it is opened with, in these versions.
+    form: the form that serves, ORIGINAL or a compiled one.
+    why: the reason, as a clause.
+    file: the file of the compiled form.
+    dtype: the dtype of the rows that the form takes.
+    tolerance: floats may differ by this, and by this part of their size; labels never do.
+    max_abs_difference: the largest difference over ``rows_compared`` rows.
+    bit_exact: no answer can differ in any bit, so equal probabilities need no call of the original.
+    speed_up: how many times faster than the original it is, by number of rows as text.
+    platform: what the form was built for.
+    libraries: the libraries that open it, with their versions.
     """
 
     form: str

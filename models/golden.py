@@ -17,7 +17,7 @@ from models.signature import Column, Signature
 GOLDEN = "golden.json"
 AT_LEAST = 32
 AT_MOST = 64
-#: By which part a number of a made-up row differs from that of the row it was made of; one size after the other is tried.
+#: The part by which a number of a made-up row differs from its origin; the sizes are tried one after the other.
 VARIATIONS = (0.1, 0.01, 0.0)
 
 
@@ -61,8 +61,8 @@ def choose_rows(
 ) -> tuple[np.ndarray, bool]:
     """32 to 64 of the given rows, the first one among them; filled up with seeded variations when there are fewer.
 
-    ``is_answered`` : whether the model answers all of some rows. A variation that it does not answer, such as a negative
-    number under a root, gives way to a smaller one, and in the end to the row that it was made of.
+    is_answered: tells whether the model answers all of some rows. A variation that it does not answer, such as a
+        negative number under a root, is replaced by a smaller one, and in the end by the row that it was made of.
 
     Returns the rows and whether any of them is made up.
     """

@@ -1,4 +1,4 @@
-"""What a version records about itself, in one JSON file beside its artifact."""
+"""The manifest: what a version records about itself, in one JSON file next to its artifact."""
 
 from __future__ import annotations
 
@@ -71,14 +71,16 @@ class FileRecord:
 class Manifest:
     """Everything recorded when a version was published.
 
-    ``container`` is what the model is called with (models/runtimes/containers.py); ``frame`` is (column name, pandas
-    dtype) of a DataFrame, ``array_dtype`` the dtype of an array where that is not float64.
-    ``measured_ms`` maps a number of rows, as text, to the median time of one call in milliseconds.
-    ``exact`` : every answer has the bits of a call with its request alone.
-    ``alone`` : rows change the answers of those beside them, so that no two requests share a call.
-    ``example`` holds a request body and the reply's prediction. Times are UTC, RFC 3339.
-    ``pickled_with`` : libraries that wrote the artifact in another version than it was published with.
-    ``compiled`` : a CompiledRecord, when a compiled form was asked for (models/compiled.py).
+    container: what the model is called with (models/runtimes/containers.py).
+    frame: (column name, pandas dtype) of each column of a DataFrame.
+    array_dtype: the dtype of an array, where it is not float64.
+    measured_ms: the median time of one call in milliseconds, by its number of rows as text.
+    exact: every answer has the bits of a call with its request alone.
+    alone: a row can change the answers to other rows of its call, so requests never share a call.
+    example: a request body and the prediction of its reply.
+    pickled_with: libraries that wrote the artifact in another version than it was published with.
+    compiled: a CompiledRecord, when a compiled form was requested (models/compiled.py).
+    Times are UTC, RFC 3339.
     """
 
     name: str

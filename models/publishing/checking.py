@@ -1,8 +1,8 @@
-"""What would go wrong with a version in production, as far as trying it tells: rows that clients will send one day.
+"""Problems that a version would have in production, found by trying rows that clients will send one day.
 
-A client sends null, numbers beyond those of the sample, and words that nobody has seen. Each is tried in one column at a
-time, beside the first golden row. What the signature refuses is no concern: the client is told. What the model fails on
-is: the client gets a 500.
+A client sends null, numbers outside the range of the sample, and unknown words. Each is tried in one column of the first
+golden row at a time. A value that the signature refuses is no concern, since the client gets a 422. A value that the model
+fails on is one: the client gets a 500.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ UNSEEN = "never seen before"
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """level : ``problem`` for requests that will fail, ``hint`` for what could be better. text : one line."""
+    """One finding.
+
+    level: ``problem`` for requests that will fail, ``hint`` for what could be better.
+    text: one line.
+    """
 
     level: Literal["problem", "hint"]
     text: str

@@ -1,7 +1,7 @@
-"""Which container an estimator is called with: found by trying, and held against the estimator's own answers.
+"""The container that an estimator is called with: found by trying, and compared with the estimator's own answers.
 
-What the estimator says of the sample as it was given, in its own container and dtypes, is right. The server has rows
-made from JSON, so the containers that can be made of them are tried until one gives the same answers.
+The estimator's answers to the sample as it was given, in its own container and dtypes, are the reference. A server has
+rows made from JSON, so the containers that can be made of them are tried until one gives the same answers.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Truth:
 def find_truth(model: Any, sample: Sample, infer: Callable[[Any, Any], Output] = infer_output) -> Truth:
     """Ask the estimator itself, in the first container that it answers row by row.
 
-    ``infer`` : what the model answers, asked with rows in a container. Raises what the container that was given raised.
+    infer: finds the output of the model from rows in a container.
+    Raises the error of the container that was given, where no container works.
     """
     first: Exception | None = None
     for container, given in sample.given:
@@ -135,8 +136,8 @@ def compare_as_served(
 ) -> bool:
     """Hold the runtime, as a server calls it, against the estimator: all rows together, and then one by one.
 
-    Returns whether rows are answered otherwise when others stand beside them. Raises PublishError for the first answer that
-    is not the estimator's.
+    Returns whether other rows of a call change the answer to a row. Raises PublishError for the first answer that
+    differs from the estimator's.
     """
     rows = rows[:COMPARED_ROWS]
     if not same_answers(truth.answers, runtime.predict(rows, parameters)):

@@ -23,7 +23,7 @@ from pathlib import Path
 from models.threads import ONE_THREAD
 
 PROJECT = Path(__file__).resolve().parents[2]
-#: It ends when nobody asked for so long; the next one starts another.
+#: The interpreter ends after this time without a request; the next request starts another.
 IDLE_SECONDS = 60.0
 #: How soon it is seen that a fork ended.
 POLL_MS = 10
@@ -32,7 +32,10 @@ NOT_INHERITED = ("PYTHONPATH", "PYTHONSAFEPATH", "PLUMBLINE_ADMIN_TOKEN")
 
 
 class ForkServer:
-    """``program`` : Python that calls ``serve`` below in the fresh interpreter."""
+    """A fresh interpreter that forks.
+
+    program: Python code that calls ``serve`` below in the interpreter.
+    """
 
     def __init__(self, program: str) -> None:
         self._program = program

@@ -1,7 +1,7 @@
-"""Whether a fresh server could serve what was just published: tried in a process that has nothing of the publisher's.
+"""The proof that a fresh server can serve a version, before it is published: a process of its own loads it.
 
-Here a class of the training script is found because it is in memory, and a module beside it because that directory is looked
-into. A server has neither, and would answer 503 for ever.
+In the publisher's process a class of the training script is found because it is in memory, and a module next to the script
+because its directory is on ``sys.path``. A server has neither, and would answer 503 for ever.
 """
 
 from __future__ import annotations
@@ -23,26 +23,29 @@ from models.publishing.fork_server import ForkServer, serve
 from models.record import InMemory, Record
 from models.runtimes.loading import load_each_form
 
-#: How long importing the libraries may take, and loading a version and replaying its golden rows.
+#: The most that importing the libraries may take, and loading a version and replaying its golden rows.
 START_SECONDS, PROOF_SECONDS = 60.0, 900.0
-#: What most models need; a server has imported it when it has served any of them.
+#: Modules that most models need, imported once for all proofs.
 PRELOADED = (
     *("models.runtimes.sklearn_runtime", "models.runtimes.compiled_runtime"),
     *("pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.neural_network", "sklearn.pipeline"),
 )
 
-#: This project's, which are no model's matter.
+#: The project's own packages, which are no libraries of a model.
 OWN_PACKAGES = ("app", "models", "schemas")
 
-#: Starts when something is published, and ends a minute after the last time or with this process.
+#: The interpreter starts with the first publish, and ends a minute after the last one or with this process.
 INTERPRETER = ForkServer("from models.publishing import proving; proving.main()")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the other process found: the modules that the version imported there, with their files, or what went wrong.
+    """What the proving process reports.
 
-    ``why`` : in words. ``module``, ``what`` : the code that is missing, as in CodeMissing.
+    imported: the modules that the version imported there, with their files.
+    why: what went wrong, in words; empty for a version that passed.
+    foreign: what other code said about it.
+    module, what: the code that is missing, as in CodeMissing.
     """
 
     imported: Mapping[str, str]
@@ -53,10 +56,11 @@ class Finding:
 
 
 def prove(draft: Record, visited: Iterable[str] = (), code: Path | None = None) -> Record:
-    """The draft with every library recorded that it uses: those ``visited`` when it was unpickled, and those that it imported.
+    """The draft, with every library recorded that it uses.
 
-    Raises CodeMissing or PublishError when it cannot be served where only what a server has is found.
-    ``code`` : what was given as the version's own code.
+    visited: the packages that its file names; what it imports in the other process is added.
+    code: the path that was given as the version's own code.
+    Raises CodeMissing or PublishError when a process with nothing but a server's modules cannot serve it.
     """
     found = _finding(draft)
     if found.module:

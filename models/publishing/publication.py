@@ -1,4 +1,4 @@
-"""What is found out and recorded about a model when it is published, before anything is written to a store."""
+"""The description of a model for publishing: all that its manifest records, before anything is written to a store."""
 
 from __future__ import annotations
 
@@ -38,16 +38,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a publisher may say about a model beside the model and its sample.
+    """The options of a publisher.
 
-    metrics : measured qualities by name. signature : of an object that does not declare its own. parameters : of the
-        example's request. code : the module or package that defines the model's own classes.
-    method : what of an estimator answers, by default the first that it has of predict, transform, score_samples,
-        decision_function and predict_proba. arguments : what it is called with beside the rows.
-    scores : what a reply has beside the prediction: decision_function, score_samples, transform, std.
-    exact : refuse batches whose answers differ from single ones in any bit. compile : a form of ``models.compiled``.
-    accept_version_mismatch : take a file that another version of a library wrote.
-    nullable : columns that take null although the sample has no missing value in them. coerce : take text for numbers.
+    metrics: measured qualities by name.
+    signature: the signature of an object that does not declare its own.
+    parameters: the parameters of the example's request.
+    method: the method of an estimator that answers, by default the first that it has of predict, transform,
+        score_samples, decision_function and predict_proba.
+    arguments: further arguments of that method.
+    scores: additions to a reply: decision_function, score_samples, transform, std.
+    code: the module or package that defines the model's own classes.
+    exact: refuse batches whose answers differ from single ones in any bit.
+    accept_version_mismatch: take a file that another version of a library wrote.
+    compile: a choice of ``models.compiled``.
+    nullable: columns that take null although the sample has no missing value in them.
+    coerce: take text for numbers.
     """
 
     metrics: Mapping[str, float] | None = None

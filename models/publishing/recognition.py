@@ -1,4 +1,4 @@
-"""What a file is that is no pickle, so that whoever tries to publish it is told what to do instead."""
+"""Recognition of files that are no pickles, so that a message can name the file's kind and what to do instead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ UNPACK = "unpack it, and name the joblib or pickle file in it"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """``what`` it is, what ``to_do``, and whether the first bytes of a file say so."""
+    """A kind of file.
+
+    what: its name in a message.
+    to_do: what the publisher should do instead.
+    begins: tells from the first bytes whether a file is of this kind.
+    """
 
     what: str
     to_do: str
@@ -107,9 +112,10 @@ DIRECTORIES = (
 
 
 def foreign_format(head: bytes, whole: bytes = b"") -> str:
-    """What the bytes are and what to do, in a line, where they are known to be no pickle; else nothing.
+    """The kind of a file and what to do, in one line; empty for bytes that may be a pickle.
 
-    head : the first bytes, unpacked; ``whole`` : all of them, which a zip archive needs.
+    head: the first bytes, uncompressed.
+    whole: all bytes, which a zip archive needs.
     """
     if head.startswith(b"PK\x03\x04"):
         return _first(ZIPPED, _members(whole))

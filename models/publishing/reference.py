@@ -1,4 +1,4 @@
-"""What the training data looked like, column by column: the reference that drift is measured against later."""
+"""Statistics of the training data, column by column: the reference that drift is measured against later."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def observed_range(
 ) -> tuple[Any, Any] | None:
     """The smallest and largest finite number among the cells, or None when there is none.
 
-    ``moment`` : for dates and date-times, ``Column.moment``; the range is then the first and the last of the texts.
+    moment: ``Column.moment``, for dates and date-times; the range is then the first and the last of the texts.
     """
     if moment is not None:
         dated = [(at, text) for text in cells if text is not None and (at := moment(text)) is not None]

@@ -1,4 +1,4 @@
-"""What a publisher wishes that columns take beyond what the sample shows: null, and text for numbers."""
+"""Values that a publisher lets columns take although the sample has none: null, and text for numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.runtime import Runtime
 from models.sameness import same_answers
 from models.signature import Signature
 
-#: Rows that stand beside one with a missing value, to see whether that changes their answers.
+#: The number of rows that are asked together with one that has a missing value, to see whether it changes their answers.
 BESIDE_ROWS = 64
 
 
@@ -36,9 +36,9 @@ def check_nullable(
     parameters: Mapping[str, Any],
     is_answered: Callable[[np.ndarray], bool],
 ) -> None:
-    """Raises PublishError where the model fails when the column is missing, or then answers rows beside otherwise.
+    """Raises PublishError where the model fails on a missing value, or where one changes the answers to other rows.
 
-    pandas and NumPy have no integer or boolean that is missing: beside one null the whole column becomes another type.
+    pandas and NumPy have no missing integer or boolean: one null gives the whole column another type.
     """
     rows = rows[:BESIDE_ROWS]
     holed = rows[:1].copy()

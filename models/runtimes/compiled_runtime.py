@@ -33,8 +33,8 @@ class CompiledRuntime:
     """Answers as the original does, within the tolerance of the record.
 
     The label is the class of the largest probability. Where two are so close that the form may have them in the other
-    order, the original is asked; ``original`` opens it, once. That is when it first happens, which for an exact form
-    is hardly ever; beside a form in float32 the original is loaded at once, so that no request waits for it.
+    order, the original is asked; ``original`` loads it, once: for an exact form when it is first needed, which is hardly
+    ever, and for a form in float32 at once, so that no request waits for it.
     """
 
     def __init__(self, version: Record, original: Callable[[], Runtime]) -> None:

@@ -62,8 +62,8 @@ class Framework:
         fits one for serving. Of a compiled form it is the function that opens it for a CompiledRuntime.
     libraries: the distributions that its answers depend on; a manifest records their versions.
     packings: the kinds of files that hold its models, the one for objects in memory first.
-    claims: whether an object is one of its models, beside the signature that a publisher gave, if any; raises
-        PublishError for an object that cannot answer. The first row that claims an object has it.
+    claims: tells whether an object, for which the publisher may have given a signature, is one of its models; raises
+        PublishError for an object that cannot answer. An object belongs to the first row that claims it.
     signature: what an object declares itself; None where the signature is inferred from its answers to a sample.
     shareable: the packages that a file may name where a parent process loads it for its workers. It is empty for a
         framework whose loading starts threads, or runs code of which nothing is known.
@@ -123,7 +123,7 @@ FRAMEWORKS: dict[str, Framework] = {
     ),
 }
 
-#: Compiled form, as manifests name it -> its row. It stands beside an original of some framework.
+#: Compiled form, as manifests name it -> its row. Its original, which has a framework, is in the same version.
 FORMS: dict[str, Framework] = {
     "treelite": Framework(opens="models.runtimes.compiled_runtime:open_library"),
     "onnx": Framework(opens="models.runtimes.compiled_runtime:open_graph", libraries=("onnxruntime",)),

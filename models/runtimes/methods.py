@@ -11,7 +11,7 @@ from models.errors import PublishError
 #: Without another word, the first that an estimator has.
 METHODS = ("predict", "transform", "score_samples", "decision_function", "predict_proba")
 
-#: What a reply may have beside the prediction: the method that gives it, and "std", which ``predict`` gives on demand.
+#: Additions to a reply: methods, and "std", which ``predict`` returns on demand.
 SCORES = ("decision_function", "score_samples", "transform", "std")
 
 #: Class -> the argument of its methods that says how many threads they use.

@@ -1,8 +1,8 @@
-"""Which models a server's parent process may hold for the workers that it forks, and how it unpickles one.
+"""Sharing by fork: which models a server's parent process may hold for its workers, and how it unpickles one.
 
-What a process may not have before it forks is a native thread: the child gets the locks of a thread pool without its
-threads, and waits for ever. So the parent only unpickles, and only classes of libraries of which it is known that neither
-importing nor unpickling them starts a thread. It never predicts.
+A process that forks must have no native thread: the child would get the locks of a thread pool without its threads, and
+wait for ever. The parent therefore only unpickles, and only classes of libraries that are known to start no thread when
+they are imported or unpickled. It never predicts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How one version travels as a file: a tar.gz that is written reproducibly and read with limits.
+"""Export and import of one version as a file: a tar.gz that is written reproducibly and read with limits.
 
 The manifest is the first member, so that a reader knows all others before it meets them: their names, their sizes and
 their digests. Headers are read one block at a time and only plain files are understood (no links, devices, directories

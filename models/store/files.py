@@ -100,7 +100,7 @@ class Files:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the flock on ``path`` at this moment; raises StoreUnavailable. Nothing is created."""
+    """Whether a process holds the flock on ``path`` at this moment; raises StoreUnavailable. Nothing is created."""
     with store_errors(path.parent):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -116,7 +116,7 @@ def is_locked(path: Path) -> bool:
 
 
 def read_if_there(path: Path) -> bytes | None:
-    """The bytes of a small file of a store, or None when there is none; raises StoreUnavailable."""
+    """The bytes of a small file of a store, or None when it does not exist; raises StoreUnavailable."""
     with store_errors(path.parent):
         try:
             return path.read_bytes()

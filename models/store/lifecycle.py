@@ -1,6 +1,6 @@
 """Which version answers: a promotion, a rollback, a traffic rule, each one atomic change that the history records.
 
-Only the store changes here. Proving a version first and waiting for the workers is the business of whoever serves.
+Only the store changes here. A server proves a version first and waits for its workers (app/operations).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.store.files import store_errors
 from models.store.registry import Change, State
 from models.traffic import Rule
 
-#: So many versions back a rollback reaches.
+#: The number of earlier versions that a rollback can return to.
 MOST_PREVIOUS = 100
 
 #: A metric whose name holds one of these is better when it is smaller, and one that has one of these words in it, too;
@@ -26,8 +26,11 @@ SMALLER_WORDS = {"wer", "cer", "ece", "nll", "mase", "crps", "fpr", "fnr", "pinb
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a verb did. ``before`` and ``after`` : the stable version, or the traffic rule as JSON data; ``generation`` :
-    of the store, with this change in it."""
+    """What an operation did.
+
+    before, after: the stable version, or the traffic rule as JSON data.
+    generation: the store's, with this change in it.
+    """
 
     name: str
     verb: str
@@ -46,10 +49,10 @@ def promote(
     why: str = "",
     who: str = "",
 ) -> Changed:
-    """Let the version be stable. One that is stable already stays so, and nothing is recorded.
+    """Make the version stable. For one that is stable already nothing is changed or recorded.
 
-    expected : what the caller believes to be stable now; Conflict if it is another.
-    if_better : a metric that both versions recorded; Conflict unless this version's is better.
+    expected: the version that the caller believes to be stable; Conflict if it is another.
+    if_better: a metric that both versions recorded; Conflict unless this version's is better.
     Raises ModelNotFound, VersionNotFound, Conflict or a LoadError.
     """
     with store_errors(store.path):
@@ -70,7 +73,7 @@ def promote(
 def rollback(
     store: Store, name: str, *, expected: int | None = None, why: str = "", who: str = ""
 ) -> Changed:
-    """Let the version be stable that was before, and so on back through the history; raises as ``promote``."""
+    """Make the version stable that was stable before, step by step back; raises as ``promote`` does."""
     with store_errors(store.path):
         store.versions(name)
         with store.change(name) as change:
@@ -86,7 +89,7 @@ def rollback(
 
 
 def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", who: str = "") -> Changed:
-    """Let the rule decide which requests get another version than the stable one; None lets all have it.
+    """Set the rule that gives requests another version than the stable one; None removes it.
 
     ``canary`` and ``shadow`` name the versions that the rule gives these parts. Raises ModelNotFound, VersionNotFound or
     Conflict.
@@ -109,7 +112,7 @@ def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", wh
 
 
 def touch(store: Store) -> Changed:
-    """Give the store another generation although nothing changed, so that whoever watches it reads it anew."""
+    """Give the store another generation although nothing changed, so that every server reads it again."""
     with store_errors(store.path):
         return Changed("", "reload", None, None, store.registry.touch())
 

@@ -26,10 +26,14 @@ MOST_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Aliases and tags name version numbers; ``highest`` is the largest number ever given.
+    """The state of one model.
 
-    ``previous`` : the versions that were stable before, the last one last; a rollback takes it away. ``last`` : the
-    history's line about the change that made this state, so that a process that dies between the two leaves none out.
+    highest: the largest version number ever given.
+    aliases, tags: names of version numbers; only operations set an alias.
+    traffic: the traffic rule as JSON data.
+    previous: the versions that were stable before, the latest last; a rollback removes it.
+    last: the history's line about the change that made this state. If a process dies before the line is in the
+        history, the next change writes it.
     """
 
     highest: int = 0
@@ -160,7 +164,7 @@ class Change:
     def commit(self, state: State, what: str, *, who: str = "", **details: Any) -> None:
         """Replace the state and add the change to the history, which cannot lack it from then on.
 
-        ``who`` : by default the user of this process.
+        who: by default the user of this process.
         """
         when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         said = {key: value for key, value in details.items() if value not in (None, "", [])}
