@@ -44,10 +44,10 @@ _WHOLE_DAYS = re.compile(r"datetime64\[\w+\]|date(32|64)\[\w+\]\[pyarrow\]")
 class ColumnType:
     """One column of a sample as JSON has it.
 
-    cells : its values as JSON spells them, None where one is missing.
-    pandas_dtype : what ``column_builder`` makes the pandas column of again.
-    minimum, maximum : what the dtype can hold, where that is less than JSON can say; ``limit_of`` names the dtype.
-    timezone : of date-times, the zone that the model computes in.
+    cells: its values as JSON spells them, None where one is missing.
+    pandas_dtype: what ``column_builder`` makes the pandas column of again.
+    minimum, maximum: what the dtype can hold, where that is less than JSON can say; ``limit_of`` names the dtype.
+    timezone: of date-times, the zone that the model computes in.
     """
 
     dtype: Dtype
@@ -100,7 +100,7 @@ def column_builder(pandas_dtype: str, categories: Sequence[Any] = ()) -> Build:
     """What makes a pandas column of a list of cells as JSON spells them, None or NaN where one is missing.
 
     It raises ValueError, TypeError or OverflowError for a cell that the dtype cannot hold; nothing wraps.
-    ``categories`` : those of a column of categories, as the signature has them.
+    categories: those of a column of categories, as the signature has them.
     """
     kind, _, inner = pandas_dtype.partition("[")
     inner = inner.removesuffix("]")

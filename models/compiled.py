@@ -1,7 +1,8 @@
 """What a version records about its compiled form, and whether that form may be used on this machine.
 
-The original estimator always stays in the version. A form of it that answers faster may be stored with it: its trees as
-a native library, or a graph for ONNX Runtime. The record holds what was measured when the version was published.
+The original estimator always stays in the version. A form of it that answers faster may be stored with it:
+its trees as a native library, or a graph for ONNX Runtime. The record holds what was measured when the
+version was published.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def platform_here() -> dict[str, str]:
 
 
 def compiled_state(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest says about a compiled form, and, if one was kept, which form serves on this machine."""
+    """What the manifest says about a compiled form, and, if one was kept, which form serves here."""
     try:
         record = CompiledRecord.of(recorded)
         why = "" if record is None else record.unfit()

@@ -164,7 +164,7 @@ class ArtifactUnsigned(LoadError):
 class CodeMissing(LoadError):
     """The model needs a module, or a class or function of one, that cannot be found.
 
-    ``module`` : the one that is missing, which may be another than the one that was asked for. ``path`` : where the
+    module: the one that is missing, which may be another than the one that was asked for. ``path`` : where the
     publisher has it, if that is known.
     """
 

@@ -1,4 +1,6 @@
-"""Golden rows: inputs with their recorded answers, by which a loaded version proves that it is still the same."""
+"""Golden rows: inputs with their recorded answers, by which a loaded version proves that it is still the
+same.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ from models.signature import Column, Signature
 GOLDEN = "golden.json"
 AT_LEAST = 32
 AT_MOST = 64
-#: The part by which a number of a made-up row differs from its origin; the sizes are tried one after the other.
+#: The part by which a number of a made-up row differs from its origin; the sizes are tried one after the
+#: other.
 VARIATIONS = (0.1, 0.01, 0.0)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class GoldenRows:
-    """rows : ndarray of shape (n_rows, n_columns); ``outputs`` answers them all, called with ``parameters``."""
+    """rows : ndarray of shape (n_rows, n_columns); ``outputs`` answers them all, called with
+    ``parameters``.
+    """
 
     rows: np.ndarray
     parameters: Mapping[str, Any]
@@ -59,10 +64,12 @@ def choose_rows(
     is_answered: Callable[[np.ndarray], bool] = lambda rows: True,
     seed: int = 0,
 ) -> tuple[np.ndarray, bool]:
-    """32 to 64 of the given rows, the first one among them; filled up with seeded variations when there are fewer.
+    """32 to 64 of the given rows, the first one among them; filled up with seeded variations when there are
+    fewer.
 
-    is_answered: tells whether the model answers all of some rows. A variation that it does not answer, such as a
-        negative number under a root, is replaced by a smaller one, and in the end by the row that it was made of.
+    is_answered: tells whether the model answers all of some rows. A variation that it does not answer, such
+        as a negative number under a root, is replaced by a smaller one, and in the end by the row that it was
+        made of.
 
     Returns the rows and whether any of them is made up.
     """

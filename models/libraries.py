@@ -29,7 +29,7 @@ def installed_versions(names: Iterable[str]) -> dict[str, str]:
 def versions_of(modules: Mapping[str, str]) -> dict[str, str]:
     """The installed libraries that modules belong to, with their versions.
 
-    modules : names with the files that they were imported from. What no library brought, such as a file of one's own, has
+    modules: names with the files that they were imported from. What no library brought, such as a file of one's own, has
     no version and is left out.
     """
     files: dict[str, list[Path]] = {}
@@ -79,7 +79,7 @@ def _packages(there: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
 def _brought(library: metadata.Distribution, files: Iterable[Path], alone: bool) -> bool:
     """Whether the library brought one of these files; another directory may have a package of the same name.
 
-    ``alone`` : no other library has a package of that name, so that not every file of it needs to be looked at.
+    alone: no other library has a package of that name, so that not every file of it needs to be looked at.
     """
     url = json.loads(library.read_text("direct_url.json") or "{}")
     if url.get("dir_info", {}).get("editable"):  # its files stay where they were written

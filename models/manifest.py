@@ -163,13 +163,14 @@ def sealed(data: Mapping[str, Any]) -> bytes:
 
 
 def _digest(data: Mapping[str, Any]) -> str:
-    """SHA-256 over the JSON text with sorted names and no blanks: of what it says, not of how it is laid out."""
+    """SHA-256 over the JSON text with sorted names and no blanks: of what it says, not of its layout."""
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def sign(manifest: bytes, key: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) of the manifest's bytes, in hexadecimal. The manifest names its model and version,
-    so a signature cannot be moved to another one."""
+    """HMAC-SHA256 (RFC 2104) of the manifest's bytes, in hexadecimal. The manifest names its model and
+    version, so a signature cannot be moved to another one.
+    """
     return hmac.new(key, manifest, hashlib.sha256).hexdigest().encode()
 
 

@@ -15,12 +15,12 @@ from models.signature import Output
 class Outputs:
     """The answers for n_rows rows.
 
-    values : ndarray of shape (n_rows,) with numbers or labels; (n_rows, size) for a vector; (n_rows, n_outputs) for
+    values: ndarray of shape (n_rows,) with numbers or labels; (n_rows, size) for a vector; (n_rows, n_outputs) for
         several outputs, of dtype object if their labels are of several types; or (n_rows,) of dtype object holding one list
         of dicts a row for records.
-    probabilities : ndarray of shape (n_rows, n_classes), float64, in the order of the signature's classes, those of several
+    probabilities: ndarray of shape (n_rows, n_classes), float64, in the order of the signature's classes, those of several
         outputs side by side; or None.
-    scores : ndarray of shape (n_rows, width), float64, the signature's scores side by side; or None.
+    scores: ndarray of shape (n_rows, width), float64, the signature's scores side by side; or None.
     """
 
     values: np.ndarray

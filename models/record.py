@@ -90,8 +90,8 @@ class Record:
     def golden(self) -> GoldenRows:
         """Its golden rows, read and verified once for as long as somebody holds them; raises ArtifactDamaged.
 
-        They are not kept beyond that: golden rows of a wide table take megabytes, and a later load must notice
-        that the file was damaged meanwhile.
+        They are not kept beyond that: golden rows of a wide table take megabytes, and a later load must
+        notice that the file was damaged meanwhile.
         """
         golden = self._golden.get(GOLDEN)
         if golden is None:
@@ -112,7 +112,7 @@ class Record:
         return record.check(data, where)
 
     def check_sizes(self) -> None:
-        """Raises ArtifactDamaged where a recorded file is missing or has another size, without reading any."""
+        """Raises ArtifactDamaged where a recorded file is missing or has another size, without reading it."""
         for path, record in self.manifest.files.items():
             size = self.files.size_bytes(path)
             if size is None:
@@ -142,7 +142,7 @@ def file_records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
 
 
 def same_version(one: Record | None, other: Record | None) -> bool:
-    """Whether both were published at the same moment with the same bytes. Whole manifests take long to compare."""
+    """Whether both were published at the same moment with the same bytes. Manifests are long to compare."""
     if one is None or other is None:
         return one is other
     return (one.manifest.published_at, one.manifest.files) == (

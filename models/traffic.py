@@ -48,7 +48,7 @@ class Shadow:
 class Rule:
     """First a match decides, then the arms by the request's key; what is left is for the stable version.
 
-    ``key`` : the column by whose value requests without a routing key stay with their arm; empty for none.
+    key: the column by whose value requests without a routing key stay with their arm; empty for none.
     """
 
     arms: tuple[Arm, ...] = ()

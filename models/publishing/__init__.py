@@ -1,4 +1,6 @@
-"""From a fitted object or a file to a version that is verified and added to a store. A server never imports this."""
+"""From a fitted object or a file to a version that is verified and added to a store. A server never imports
+this.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,18 @@ def publish(
 ) -> Record:
     """Measure, verify and add a version; the first of a name becomes ``stable``.
 
-    estimator: a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows, **parameters)``,
-        or the Path of a joblib or pickle file, which is unpickled.
-    X_sample: n_rows rows as the model takes them: frame, array, sparse matrix, texts, dicts or lists of values.
+    estimator: a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows,
+        **parameters)``, or the Path of a joblib or pickle file, which is unpickled.
+    X_sample: n_rows rows as the model takes them: frame, array, sparse matrix, texts, dicts or lists of
+        values.
     y_sample: their outcomes, of shape (n_rows,), or of several outputs (n_rows, n_outputs); the columns of a
         DataFrame are then the names of the outputs.
     code: the module or package that defines the model's own classes.
-    options: the other fields of ``models.publishing.publication.Description``: metrics, description, signature,
-        method, nullable and so on.
+    options: the other fields of ``models.publishing.publication.Description``: metrics, description,
+        signature, method, nullable and so on.
 
-    Raises PublishError, LoadError (CodeMissing, LibraryMismatch), InvalidName or StoreUnavailable; the store is
-    then as it was.
+    Raises PublishError, LoadError (CodeMissing, LibraryMismatch), InvalidName or StoreUnavailable; the store
+    is then as it was.
     """
     # Heavy, and not needed by commands that only look at a sample or a draft.
     from models.publishing.publication import Description

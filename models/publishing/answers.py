@@ -1,4 +1,6 @@
-"""What a fitted estimator answers: the output that its signature declares, judged by its answers to a sample."""
+"""What a fitted estimator answers: the output that its signature declares, judged by its answers to a
+sample.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,13 @@ def infer_output(
     scores: Sequence[str] = (),
     names: Sequence[str] = (),
 ) -> Output:
-    """What ``method`` answers when it is called with ``arguments``: by default the first of METHODS that the model has.
+    """What ``method`` answers when it is called with ``arguments``: by default the first of METHODS that the
+    model has.
 
-    X : rows in the container that the estimator takes: array, DataFrame, list, sparse matrix; best 3 or more.
-    scores : what a reply has beside the prediction, of SCORES. names : those of several outputs, or of a vector's numbers.
-    Raises WrongCount when the model does not answer row by row, PublishError for answers that cannot be declared.
+    X: rows in the container that the estimator takes: array, DataFrame, list, sparse matrix; best 3 or more.
+    scores: what a reply has beside the prediction, of SCORES. names : those of several outputs, or of a
+    vector's numbers. Raises WrongCount when the model does not answer row by row, PublishError for answers
+    that cannot be declared.
     """
     method = method_of(model, method)
     answer = _tried(asked(model, method, arguments), X)
@@ -105,7 +109,8 @@ def _labelled(model: Any, answer: np.ndarray, names: Sequence[str]) -> Output | 
             return None
         return _several(names, known)
     if known and answer.ndim == 2 and answer.shape[1] > 1:
-        # An indicator: for each label whether a row has it. The model's classes are then the labels themselves, or nothing.
+        # An indicator: for each label whether a row has it. The model's classes are then the labels
+        # themselves, or nothing.
         found = sorted(set(answer.ravel().tolist()))
         if not set(found) <= {0, 1}:
             return None
@@ -124,7 +129,9 @@ def _several(names: Sequence[str], classes: Sequence[tuple[Any, ...]]) -> Output
 
 
 def _classes(model: Any) -> tuple[Any, ...]:
-    """The labels that a classifier knows, or a tuple of them for each of several outputs; empty where it records none."""
+    """The labels that a classifier knows, or a tuple of them for each of several outputs; empty where it
+    records none.
+    """
     recorded = getattr(model, "classes_", None)
     if recorded is None:
         return ()

@@ -1,7 +1,8 @@
 """Problems that a version would have in production, found by trying rows that clients will send one day.
 
-A client sends null, numbers outside the range of the sample, and unknown words. Each is tried in one column of the first
-golden row at a time. A value that the signature refuses is no concern, since the client gets a 422. A value that the model
+A client sends null, numbers outside the range of the sample, and unknown words. Each is tried in one column
+of the first golden row at a time. A value that the signature refuses is no concern, since the client gets a
+422. A value that the model
 fails on is one: the client gets a 500.
 """
 
@@ -83,7 +84,9 @@ def _of_columns(draft: Record, runtime: Runtime) -> Iterator[Concern]:
 
 
 def _asker(draft: Record, runtime: Runtime, golden: GoldenRows) -> Callable[[int, Any], str]:
-    """What is wrong with the answer to the first golden row with another value in one column; empty if nothing is."""
+    """What is wrong with the answer to the first golden row with another value in one column; empty if
+    nothing is.
+    """
     output = draft.manifest.signature.output
 
     def why(j: int, value: Any) -> str:

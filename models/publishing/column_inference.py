@@ -1,4 +1,6 @@
-"""Which columns a signature has: types and limits from the sample, allowed values from the encoders inside a model."""
+"""Which columns a signature has: types and limits from the sample, allowed values from the encoders inside a
+model.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def _column(name: str, of: ColumnType, strict: Sequence[Any] | None) -> Column:
 
 
 def text_columns(model: Any, names: Sequence[str]) -> list[str]:
-    """The columns of which an encoder inside the model knows nothing but text, though it may look like numbers."""
+    """The columns of which an encoder inside the model knows nothing but text, though it may look like
+    numbers.
+    """
     return [
         name
         for name, values in _categories(model, names, strict=False).items()
@@ -45,7 +49,9 @@ def text_columns(model: Any, names: Sequence[str]) -> list[str]:
 
 
 def _categories(model: Any, names: Sequence[str], *, strict: bool) -> dict[str, list[Any]]:
-    """Column -> the values that an encoder inside the model knows; with ``strict`` where it raises for any other."""
+    """Column -> the values that an encoder inside the model knows; with ``strict`` where it raises for any
+    other.
+    """
     found: dict[str, list[Any]] = {}
     for part in estimator_parts(model):
         own = [str(n) for n in getattr(part, "feature_names_in_", ())] or list(names)

@@ -1,7 +1,9 @@
-"""The container that an estimator is called with: found by trying, and compared with the estimator's own answers.
+"""The container that an estimator is called with: found by trying, and compared with the estimator's own
+answers.
 
-The estimator's answers to the sample as it was given, in its own container and dtypes, are the reference. A server has
-rows made from JSON, so the containers that can be made of them are tried until one gives the same answers.
+The estimator's answers to the sample as it was given, in its own container and dtypes, are the reference. A
+server has rows made from JSON, so the containers that can be made of them are tried until one gives the same
+answers.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ SINGLE_ROWS = 32
 #: An estimator may answer the same number whatever it is asked; fewer rows than this would not show it.
 AT_LEAST_ROWS = 3
 
-#: Packages whose estimators make floats of whatever numbers they are given, so that 1 and 1.0 are the same to them.
+#: Packages whose estimators make floats of whatever numbers they are given, so that 1 and 1.0 are the same to
+#: them.
 _READ_FLOATS = frozenset({"sklearn", "imblearn", "lightgbm", "xgboost"})
 
 
@@ -72,7 +75,8 @@ def find_truth(model: Any, sample: Sample, infer: Callable[[Any, Any], Output] =
         enough = _repeated(X, AT_LEAST_ROWS)
         try:
             with warnings.catch_warnings():
-                # Names that an estimator does not look for, a sparse matrix that is slow to index: nothing wrong.
+                # Names that an estimator does not look for, a sparse matrix that is slow to index: nothing
+                # wrong.
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", PublishWarning)
                 output = infer(model, _own(enough))
@@ -104,7 +108,9 @@ def _known_labels(model: Any) -> list[Any]:
 
 
 def compare_with_given(model: Any, truth: Truth) -> None:
-    """Hold what was loaded from the pickle against the object that was pickled; raises PublishError for other answers."""
+    """Hold what was loaded from the pickle against the object that was pickled; raises PublishError for other
+    answers.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         answers = plain(model, truth.output)(_own(truth.X))
@@ -116,7 +122,9 @@ def compare_with_given(model: Any, truth: Truth) -> None:
 
 
 def with_container(draft: Record, truth: Truth, sample: Sample) -> Record:
-    """The draft with the first container that gives the estimator's own answers; raises PublishError for none."""
+    """The draft with the first container that gives the estimator's own answers; raises PublishError for
+    none.
+    """
     rows, why = sample.rows[:COMPARED_ROWS], ""
     for more in _choices(truth, sample):
         tried = replace(draft, manifest=replace(draft.manifest, **more))
@@ -136,8 +144,8 @@ def compare_as_served(
 ) -> bool:
     """Hold the runtime, as a server calls it, against the estimator: all rows together, and then one by one.
 
-    Returns whether other rows of a call change the answer to a row. Raises PublishError for the first answer that
-    differs from the estimator's.
+    Returns whether other rows of a call change the answer to a row. Raises PublishError for the first answer
+    that differs from the estimator's.
     """
     rows = rows[:COMPARED_ROWS]
     if not same_answers(truth.answers, runtime.predict(rows, parameters)):
@@ -210,7 +218,9 @@ def _choices(truth: Truth, sample: Sample) -> Iterator[dict[str, Any]]:
 
 
 def _reads_floats(model: Any) -> bool:
-    """Whether integers may reach the estimator as floats: not where somebody's own function sees them first."""
+    """Whether integers may reach the estimator as floats: not where somebody's own function sees them
+    first.
+    """
     kinds = [type(part) for part in (model, *estimator_parts(model))]
     return all(
         kind.__module__.split(".")[0] in _READ_FLOATS and kind.__name__ != "FunctionTransformer"
@@ -219,7 +229,9 @@ def _reads_floats(model: Any) -> bool:
 
 
 def _answers(draft: Record, rows: np.ndarray, truth: Truth) -> Outputs:
-    """What the draft's own runtime answers; a model that was given something else must not even warn about plain numbers."""
+    """What the draft's own runtime answers; a model that was given something else must not even warn about
+    plain numbers.
+    """
     truth.names.restore()  # the container tried before may have made the model forget them
     runtime = adopt(draft, truth.model)
     try:

@@ -1,8 +1,9 @@
-"""A fresh interpreter that has what a server has and nothing of this process, from which others are forked quickly.
+"""A fresh interpreter that has what a server has and nothing of this process, from which others are forked
+quickly.
 
-It starts in the project's directory, where a server starts: neither this process's working directory, nor its script's, nor
-its PYTHONPATH is looked into. Importing the libraries takes about a second, so it is done once for many forks; whoever wants
-to spare even that calls ``start`` before there is something to do.
+It starts in the project's directory, where a server starts: neither this process's working directory, nor its
+script's, nor its PYTHONPATH is looked into. Importing the libraries takes about a second, so it is done once
+for many forks; whoever wants to spare even that calls ``start`` before there is something to do.
 """
 
 from __future__ import annotations
@@ -97,10 +98,11 @@ class ForkServer:
 
 
 def serve(preloaded: Sequence[str], work: Callable[[socket.socket], None]) -> None:
-    """In the fresh interpreter: import the modules, and fork for every connection that comes, one after the other.
+    """In the fresh interpreter: import the modules, and fork for every connection that comes, one after the
+    other.
 
-    When a fork ended, how it did is the last line of its connection. When the connection is closed at its other end, the
-    fork is ended.
+    When a fork ended, how it did is the last line of its connection. When the connection is closed at its
+    other end, the fork is ended.
     """
     with socket.socket(fileno=os.dup(0)) as control:
         with open(os.devnull, "rb") as nothing:
@@ -120,7 +122,9 @@ def serve(preloaded: Sequence[str], work: Callable[[socket.socket], None]) -> No
 
 
 def _work(control: socket.socket, connection: socket.socket, work: Callable[[socket.socket], None]) -> None:
-    """In the fork; never returns. What foreign code prints in it was printed in the publisher's process already."""
+    """In the fork; never returns. What foreign code prints in it was printed in the publisher's process
+    already.
+    """
     code = 1
     try:
         control.close()

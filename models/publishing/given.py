@@ -1,4 +1,6 @@
-"""What a publisher gives as the model: an object in memory or a file, as the bytes that are kept and as what they hold."""
+"""What a publisher gives as the model: an object in memory or a file, as the bytes that are kept and as what
+they hold.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,8 @@ class GivenModel:
 def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool = False) -> GivenModel:
     """Pickle an object, or read the file that a Path names, and load it back with the code at ``code_path``.
 
-    Raises PublishError when there is nothing to keep, CodeMissing or LoadError when it cannot be loaded, LibraryMismatch
-    when another scikit-learn wrote it, unless that is accepted.
+    Raises PublishError when there is nothing to keep, CodeMissing or LoadError when it cannot be loaded,
+    LibraryMismatch when another scikit-learn wrote it, unless that is accepted.
     """
     if isinstance(model, GivenModel):
         return model
@@ -77,7 +79,7 @@ def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool
 
 
 def _content(file: Path) -> tuple[bytes, Packing]:
-    """The bytes of the file and its kind; raises PublishError for one that no framework of this release reads."""
+    """The bytes of the file and its kind; raises PublishError for one that no framework here reads."""
     from models.runtimes.pickled import opened  # joblib: needed here, not by `flask models list`
 
     try:

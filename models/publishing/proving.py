@@ -1,7 +1,7 @@
 """The proof that a fresh server can serve a version, before it is published: a process of its own loads it.
 
-In the publisher's process a class of the training script is found because it is in memory, and a module next to the script
-because its directory is on ``sys.path``. A server has neither, and would answer 503 for ever.
+In the publisher's process a class of the training script is found because it is in memory, and a module next
+to the script because its directory is on ``sys.path``. A server has neither, and would answer 503 for ever.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def prove(draft: Record, visited: Iterable[str] = (), code: Path | None = None) 
 
 
 def _libraries(visited: Iterable[str], imported: Mapping[str, str]) -> dict[str, str]:
-    """Those that the pickle names, and those imported on the way: libraries import much that only happens to be installed, so
-    of theirs only what they declare to need counts. Code that no library brought declares nothing, and may need all.
+    """Those that the pickle names, and those imported on the way: libraries import much that only happens to
+    be installed, so of theirs only what they declare to need counts. Code that no library brought declares
+    nothing, and may need all.
     """
     known = {*sys.stdlib_module_names, *OWN_PACKAGES}
     files = {n: getattr(sys.modules.get(n), "__file__", None) for n in visited if n not in known}
@@ -86,7 +87,9 @@ def _libraries(visited: Iterable[str], imported: Mapping[str, str]) -> dict[str,
 
 
 def _finding(draft: Record) -> Finding:
-    """Asked once more when the interpreter ended before it could begin: it does that when it was idle for long."""
+    """Asked once more when the interpreter ended before it could begin: it does that when it was idle for
+    long.
+    """
     try:
         return _asked(draft) or _asked(draft) or Finding({}, "the process did not start")
     except TimeoutError:
@@ -158,7 +161,9 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _failure(error: PlumblineError) -> Finding:
-    """What came of loading and asking it; a module that it imports only when it is called counts as missing code too."""
+    """What came of loading and asking it; a module that it imports only when it is called counts as missing
+    code too.
+    """
     if isinstance(error, CodeMissing):
         return Finding({}, "", error.foreign, error.module, error.what)
     cause: BaseException | None = error

@@ -1,4 +1,6 @@
-"""The description of a model for publishing: all that its manifest records, before anything is written to a store."""
+"""The description of a model for publishing: all that its manifest records, before anything is written to a
+store.
+"""
 
 from __future__ import annotations
 
@@ -81,8 +83,9 @@ def draft_version(
 ) -> Record:
     """Pickle the model, load it back, and record what it takes, answers and costs.
 
-    model : a fitted estimator, an object that declares its signature, the Path of a joblib or pickle file, or a GivenModel.
-    X_sample : DataFrame, array or list of rows that the model can answer.
+    model: a fitted estimator, an object that declares its signature, the Path of a joblib or pickle file, or
+        a GivenModel.
+    X_sample: DataFrame, array or list of rows that the model can answer.
     Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.
     """
     given = read_model(model, said.code, said.accept_version_mismatch)
@@ -187,7 +190,8 @@ def example_request(signature: Signature) -> dict[str, Any]:
 def _with_signature(
     draft: Record, model: Any, X_sample: Any, said: Description, y_sample: Any
 ) -> tuple[Record, np.ndarray, Truth | None]:
-    """The draft with its signature and its input's container, the sample as rows, and what the estimator itself answers.
+    """The draft with its signature and its input's container, the sample as rows, and what the estimator
+    itself answers.
 
     A model that declares its signature is called as it declares, so there is nothing to compare it with.
     """

@@ -1,4 +1,6 @@
-"""From a model and a sample to a version that a store can take: described, and verified in a fresh interpreter."""
+"""From a model and a sample to a version that a store can take: described, and verified in a fresh
+interpreter.
+"""
 
 from __future__ import annotations
 

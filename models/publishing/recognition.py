@@ -1,4 +1,6 @@
-"""Recognition of files that are no pickles, so that a message can name the file's kind and what to do instead."""
+"""Recognition of files that are no pickles, so that a message can name the file's kind and what to do
+instead.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ FORMATS = (
     ),
     Format("an HDF5 file, as Keras writes them", OBJECT, _with(b"\x89HDF\r\n\x1a\n")),
     Format("a safetensors file", OBJECT, lambda head: head[8:10] == b'{"' and not any(head[4:8])),
-    # An ONNX model begins with its version, a small number in field 1, and goes on with another field of the model.
+    # An ONNX model begins with its version, a small number in field 1, and goes on with another field of the
+    # model.
     Format("an ONNX model", OBJECT, _like(rb"\x08[\x01-\x1f][\x12\x1a\x22\x2a\x32\x3a\x42]")),
     Format("a PyTorch file", OBJECT, _with(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")),
     Format("a CatBoost model file", SKLEARN_CLASS, _with(b"CBM1")),

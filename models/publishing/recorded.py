@@ -42,7 +42,9 @@ def fitted_width(model: Any) -> int:
 
 
 def select(X: Any, names: Sequence[str], why: str) -> Any:
-    """The named columns of a DataFrame, in this order. LightGBM records ``a_b`` for a column that is called ``a b``."""
+    """The named columns of a DataFrame, in this order. LightGBM records ``a_b`` for a column that is called
+    ``a b``.
+    """
     own = {str(name): name for name in X.columns}
     known = {**{name.replace(" ", "_"): column for name, column in own.items()}, **own}
     missing = [name for name in names if name not in known]

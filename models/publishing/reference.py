@@ -23,9 +23,9 @@ MOMENT_UNIT = "seconds since 1970-01-01"
 def column_statistics(columns: tuple[Column, ...], rows: np.ndarray) -> list[dict[str, Any]]:
     """One JSON object a column of ``rows``, which is of shape (n_rows, n_columns).
 
-    Numeric columns have quantiles and a histogram (``counts`` between ``edges``), and so have dates and date-times, in
-    seconds since 1970 (UTC, where they have an offset); the others have the counts of their most frequent values.
-    ``missing`` counts NaN and None.
+    Numeric columns have quantiles and a histogram (``counts`` between ``edges``), and so have dates and
+    date-times, in seconds since 1970 (UTC, where they have an offset); the others have the counts of their
+    most frequent values. ``missing`` counts NaN and None.
     """
     return [_statistics(column, rows[:, j]) for j, column in enumerate(columns)]
 
@@ -35,7 +35,8 @@ def observed_range(
 ) -> tuple[Any, Any] | None:
     """The smallest and largest finite number among the cells, or None when there is none.
 
-    moment: ``Column.moment``, for dates and date-times; the range is then the first and the last of the texts.
+    moment: ``Column.moment``, for dates and date-times; the range is then the first and the last of the
+        texts.
     """
     if moment is not None:
         dated = [(at, text) for text in cells if text is not None and (at := moment(text)) is not None]
@@ -65,8 +66,9 @@ def _present(cells: list[Any]) -> list[Any]:
 
 
 def _distribution(numbers: np.ndarray) -> dict[str, Any]:
-    """numbers : (n,), at least one. Sorted once, since ``np.quantile`` and ``np.histogram`` take most of the time that a
-    table of ten thousand columns is published in."""
+    """numbers : (n,), at least one. Sorted once, since ``np.quantile`` and ``np.histogram`` take most of the
+    time that a table of ten thousand columns is published in.
+    """
     numbers = np.sort(numbers)
     low, high = float(numbers[0]), float(numbers[-1])
     spread = (low, high) if low < high else (low - 0.5, high + 0.5)

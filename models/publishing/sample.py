@@ -1,4 +1,6 @@
-"""Rows that a publisher gives with a model: read from any container, as the server carries them and as the model had them."""
+"""Rows that a publisher gives with a model: read from any container, as the server carries them and as the
+model had them.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,12 @@ TEXT = "text"
 class Sample:
     """Rows as the server carries them, and how they looked to the estimator.
 
-    rows : ndarray of shape (n_rows, n_columns), float64 if every column is numeric, else dtype object.
-    columns : what a request has to give; ``named`` is False when neither the sample nor the estimator names them.
-    frame : (name, pandas dtype) of each column, as ``column_types`` writes it; empty for an array.
-    array_dtype : that of an array; empty for a DataFrame.
-    given : the containers that the estimator may take the sample in, the one that was given first.
+    rows: ndarray of shape (n_rows, n_columns), float64 if every column is numeric, else dtype object.
+    columns: what a request has to give; ``named`` is False when neither the sample nor the estimator names
+        them.
+    frame: (name, pandas dtype) of each column, as ``column_types`` writes it; empty for an array.
+    array_dtype: that of an array; empty for a DataFrame.
+    given: the containers that the estimator may take the sample in, the one that was given first.
     """
 
     rows: np.ndarray
@@ -102,7 +105,7 @@ def target_hint(X: Any, classes: Sequence[Any]) -> str:
     return ""
 
 
-# -- containers ---------------------------------------------------------------------------------------------------
+# -- containers
 
 
 def _recognised(X: Any) -> tuple[str, Any]:
@@ -136,7 +139,9 @@ def _recognised(X: Any) -> tuple[str, Any]:
 
 
 def _of_polars(X: Any) -> pd.DataFrame:
-    """A frame of NumPy's dtypes, except that only Arrow's integers and booleans may be missing and stay what they are."""
+    """A frame of NumPy's dtypes, except that only Arrow's integers and booleans may be missing and stay what
+    they are.
+    """
     table = X.to_pandas()
     holed = [name for name, dtype in X.schema.items() if dtype.is_integer() or str(dtype) == "Boolean"]
     holed = [name for name in holed if X[name].null_count()]
@@ -219,7 +224,7 @@ def _matrix(columns: Sequence[Column], found: Sequence[ColumnType]) -> np.ndarra
     return _finite(rows)
 
 
-# -- checks -------------------------------------------------------------------------------------------------------
+# -- checks
 
 
 def _check_shape(array: np.ndarray) -> np.ndarray:
@@ -259,7 +264,9 @@ def _finite(rows: np.ndarray) -> np.ndarray:
 
 
 def _from_lists(X: Any) -> np.ndarray:
-    """Lists of rows: numbers stay numbers, and anything else keeps its Python type instead of becoming text."""
+    """Lists of rows: numbers stay numbers, and anything else keeps its Python type instead of becoming
+    text.
+    """
     rows = [list(row) for row in X]
     kinds = {type(value) for row in rows for value in row}
     return np.array(rows) if kinds <= {int, float} or kinds == {bool} else np.array(rows, dtype=object)

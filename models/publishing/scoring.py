@@ -12,9 +12,11 @@ from models.signature import Output
 
 
 def sample_scores(output: Output, outputs: Outputs, y: Any) -> dict[str, float]:
-    """y : the outcomes, of shape (n_rows,) or (n_rows, width). Raises PublishError for those of another shape.
+    """y : the outcomes, of shape (n_rows,) or (n_rows, width). Raises PublishError for those of another
+    shape.
 
-    Of several outputs each has a score under its name, and all together the share of rows in which all are right.
+    Of several outputs each has a score under its name, and all together the share of rows in which all are
+    right.
     """
     if output.kind == "records":
         raise PublishError("records cannot be scored against outcomes; give metrics instead")

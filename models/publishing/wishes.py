@@ -14,7 +14,8 @@ from models.runtime import Runtime
 from models.sameness import same_answers
 from models.signature import Signature
 
-#: The number of rows that are asked together with one that has a missing value, to see whether it changes their answers.
+#: The number of rows that are asked together with one that has a missing value, to see whether it changes
+#: their answers.
 BESIDE_ROWS = 64
 
 
@@ -36,7 +37,8 @@ def check_nullable(
     parameters: Mapping[str, Any],
     is_answered: Callable[[np.ndarray], bool],
 ) -> None:
-    """Raises PublishError where the model fails on a missing value, or where one changes the answers to other rows.
+    """Raises PublishError where the model fails on a missing value, or where one changes the answers to other
+    rows.
 
     pandas and NumPy have no missing integer or boolean: one null gives the whole column another type.
     """

@@ -1,4 +1,6 @@
-"""What serves a version: the runtime of its framework, whose libraries are imported only when a model needs them."""
+"""What serves a version: the runtime of its framework, whose libraries are imported only when a model needs
+them.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,16 @@ def adopt(record: Record, model: Any) -> Runtime:
 
 
 def runtime_class(name: str) -> Any:
-    """The class of a framework's runtimes, its libraries imported; raises LoadError for an unknown framework."""
+    """The class of a framework's runtimes, its libraries imported; raises LoadError for an unknown
+    framework.
+    """
     return framework(name).imported()
 
 
 def import_libraries(manifest: Manifest) -> Any:
-    """The runtime's class, with the libraries that the manifest tells of imported: the framework's, and pandas for a model
-    of DataFrames. Raises LoadError for an unknown framework, ImportError where its library is not installed.
+    """The runtime's class, with the libraries that the manifest tells of imported: the framework's, and
+    pandas for a model of DataFrames. Raises LoadError for an unknown framework, ImportError where its library
+    is not installed.
 
     What they take is not the model's own memory, and what a parent process imports its workers share.
     """

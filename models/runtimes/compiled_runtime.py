@@ -1,9 +1,9 @@
 """Serves the compiled form of an estimator: its trees as a native library, or a graph in ONNX Runtime.
 
-The bytes that matched their digest are the bytes that run. A library is not opened by its path in the store, where it
-could be changed between check and use, or cut short under a running worker (SIGBUS); it is copied to anonymous memory
-(memfd_create(2)) and opened from there. The price is that each worker has its own copy of the library's pages. Neither
-scikit-learn nor joblib is imported as long as no answer needs the original.
+The bytes that matched their digest are the bytes that run. A library is not opened by its path in the store,
+where it could be changed between check and use, or cut short under a running worker (SIGBUS); it is copied to
+anonymous memory (memfd_create(2)) and opened from there. The price is that each worker has its own copy of
+the library's pages. Neither scikit-learn nor joblib is imported as long as no answer needs the original.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ Scores = Callable[[np.ndarray], np.ndarray]
 class CompiledRuntime:
     """Answers as the original does, within the tolerance of the record.
 
-    The label is the class of the largest probability. Where two are so close that the form may have them in the other
-    order, the original is asked; ``original`` loads it, once: for an exact form when it is first needed, which is hardly
-    ever, and for a form in float32 at once, so that no request waits for it.
+    The label is the class of the largest probability. Where two are so close that the form may have them in
+    the other order, the original is asked; ``original`` loads it, once: for an exact form when it is first
+    needed, which is hardly ever, and for a form in float32 at once, so that no request waits for it.
     """
 
     def __init__(self, version: Record, original: Callable[[], Runtime]) -> None:
@@ -129,10 +129,11 @@ def open_library(data: bytes, record: CompiledRecord, n_columns: int, width: int
 
 
 def _library(data: bytes) -> ctypes.CDLL:
-    """The library in these bytes; raises LoadError. It is closed when nothing refers to it or its functions any more.
+    """The library in these bytes; raises LoadError. It is closed when nothing refers to it or its functions
+    any more.
 
-    The linker knows a library by its path, and gives what it has already for a path that it has seen: the descriptor,
-    and with it the path, must not be free for another library as long as this one is open.
+    The linker knows a library by its path, and gives what it has already for a path that it has seen: the
+    descriptor, and with it the path, must not be free for another library as long as this one is open.
     """
     descriptor = os.memfd_create("compiled-model", os.MFD_CLOEXEC)
     try:

@@ -10,11 +10,11 @@ import numpy as np
 
 
 def prepare_for_serving(model: Any, *, keep_names: bool) -> None:
-    """Set every ``n_jobs`` of the estimator and its parts to 1 and every ``copy`` to True, and forget feature names unless
-    they are needed.
+    """Set every ``n_jobs`` of the estimator and its parts to 1 and every ``copy`` to True, and forget feature
+    names unless they are needed.
 
-    A server runs one process a core; threads of its own make a forest slower and less predictable. A part that works in
-    place would change the rows of the request.
+    A server runs one process a core; threads of its own make a forest slower and less predictable. A part
+    that works in place would change the rows of the request.
     """
     _one_thread(model)
     for part in estimator_parts(model):
@@ -29,7 +29,9 @@ def prepare_for_serving(model: Any, *, keep_names: bool) -> None:
 
 
 class FeatureNames:
-    """The feature names that an estimator and its parts have now, to be put back after a server would forget them."""
+    """The feature names that an estimator and its parts have now, to be put back after a server would forget
+    them.
+    """
 
     def __init__(self, model: Any) -> None:
         parts = [(part, vars(part)) for part in estimator_parts(model)]
@@ -53,7 +55,9 @@ class FeatureNames:
 
 
 def _one_thread(booster: Any) -> None:
-    """A Booster of XGBoost has its own number of threads, also inside an estimator; the others are told at each call."""
+    """A Booster of XGBoost has its own number of threads, also inside an estimator; the others are told at
+    each call.
+    """
     if (type(booster).__module__, type(booster).__name__) == ("xgboost.core", "Booster"):
         booster.set_param({"nthread": 1})
 

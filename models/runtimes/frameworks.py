@@ -26,10 +26,10 @@ class Packing:
     """How a model is kept in one file of its version.
 
     file: the name of the file in a version.
-    module: has ``pack(model) -> bytes``, which raises PublishError, and ``unpack(data, code_files, visit, *, alone)``,
-        which raises CodeMissing or LoadError; ``alone`` refuses bytes behind the model.
-    begins: tells from the first bytes of a publisher's file whether it is one; None for what may begin in any way,
-        which is then whatever no other packing is.
+    module: has ``pack(model) -> bytes``, which raises PublishError, and ``unpack(data, code_files, visit, *,
+        alone)``, which raises CodeMissing or LoadError; ``alone`` refuses bytes behind the model.
+    begins: tells from the first bytes of a publisher's file whether it is one; None for what may begin in any
+        way, which is then whatever no other packing is.
     """
 
     file: str
@@ -57,16 +57,19 @@ class Packing:
 class Framework:
     """One way in which models are kept and answer.
 
-    opens: ``module:attribute`` of what serves. Of a framework it is a class of runtimes, made of a record and, where it was
-        unpacked already, the model; ``read(record, visit)`` unpacks and prepares a model, ``prepare(model, manifest)``
-        fits one for serving. Of a compiled form it is the function that opens it for a CompiledRuntime.
+    opens: ``module:attribute`` of what serves. Of a framework it is a class of runtimes, made of a record
+        and, where it was unpacked already, the model; ``read(record, visit)`` unpacks and prepares a model,
+        ``prepare(model, manifest)`` fits one for serving. Of a compiled form it is the function that opens it
+        for a CompiledRuntime.
     libraries: the distributions that its answers depend on; a manifest records their versions.
     packings: the kinds of files that hold its models, the one for objects in memory first.
-    claims: tells whether an object, for which the publisher may have given a signature, is one of its models; raises
-        PublishError for an object that cannot answer. An object belongs to the first row that claims it.
-    signature: what an object declares itself; None where the signature is inferred from its answers to a sample.
-    shareable: the packages that a file may name where a parent process loads it for its workers. It is empty for a
-        framework whose loading starts threads, or runs code of which nothing is known.
+    claims: tells whether an object, for which the publisher may have given a signature, is one of its models;
+        raises PublishError for an object that cannot answer. An object belongs to the first row that claims
+        it.
+    signature: what an object declares itself; None where the signature is inferred from its answers to a
+        sample.
+    shareable: the packages that a file may name where a parent process loads it for its workers. It is empty
+        for a framework whose loading starts threads, or runs code of which nothing is known.
     """
 
     opens: str
@@ -89,7 +92,7 @@ def declared_signature(model: Any) -> Signature | None:
 
 
 def _has_signature(model: Any, given: Signature | None) -> bool:
-    """An object of any class declares its signature, or has been given one; an estimator keeps its own framework."""
+    """An object of any class declares its signature, or has been given one; an estimator keeps its own."""
     method_of(model)
     is_estimator = callable(getattr(model, "get_params", None))
     return declared_signature(model) is not None or (given is not None and not is_estimator)
@@ -123,7 +126,7 @@ FRAMEWORKS: dict[str, Framework] = {
     ),
 }
 
-#: Compiled form, as manifests name it -> its row. Its original, which has a framework, is in the same version.
+#: Compiled form, as manifests name it -> its row. Its original, which has a framework, is in the version too.
 FORMS: dict[str, Framework] = {
     "treelite": Framework(opens="models.runtimes.compiled_runtime:open_library"),
     "onnx": Framework(opens="models.runtimes.compiled_runtime:open_graph", libraries=("onnxruntime",)),

@@ -1,7 +1,7 @@
-"""Loading a version and verifying that it still answers: the one way for servers, proofs, sharing and commands.
+"""Loading a version and verifying that it still answers: the one way for servers, proofs and commands.
 
-What has to hold before a version may answer: the bytes are whole, and either the libraries are the recorded ones or
-the golden rows still give the recorded answers.
+What has to hold before a version may answer: the bytes are whole, and either the libraries are the recorded
+ones or the golden rows still give the recorded answers.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def load_version(
 ) -> Runtime:
     """A loaded, warmed runtime of the version. No byte is used that does not match its digest.
 
-    The compiled form serves if one was recorded, works on this machine and gives the recorded answers within its
-    tolerance. Otherwise the original serves, which never left the version, and a warning says why.
+    The compiled form serves if one was recorded, works on this machine and gives the recorded answers within
+    its tolerance. Otherwise the original serves, which never left the version, and a warning says why.
 
     model: the original's object, where ``models.runtimes.shareable`` has unpickled it already.
-    verify: replay all golden rows. Without it, the original replays them only where library versions differ from
-        the recorded ones; a compiled form always does. They are asked together, as they were recorded: a model may
-        answer a single row in another way.
+    verify: replay all golden rows. Without it, the original replays them only where library versions differ
+        from the recorded ones; a compiled form always does. They are asked together, as they were recorded: a
+        model may answer a single row in another way.
     original: load the original also where a compiled form serves.
     Raises LoadError, or PredictError where the model fails on golden rows that are replayed.
     """
@@ -60,10 +60,10 @@ def load_version(
 
 
 def load_each_form(record: Record) -> Iterator[Runtime]:
-    """The original and then the compiled form, if there is one: each loaded and verified, and closed afterwards.
+    """The original and then the compiled form, if there is one: each loaded, verified, and closed afterwards.
 
-    The original is what a server falls back to, so a version is proved only when both give the recorded answers.
-    Raises LoadError or PredictError.
+    The original is what a server falls back to, so a version is proved only when both give the recorded
+    answers. Raises LoadError or PredictError.
     """
     for original in (True, False) if record.manifest.form != ORIGINAL else (True,):
         runtime = load_version(record, verify=True, original=original)

@@ -46,7 +46,9 @@ def last_step(model: Any) -> Any:
 
 
 def _one_thread(model: Any, method: str) -> dict[str, int]:
-    """The argument that keeps a call in one thread, where an estimator cannot be told once for all. A pipeline passes it on."""
+    """The argument that keeps a call in one thread, where an estimator cannot be told once for all. A
+    pipeline passes it on.
+    """
     kind = type(last_step(model))
     for base in kind.__mro__:
         if name := _THREADS.get((base.__module__, base.__name__)):

@@ -1,7 +1,8 @@
 """Which versions of scikit-learn wrote a pickle, also one that the installed version cannot load.
 
-An estimator's state carries the version (``_sklearn_version``). Loading checks it, but only once it has come so far: what
-was renamed since, or built otherwise, fails before. So the pickle is gone through with placeholders for all that fails.
+An estimator's state carries the version (``_sklearn_version``). Loading checks it, but only once it has come
+so far: what was renamed since, or built otherwise, fails before. So the pickle is gone through with
+placeholders for all that fails.
 """
 
 from __future__ import annotations

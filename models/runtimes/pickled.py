@@ -1,4 +1,6 @@
-"""How models are pickled and come into memory again: a version's own code first, errors that say what to do."""
+"""How models are pickled and come into memory again: a version's own code first, errors that say what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
 
     def _module(self, module: str, name: str) -> Any:
         if module == "__main__":
-            # A class defined in the training script: the script itself is among the code, under its file name.
+            # A class defined in the training script: the script itself is among the code, under its file
+            # name.
             for candidate in self.code.top_level:
                 imported = self.code.import_module(candidate)
                 if hasattr(imported, name.split(".")[0]):
@@ -62,7 +65,9 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
         return importlib.import_module(module)
 
     def _missing(self, module: str, name: str, error: Exception) -> LoadError:
-        """What to say of a name that is not there: an installed library is of another version, anything else is code."""
+        """What to say of a name that is not there: an installed library is of another version, anything else
+        is code.
+        """
         what, package = f"{name!r} of module {module!r}", module.split(".")[0]
         package = MOVED.get(package, package)
         if package not in self.code.top_level and (library := _library(package)):
@@ -90,8 +95,8 @@ def unpack(
 ) -> Any:
     """The object in a joblib file or plain pickle of any protocol, compressed or not.
 
-    Raises CodeMissing when a class cannot be found, LoadError for anything else that goes wrong on the way, also for a
-    second object behind the first if it is to be ``alone``.
+    Raises CodeMissing when a class cannot be found, LoadError for anything else that goes wrong on the way,
+    also for a second object behind the first if it is to be ``alone``.
     """
     code = UserCode(code_files)
     code.install()

@@ -19,9 +19,9 @@ from models.runtimes.frameworks import Visit, load_object
 class PythonRuntime:
     """The object's ``predict`` takes rows of shape (n_rows, n_columns) and the request's parameters by name.
 
-    It returns an array of shape (n_rows,), for a vector or several outputs (n_rows, width); for classes optionally a pair of
-    that and the probabilities of shape (n_rows, n_classes), of several outputs a list of them; and for records one list of
-    dicts a row.
+    It returns an array of shape (n_rows,), for a vector or several outputs (n_rows, width); for classes
+    optionally a pair of that and the probabilities of shape (n_rows, n_classes), of several outputs a list of
+    them; and for records one list of dicts a row.
     """
 
     def __init__(self, record: Record, model: Any = None) -> None:

@@ -1,8 +1,8 @@
 """Sharing by fork: which models a server's parent process may hold for its workers, and how it unpickles one.
 
-A process that forks must have no native thread: the child would get the locks of a thread pool without its threads, and
-wait for ever. The parent therefore only unpickles, and only classes of libraries that are known to start no thread when
-they are imported or unpickled. It never predicts.
+A process that forks must have no native thread: the child would get the locks of a thread pool without its
+threads, and wait for ever. The parent therefore only unpickles, and only classes of libraries that are known
+to start no thread when they are imported or unpickled. It never predicts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def why_private(manifest: Manifest) -> str:
 
 
 def read_shareable(record: Record) -> Any:
-    """The version's model, unpickled and never called; raises LoadError, also for a class of any other package."""
+    """The version's model, unpickled and never called; raises LoadError, also for a class of any other
+    package.
+    """
     if reason := why_private(record.manifest):
         raise LoadError(reason)
 

@@ -1,7 +1,8 @@
 """How scikit-learn comes into a process without pandas.
 
-scikit-learn imports pandas wherever it is installed, for a name that none of its own code reads. What it does with a
-DataFrame starts from the DataFrame, and so from a process that has pandas already. pandas takes a sixth of the memory of a
+scikit-learn imports pandas wherever it is installed, for a name that none of its own code reads. What it does
+with a DataFrame starts from the DataFrame, and so from a process that has pandas already. pandas takes a
+sixth of the memory of a
 worker with a small model, and a fifth of the time of its start: it is imported when a model needs it.
 """
 

@@ -6,7 +6,8 @@ import sys
 
 
 def public_name(kind: type) -> str:
-    """``sklearn.linear_model.LogisticRegression`` for the class that scikit-learn publishes there, empty for any other.
+    """``sklearn.linear_model.LogisticRegression`` for the class that scikit-learn publishes there, empty for
+    any other.
 
     A subclass has no name, whatever it is called: it may compute something else.
     """

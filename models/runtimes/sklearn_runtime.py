@@ -26,10 +26,11 @@ from sklearn.exceptions import InconsistentVersionWarning  # noqa: E402
 
 
 class SklearnRuntime:
-    """Calls ``predict``, and ``predict_proba`` when the signature has probabilities, or less when that is the same.
+    """Calls ``predict``, and ``predict_proba`` when the signature has probabilities, or less when that is the
+    same.
 
-    It is given the container that the manifest names. One that sees no names has them taken off the loaded copy: they were
-    checked already when the request was read. Whatever it is given is its own to write into.
+    It is given the container that the manifest names. One that sees no names has them taken off the loaded
+    copy: they were checked already when the request was read. Whatever it is given is its own to write into.
     """
 
     def __init__(self, record: Record, model: Any = None) -> None:
@@ -41,9 +42,12 @@ class SklearnRuntime:
 
     @staticmethod
     def read(record: Record, visit: Visit = lambda package: None) -> Any:
-        """Unpickle the estimator from verified bytes and fit it for serving; raises LoadError. It is not called."""
+        """Unpickle the estimator from verified bytes and fit it for serving; raises LoadError. It is not
+        called.
+        """
         with warnings.catch_warnings():
-            # The manifest's library versions are compared by the loader, which can say more than this warning.
+            # The manifest's library versions are compared by the loader, which can say more than this
+            # warning.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             return SklearnRuntime.prepare(load_object(record, visit), record.manifest)
 
@@ -79,13 +83,17 @@ class SklearnRuntime:
         self.model = self._call = self._pack = None
 
     def _input(self, rows: np.ndarray) -> Any:
-        """The rows belong to the request and are read after the call; only the short calls are known not to write."""
+        """The rows belong to the request and are read after the call; only the short calls are known not to
+        write.
+        """
         assert self._pack is not None
         X = self._pack(rows)
         return rows.copy() if X is rows and self._may_write else X
 
     def _agrees(self, short: Call) -> bool:
-        """Whether a shorter call gives the same bits for the golden rows, all at once and the first one alone."""
+        """Whether a shorter call gives the same bits for the golden rows, all at once and the first one
+        alone.
+        """
         assert self._call is not None
         rows = self.record.golden.rows
         try:

@@ -1,7 +1,8 @@
-"""How a version's own Python modules are imported: from verified bytes, under a private name for each version.
+"""How a version's own Python modules are imported: from verified bytes, under a private name for each
+version.
 
-Two versions may carry different code under one module name, and a module called ``app``, ``models`` or ``schemas``
-does not meet the server's own. Import statements inside the code find its own modules first.
+Two versions may carry different code under one module name, and a module called ``app``, ``models`` or
+``schemas`` does not meet the server's own. Import statements inside the code find its own modules first.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ RUNNING: ContextVar[str] = ContextVar("RUNNING", default="")
 
 
 def collect(path: Path) -> dict[str, bytes]:
-    """The files of a module (``.py``), a package, or a directory of modules, named as they are kept in a version.
+    """The files of a module (``.py``), a package, or a directory of modules, named as they are kept in a
+    version.
 
     Raises PublishError when there is nothing to take, for links, and over 16 MiB.
     """

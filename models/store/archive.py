@@ -1,9 +1,9 @@
 """Export and import of one version as a file: a tar.gz that is written reproducibly and read with limits.
 
-The manifest is the first member, so that a reader knows all others before it meets them: their names, their sizes and
-their digests. Headers are read one block at a time and only plain files are understood (no links, devices, directories
-or extended headers), so nothing in an archive can make the reader write elsewhere or hold more than the manifest
-says. Importing checks and copies bytes; it never unpickles them.
+The manifest is the first member, so that a reader knows all others before it meets them: their names, their
+sizes and their digests. Headers are read one block at a time and only plain files are understood (no links,
+devices, directories or extended headers), so nothing in an archive can make the reader write elsewhere or
+hold more than the manifest says. Importing checks and copies bytes; it never unpickles them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ MAX_UNPACKED_BYTES = 2 * 2**30
 
 
 def export_version(store: Store, name: str, version: int, file: Path) -> None:
-    """Write a version to ``file`` after every byte of it matched its digest; the same version gives the same bytes.
+    """Write a version to ``file`` after every byte of it matched its digest; the same version gives the same
+    bytes.
 
     Raises VersionNotFound, LoadError, or ArchiveRefused when the file cannot be written.
     """
@@ -69,8 +70,8 @@ def import_version(
 ) -> Record:
     """Add the archived version under the next free number of ``name``, by default the archived name.
 
-    ``max_bytes`` limits the unpacked files. A store with a key takes only a version that was signed with the same
-    key, and signs it again under its new number. Raises ArchiveRefused, InvalidName or StoreUnavailable.
+    ``max_bytes`` limits the unpacked files. A store with a key takes only a version that was signed with the
+    same key, and signs it again under its new number. Raises ArchiveRefused, InvalidName or StoreUnavailable.
     """
     check_tags(tags)
     with _refusing(file), gzip.open(file) as stream:

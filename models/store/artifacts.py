@@ -1,4 +1,4 @@
-"""The bytes of a store's versions: written once under a number, verified against their digests whenever they are read.
+"""The bytes of a store's versions: written once under a number, verified against their digests on each read.
 
     <store>/<name>/<version>/             manifest.json, its signature, and the files that the manifest records
     <store>/<name>/.staging-*             a version that is being written, or deleted
@@ -30,7 +30,8 @@ STAGING = ".staging-"
 class Directory(Contents):
     """The files of a version in a store.
 
-    sizes_bytes: the recorded size of each file. Of a longer file one byte more is read, which is enough to see it.
+    sizes_bytes: the recorded size of each file. Of a longer file one byte more is read, which is enough to
+        see it.
     """
 
     def __init__(self, path: Path, sizes_bytes: Mapping[str, int]) -> None:
@@ -131,8 +132,8 @@ class Artifacts:
     def staged(self, name: str, files: Mapping[str, bytes]) -> Iterator[Staged]:
         """The files of a version that has no number yet, durable; they stay only if they are ``kept``.
 
-        What other publishers left behind is removed before something is written and after, also when there was no
-        room for it.
+        What other publishers left behind is removed before something is written and after, also when there
+        was no room for it.
         """
         self._collect_leftovers()
         self._files.make_dir(self._path / name)
@@ -204,7 +205,7 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
 
 
 def _read(path: Path, expected_bytes: int) -> bytes:
-    """The file's bytes, never through a link, and of a larger file one byte more than expected; raises OSError."""
+    """The file's bytes, never through a link, and of a larger file one byte more; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         return file.read(expected_bytes + 1)

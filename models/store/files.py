@@ -1,7 +1,7 @@
 """The one place where the store changes a disk: every operation is durable before it returns.
 
-A test counts these operations and kills the publisher after each of them, so nothing in ``models/`` that is part of
-a store may change a file any other way.
+A test counts these operations and kills the publisher after each of them, so nothing in ``models/`` that is
+part of a store may change a file any other way.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Files:
     def replace(self, path: Path, data: bytes) -> None:
         """Give a small file new content: readers see the old bytes or the new ones, never a mixture.
 
-        Only under a lock: there is one temporary name, so that what a crash leaves there is used up by the next.
+        Only under a lock: there is one temporary name, so that what a crash leaves there is used up by the
+            next.
         """
         temporary = path.with_name(f".{path.name}.tmp")
         self.write(temporary, data)
@@ -76,7 +77,8 @@ class Files:
 
     @contextmanager
     def locked(self, path: Path, *, wait: bool = True) -> Iterator[bool]:
-        """Hold an exclusive flock on ``path`` (created if missing); yields False if it is held and ``wait`` is off.
+        """Hold an exclusive flock on ``path`` (created if missing); yields False if it is held and ``wait``
+        is off.
 
         The kernel frees the lock when the process dies, so no lock outlives its owner.
         """
@@ -100,7 +102,9 @@ class Files:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the flock on ``path`` at this moment; raises StoreUnavailable. Nothing is created."""
+    """Whether a process holds the flock on ``path`` at this moment; raises StoreUnavailable. Nothing is
+    created.
+    """
     with store_errors(path.parent):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

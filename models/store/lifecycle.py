@@ -1,4 +1,5 @@
-"""Which version answers: a promotion, a rollback, a traffic rule, each one atomic change that the history records.
+"""Which version answers: a promotion, a rollback, a traffic rule, each one atomic change that the history
+records.
 
 Only the store changes here. A server proves a version first and waits for its workers (app/operations).
 """
@@ -18,8 +19,9 @@ from models.traffic import Rule
 #: The number of earlier versions that a rollback can return to.
 MOST_PREVIOUS = 100
 
-#: A metric whose name holds one of these is better when it is smaller, and one that has one of these words in it, too;
-#: unless it begins with ``neg_``, as scikit-learn's scorers do, which are better when they are larger.
+#: A metric whose name holds one of these is better when it is smaller, and one that has one of these words in
+#: it, too; unless it begins with ``neg_``, as scikit-learn's scorers do, which are better when they are
+#: larger.
 SMALLER_IS_BETTER = ("error", "loss", "mae", "mse", "msle", "mape", "wape", "deviance", "perplexity", "brier")
 SMALLER_WORDS = {"wer", "cer", "ece", "nll", "mase", "crps", "fpr", "fnr", "pinball", "hinge"}
 
@@ -91,8 +93,8 @@ def rollback(
 def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", who: str = "") -> Changed:
     """Set the rule that gives requests another version than the stable one; None removes it.
 
-    ``canary`` and ``shadow`` name the versions that the rule gives these parts. Raises ModelNotFound, VersionNotFound or
-    Conflict.
+    ``canary`` and ``shadow`` name the versions that the rule gives these parts. Raises ModelNotFound,
+    VersionNotFound or Conflict.
     """
     with store_errors(store.path):
         store.versions(name)

@@ -1,4 +1,4 @@
-"""What may change about a store's models: state, history and generation, each change under the store's one lock.
+"""What may change about a store's models: state, history and generation, each change under one lock.
 
 No file of a version is read or written here.
 """
@@ -32,8 +32,8 @@ class State:
     aliases, tags: names of version numbers; only operations set an alias.
     traffic: the traffic rule as JSON data.
     previous: the versions that were stable before, the latest last; a rollback removes it.
-    last: the history's line about the change that made this state. If a process dies before the line is in the
-        history, the next change writes it.
+    last: the history's line about the change that made this state. If a process dies before the line is in
+        the history, the next change writes it.
     """
 
     highest: int = 0
@@ -44,7 +44,7 @@ class State:
     last: Mapping[str, Any] | None = None
 
     def selectors(self, latest: int) -> dict[str, int]:
-        """Everything but a number that picks a version: tags, aliases and ``latest``, which is the version given."""
+        """Everything but a number that picks a version: tags, aliases and ``latest``, the version given."""
         return {**self.tags, **self.aliases, "latest": latest}
 
 
@@ -118,8 +118,9 @@ class Registry:
             yield
 
     def _next_generation(self) -> str:
-        """Under the lock. Where the last generation is lost the next one is larger all the same: a worker that serves
-        an earlier one must not be taken for one that serves this."""
+        """Under the lock. Where the last generation is lost the next one is larger all the same: a worker
+        that serves an earlier one must not be taken for one that serves this.
+        """
         number = max(int(self.generation()) + 1, time.time_ns() // 1000)
         self._files.replace(self._path / "generation", str(number).encode())
         return str(number)
@@ -144,8 +145,9 @@ class Registry:
 class Change:
     """One change of one model, made under the store's lock.
 
-    The generation grows first: a reader that sees the new one waits until the lock is free, and reads what the change
-    made or what a process that died on the way left. If it grew last, no reader would hear of the latter.
+    The generation grows first: a reader that sees the new one waits until the lock is free, and reads what
+    the change made or what a process that died on the way left. If it grew last, no reader would hear of the
+    latter.
     """
 
     registry: Registry

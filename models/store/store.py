@@ -1,7 +1,7 @@
 """Where versions are kept: add, resolve, list, tag and delete, each one atomic and never torn.
 
-A store has two sides: the registry (state, history, generation, lock) and the artifacts (bytes of versions). Only this
-room knows the paths of either.
+A store has two sides: the registry (state, history, generation, lock) and the artifacts (bytes of versions).
+Only this room knows the paths of either.
 
     <store>/lock                          an flock for every change
     <store>/generation                    a number that grows when a change begins; all that a worker watches
@@ -9,8 +9,9 @@ room knows the paths of either.
     <store>/<name>/history.jsonl          one line a change: when, who, what, why
     <store>/<name>/<version>/             manifest.json and the files it records; never changed again
 
-A person who can write the store can run code in the server: digests guard against damage, not against an author. With a
-key, manifests carry an HMAC, and a version without a valid one is neither loaded nor listed as whole.
+A person who can write the store can run code in the server: digests guard against damage, not against an
+author. With a key, manifests carry an HMAC, and a version without a valid one is neither loaded nor listed as
+whole.
 """
 
 from __future__ import annotations
@@ -54,10 +55,12 @@ class Store:
         self.registry = Registry(self.path, files)
         self._artifacts = Artifacts(self.path, key, files)
 
-    # -- reading ------------------------------------------------------------------------------------------------
+    # -- reading
 
     def generation(self) -> str:
-        """A text that differs as soon as the store begins to change; read what changed when it is ``at_rest``."""
+        """A text that differs as soon as the store begins to change; read what changed when it is
+        ``at_rest``.
+        """
         return self.registry.generation()
 
     def at_rest(self) -> bool:
@@ -95,7 +98,7 @@ class Store:
         return self.state(name).selectors(self.versions(name)[-1])
 
     def resolve(self, name: str, selector: str = "stable") -> int:
-        """The version that a number, tag or alias names; raises ModelNotFound, VersionNotFound or InvalidName."""
+        """The version that a number, tag or alias names; raises ModelNotFound, VersionNotFound, InvalidName."""
         versions, selectors = self.versions(name), self.selectors(name)
         number = version_number(selector)
         found = selectors.get(selector) if number is None else number
@@ -124,7 +127,7 @@ class Store:
             ) from error
 
     def sealed_manifest(self, version: Version) -> dict[str, bytes]:
-        """The manifest of a version as it was written, and its signature if it has one, by the names of their files.
+        """The manifest of a version as it was written, and its signature if it has one, by their file names.
 
         Raises OSError.
         """
@@ -134,7 +137,7 @@ class Store:
         """Every change of the model, oldest first."""
         return self.registry.history(check_model_name(name))
 
-    # -- changing -----------------------------------------------------------------------------------------------
+    # -- changing
 
     def add(
         self,
@@ -215,11 +218,12 @@ class Store:
         """Hold the store's lock for one change of one model."""
         return self.registry.change(name)
 
-    # -- inside -------------------------------------------------------------------------------------------------
+    # -- inside
 
     def _without(self, name: str, versions: Sequence[int]) -> State:
-        """The state of a model that loses these versions. It is set before they go: were their numbers not on record, a
-        crash between would free them."""
+        """The state of a model that loses these versions. It is set before they go: were their numbers not on
+        record, a crash between would free them.
+        """
         state = self.registry.state(name)
         tags = {tag: version for tag, version in state.tags.items() if version not in versions}
         previous = [version for version in state.previous if version not in versions]

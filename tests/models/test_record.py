@@ -1,4 +1,6 @@
-"""A version in memory and one in a store are one kind of record: read, verified and described in the same way."""
+"""A version in memory and one in a store are one kind of record: read, verified and described in the same
+way.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which rows stand on the edges of a model's trees, where a form that rounds differently gives itself away."""
+"""Which rows stand on the edges of a model's trees, where a form that rounds differently gives itself
+away.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,11 @@ LARGEST = 3.4e38
 
 
 def boundary_rows(model: Any, rows: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Copies of rows with one value at a threshold, and one step of float64 and of float32 to each side of it.
+    """Copies of rows with one value at a threshold, and one step of float64 and of float32 to each side of
+    it.
 
-    rows : ndarray of shape (n_rows, n_columns); so is the result, which is empty for a model without trees. Raises
-    CompileError when there are trees, and no row can be made for them.
+    rows: ndarray of shape (n_rows, n_columns); so is the result, which is empty for a model without trees.
+    Raises CompileError when there are trees, and no row can be made for them.
     """
     steps, final = parts(getattr(model, "best_estimator_", model))
     final = getattr(final, "best_estimator_", final)
@@ -53,8 +56,9 @@ def node_counts(model: Any) -> list[int]:
 
 
 def _check_all_in_reach(outer: Any, final: Any) -> None:
-    """Raises CompileError for trees inside other estimators, and for trees that number their columns anew: what is made for
-    their thresholds would be nothing, or would be anywhere."""
+    """Raises CompileError for trees inside other estimators, and for trees that number their columns anew:
+    what is made for their thresholds would be nothing, or would be anywhere.
+    """
     every = sum(
         hasattr(part, "tree_") + sum(map(len, getattr(part, "_predictors", ())))
         for part in estimator_parts(outer)
@@ -72,7 +76,9 @@ def _thresholds(model: Any) -> Iterator[tuple[int, float]]:
 
 
 def _trees(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Column, threshold, and whether it splits by a number, of each node of each tree: arrays of shape (n_nodes,)."""
+    """Column, threshold, and whether it splits by a number, of each node of each tree: arrays of shape
+    (n_nodes,).
+    """
     for stage in getattr(model, "_predictors", ()):  # histogram boosting
         for predictor in stage:
             nodes = predictor.nodes

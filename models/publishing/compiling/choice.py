@@ -1,9 +1,9 @@
 """Which compiled form of a model is kept beside it: one that gives the original's answers, faster, or none.
 
-A form is loaded and called just as a server will do it. It is compared with the original on the golden rows (together
-and one by one), on the publisher's sample, and on rows at the thresholds of the model's trees. ``auto`` takes only
-forms whose answers are *the same answers* (models/sameness.py); one that computes in float32, with its wider
-tolerance, must be asked for by name and is taken only where no exact one passes.
+A form is loaded and called just as a server will do it. It is compared with the original on the golden rows
+(together and one by one), on the publisher's sample, and on rows at the thresholds of the model's trees.
+``auto`` takes only forms whose answers are *the same answers* (models/sameness.py); one that computes in
+float32, with its wider tolerance, must be asked for by name and is taken only where no exact one passes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from models.sameness import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE, largest_diffe
 
 MAX_SAMPLE_ROWS = 2000
 MAX_REASON = 200
-#: A form that is less than this much faster for 1 row, or for 64, is not worth a second way to the same answer.
+#: A form that is less than this much faster for 1 row, or for 64, is not worth a second way to the same
+#: answer.
 WORTHWHILE = 1.1
 
 
@@ -88,9 +89,11 @@ def with_compiled_form(
     choice: str,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Record:
-    """The draft with the best compiled form that ``choice`` allows, or with the reason why the original serves.
+    """The draft with the best compiled form that ``choice`` allows, or with the reason why the original
+    serves.
 
-    original : the loaded runtime of the draft; model : its estimator; rows : the sample, of shape (n_rows, n_columns).
+    original : the loaded runtime of the draft; model : its estimator; rows : the sample, of shape (n_rows,
+        n_columns).
     """
     if choice not in CHOICES:
         raise PublishError(f"--compile {choice!r}: use one of {', '.join(CHOICES)}")
@@ -138,7 +141,9 @@ def _unsupported(manifest: Manifest) -> str:
 def _judged(
     form: Form, draft: Record, golden: GoldenRows, original: Runtime, model: Any, rows: np.ndarray
 ) -> Judged:
-    """Build a form, hold it against the original, measure both; raises CompileError, or what the parts raise."""
+    """Build a form, hold it against the original, measure both; raises CompileError, or what the parts
+    raise.
+    """
     module, function = form.builder
     data: bytes = getattr(importlib.import_module(module), function)(model, draft.manifest)
     draft = draft.with_files({form.file: data})

@@ -12,8 +12,9 @@ from models.manifest import Manifest
 from models.runtimes.estimator_parts import estimator_parts
 from models.runtimes.sklearn_calls import parts, shorter
 
-#: Transformers of scikit-learn that move no value by leaps, choose columns, or only hold others (or the labels). Encoders
-#: and discretisers are none: in a graph they round numbers to integers or thresholds to float32.
+#: Transformers of scikit-learn that move no value by leaps, choose columns, or only hold others (or the
+#: labels). Encoders and discretisers are none: in a graph they round numbers to integers or thresholds to
+#: float32.
 SMOOTH = frozenset(
     {
         "ColumnTransformer",

@@ -1,9 +1,10 @@
-"""How an ensemble of trees becomes a native library: treelite reads it, tl2cgen writes C, a C compiler does the rest.
+"""How an ensemble of trees becomes a native library: treelite reads it, tl2cgen writes C, a C compiler does
+the rest.
 
-The library has one function over whole arrays, so that serving needs neither treelite nor tl2cgen, and a call costs a
-few microseconds. It is made for exact answers: no contraction of floating-point operations, rows rounded to float32
-where scikit-learn does that, and missing values kept apart from numbers (tl2cgen's own union takes any float64 whose
-low half is all ones, such as the one just below 2.5, for a missing value).
+The library has one function over whole arrays, so that serving needs neither treelite nor tl2cgen, and a call
+costs a few microseconds. It is made for exact answers: no contraction of floating-point operations, rows
+rounded to float32 where scikit-learn does that, and missing values kept apart from numbers (tl2cgen's own
+union takes any float64 whose low half is all ones, such as the one just below 2.5, for a missing value).
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ SINGLE_TREES = {
     DecisionTreeClassifier: RandomForestClassifier,
     DecisionTreeRegressor: RandomForestRegressor,
 }
-#: Transformer -> (operator of C, attribute with a number for each column, what switches it off or "") in the order in
-#: which it applies them.
+#: Transformer -> (operator of C, attribute with a number for each column, what switches it off or "") in the
+#: order in which it applies them.
 SCALERS: dict[type, tuple[tuple[str, str, str], ...]] = {
     StandardScaler: (("-", "mean_", "with_mean"), ("/", "scale_", "with_std")),
     RobustScaler: (("-", "center_", "with_centering"), ("/", "scale_", "with_scaling")),
@@ -57,9 +58,11 @@ SCALERS: dict[type, tuple[tuple[str, str, str], ...]] = {
     MinMaxScaler: (("*", "scale_", ""), ("+", "min_", "")),
 }
 MAX_NODES = 150_000
-#: A tree is one function of C, for which compilers take nine seconds at this size, and four times that at twice it.
+#: A tree is one function of C, for which compilers take nine seconds at this size, and four times that at
+#: twice it.
 MAX_NODES_A_TREE = 20_000
-#: About so many go into one file of C: compilers take time per file, and more than twice as long for one twice as long.
+#: About so many go into one file of C: compilers take time per file, and more than twice as long for one
+#: twice as long.
 NODES_A_FILE = 1000
 COMPILE_SECONDS = 900
 FLAGS = ("-O1", "-std=c99", "-fPIC", "-ffp-contract=off")
@@ -166,8 +169,8 @@ def tree_library(model: Any, manifest: Manifest) -> bytes:
 def is_bit_exact(model: Any) -> bool:
     """Whether the library does the very operations of scikit-learn in their order, whatever the row.
 
-    A forest adds up and divides, but treelite first divides the classes of a leaf by their sum, once more: that changes
-    no bit where the sum is 1, and many where it is 1 but for rounding.
+    A forest adds up and divides, but treelite first divides the classes of a leaf by their sum, once more:
+    that changes no bit where the sum is 1, and many where it is 1 but for rounding.
     """
     forest = _as_ensemble(parts(model)[1])
     if type(forest) not in FORESTS or not hasattr(forest, "classes_"):
@@ -196,7 +199,9 @@ def _binary(ensemble: Any) -> bool:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Drop what the libraries print: from Python, and past it on standard error, about each other's versions."""
+    """Drop what the libraries print: from Python, and past it on standard error, about each other's
+    versions.
+    """
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nothing, contextlib.redirect_stdout(io.StringIO()):

@@ -1,4 +1,6 @@
-"""How often one publish unpickles and hashes a model: docs/design-notes.md gives the figures and the reasons."""
+"""How often one publish unpickles and hashes a model: docs/design-notes.md gives the figures and the
+reasons.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Told:
 
 
 class Becoming:
-    """Is pickled instead of a model, tells, and is the model itself when it is unpickled: treelite takes no subclass."""
+    """Is pickled instead of a model, tells, and is the model itself when it is unpickled: treelite takes no
+    subclass.
+    """
 
     def __init__(self, path: Path, model: Any) -> None:
         self.path, self.model = path, model
@@ -141,7 +145,9 @@ def test_a_server_unpickles_and_reads_each_file_once(store: Store, tmp_path: Pat
 
 
 def test_the_publisher_hashes_each_file_once(store: Store, tmp_path: Path) -> None:
-    """And once more the golden rows, which it reads back as a server does. The proof reads, and so hashes, once each."""
+    """And once more the golden rows, which it reads back as a server does. The proof reads, and so hashes,
+    once each.
+    """
     sizes: list[int] = []
 
     def watch(frame: FrameType, event: str, arg: Any) -> None:

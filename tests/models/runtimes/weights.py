@@ -1,4 +1,6 @@
-"""A framework of its own kind: numbers in a text file that begins with ``weights``, and a runtime that multiplies by them."""
+"""A framework of its own kind: numbers in a text file that begins with ``weights``, and a runtime that
+multiplies by them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Only the store's own room knows where its files are: what others hold of a version is a record, which reads."""
+"""Only the store's own room knows where its files are: what others hold of a version is a record, which
+reads.
+"""
 
 from __future__ import annotations
 
