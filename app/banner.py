@@ -14,7 +14,7 @@ from models.store import Store
 
 
 def banner(settings: Settings) -> str:
-    """The lines that the server prints when it is ready; raises ConfigError when the store's key cannot be used."""
+    """The lines that a ready server prints; raises ConfigError for an unusable key of the store."""
     base = settings.base_url
     lines = [
         "",

@@ -1,4 +1,4 @@
-"""What the administration's requests say, and what they are answered."""
+"""The bodies of the administration's requests and replies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _share(least: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rule() -> fields.Raw:
-    """A traffic rule, as ``models.traffic.read_rule`` takes it; beyond this it refuses shares of more than 100 together."""
+    """A traffic rule as ``models.traffic.read_rule`` takes it, which also refuses more than 100 percent."""
     match = {
         "type": "object",
         "properties": {
@@ -61,8 +61,9 @@ def _rule() -> fields.Raw:
     }
     shadow = _share({"required": ["version"]})
     metadata = {
-        "description": "Which requests get another version than the stable one: first a match decides, then the shares; "
-        "a shadow is asked beside. `key` is the column by which a client without a routing key stays with its share",
+        "description": "Which requests get another version than the stable one: first a match decides, then "
+        "the shares; a shadow is asked beside. `key` is the column by which a client without a routing key "
+        "stays with its share",
         "type": "object",
         "properties": {**lists, "shadow": shadow, "key": {"type": "string", "maxLength": 200}},
         "additionalProperties": False,

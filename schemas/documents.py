@@ -1,4 +1,4 @@
-"""The documents that describe models: a model, a version, its signature and its columns, for HTTP and the command line alike.
+"""The documents of a model, a version, its signature and its columns, for HTTP and the command line.
 
 ``schemas/service.py`` declares their members, and ``schemas/errors.py`` the document of an error.
 """
@@ -19,11 +19,11 @@ from schemas.service import ColumnSchema
 
 Document = dict[str, Any]
 
-#: How a document writes the number of a version: as text over HTTP, where it is part of paths; the command line uses ``int``.
+#: Writes the number of a version: as text over HTTP, where it is part of paths; as an integer elsewhere.
 Number = Callable[[int], int | str]
 
-#: Name of a column's member, whether it is always there, and whether every value but None counts: a flag that is not set and
-#: an empty text are left out, a default of false is not.
+#: A column's members: the name, whether it is always there, and whether every value but None counts. A flag
+#: that is not set and an empty text are left out; a default of false is not.
 _COLUMN = tuple(
     (name, field.required, not isinstance(field, (fields.Boolean, fields.String)))
     for name, field in ColumnSchema().fields.items()
@@ -73,7 +73,7 @@ def version_summary(
 
     names : its tags and aliases.
     manifest : None where it cannot be trusted.
-    state : what is known of it at this moment: whether a server can answer with it, or whether its files are intact.
+    state : members about this moment: whether a server can answer with it, or whether its files are intact.
     """
     document: Document = {"version": number(version), **state, "names": sorted(names)}
     if manifest is not None:
@@ -117,7 +117,7 @@ def signature_document(signature: Signature) -> Document:
 
 
 def output_document(output: Output) -> Document:
-    """What one row is answered with; ``classes`` are in the order of ``probability``, ``components`` in that of a vector."""
+    """The answer to one row; ``classes`` are in the order of ``probability``, ``components`` of a vector."""
     document: Document = {"name": output.name} if output.name else {}
     document["kind"] = output.kind
     if output.kind == "class":
@@ -158,7 +158,7 @@ class ColumnWords(NamedTuple):
 
 
 def column_words(column: Column) -> ColumnWords:
-    """The column in words: what it takes is said as an error message says it."""
+    """The column in words. What it takes has the words of an error message."""
     return ColumnWords(
         column.name, describe(column), column.default, column.seen, column.example, column.description
     )

@@ -1,7 +1,7 @@
 """The marshmallow fields of a request: a vectorised one for rows, a strict one for single values.
 
-The property of a single value is in its field's metadata; rows are shared by all that the document says of a version,
-which refers to them (``schemas/properties.py``).
+The property of a single value is in its field's metadata; rows are shared by all that the document says of a
+version, which refers to them (``schemas/properties.py``).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RowsField(fields.Field[np.ndarray]):
 
 
 class ColumnField(fields.Field[Any]):
-    """One value of a column or parameter, by the column's own rules: no text for numbers, no 1.9 for an integer."""
+    """One value of a column or parameter by the column's rules: no text for numbers, no 1.9 as integer."""
 
     def __init__(self, column: Column, *, coerce: bool = False, **kwargs: Any) -> None:
         default = {} if column.required else {"load_default": column.default}

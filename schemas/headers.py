@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-#: Of requests: the version that shall answer, and what a client sticks to where a traffic rule divides the requests.
+#: Of requests: the version that shall answer, and the key that keeps a client at one arm of a traffic rule.
 MODEL_VERSION = "X-Model-Version"
 ROUTING_KEY = "X-Routing-Key"
 
 #: Of requests and replies: the name of the request in the log.
 REQUEST_ID = "X-Request-Id"
 
-#: Of replies, as MODEL_VERSION is too: why a traffic rule chose the version, the name of the prediction, where its time went.
+#: Of replies, like MODEL_VERSION: why a traffic rule chose the version, the prediction's name and its timing.
 MODEL_ARM = "X-Model-Arm"
 PREDICTION_ID = "X-Prediction-Id"
 TIMING = "Server-Timing"

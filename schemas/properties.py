@@ -1,7 +1,8 @@
-"""What columns and rows look like in JSON Schema (2020-12, which OpenAPI 3.1 uses): what is taken, no more and no less.
+"""Columns and rows in JSON Schema (2020-12, which OpenAPI 3.1 uses): what is taken, no more and no less.
 
-What JSON Schema cannot say (the first and last moment of a date, the limits of a number that is sent as text) stands in
-the description instead: a client that checks against the document must not refuse what the server takes.
+What JSON Schema cannot say (the first and last moment of a date, the limits of a number that is sent as text)
+stands in the description instead: a client that checks against the document must not refuse what the server
+takes.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def answer_column(column: Column) -> Property:
 
 
 def row_forms(signature: Signature) -> list[Property]:
-    """The forms of a row: a list in the order of the columns, an object by name, the text of the only column."""
+    """The forms of a row: a list in the order of the columns, an object by name, the text of one column."""
     columns = signature.columns
     text = replace(columns[0], nullable=False, optional=False, default=None)
     return [
@@ -59,7 +60,7 @@ def row_forms(signature: Signature) -> list[Property]:
 
 
 def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> Property:
-    """A row by name, with further columns beside it in the bare form."""
+    """A row by name; in the bare form with further columns."""
     columns = (*signature.columns, *extra)
     made = {
         c.name: column_property(c, coerce=signature.coerce) for c in (columns if signature.named else extra)
@@ -81,7 +82,7 @@ def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> Property
 
 
 def example_row(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[str, Any]:
-    """The example values by name, in the order of the columns. Names that nobody recorded are given in their text order."""
+    """The example values by name, in the order of the columns; unrecorded names are in text order."""
     names = [c.name for c in signature.columns]
     names = names if signature.named else sorted(names)
     row = dict(zip(names, (c.example for c in signature.columns), strict=True))

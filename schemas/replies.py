@@ -1,4 +1,4 @@
-"""What the reply to a prediction looks like for one signature, as the document shows it and tests hold it to."""
+"""The schemas of replies to predictions of one signature, which the document shows and tests check."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from schemas.properties import Property, answer_column
 
 _CLASS_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
-#: A longer list of names helps nobody; the metadata of the version has all of them.
+#: The names that a description lists at most; the metadata of the version has all of them.
 MAX_NAMED = 60
 
 
 class ReplySchemas:
     """The replies of one model: to a single request, and to a batch.
 
-    Each is a marshmallow schema; of a ``bare`` signature, whose body is the prediction alone, it is that value's
-    OpenAPI property.
+    Each is a marshmallow schema; of a ``bare`` signature, whose body is the prediction alone, it is that
+    value's OpenAPI property.
     """
 
     def __init__(self, signature: Signature, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What the catalog, readiness and version routes answer, as the document shows it and tests hold it to."""
+"""The schemas of replies that the OpenAPI document shows and tests check: catalog, readiness and versions."""
 
 from __future__ import annotations
 
@@ -181,8 +181,8 @@ class ComparisonSchema(Reply):
     answers = fields.Dict(
         required=True,
         metadata={
-            "description": "On the golden rows of the second: how many predictions change, how far scores are apart, "
-            "which rows differ most, and in which slices"
+            "description": "On the golden rows of the second: how many predictions change, how far scores "
+            "are apart, which rows differ most, and in which slices"
         },
     )
     truth = fields.Dict(metadata={"description": "How right each is, where outcomes are known"})
@@ -266,16 +266,17 @@ class VersionDetailSchema(VersionSummarySchema):
     compiled = fields.Dict(
         required=True,
         metadata={
-            "description": "Which form serves and why, if a compiled one was asked for: its tolerance, the largest "
-            "difference from the original seen, how many times faster it is; `here` is what this machine serves",
+            "description": "Which form serves and why, if a compiled one was asked for: its tolerance, the "
+            "largest difference from the original seen, how many times faster it is; `here` is what this "
+            "machine serves",
             "examples": [{"form": "treelite", "why": "14x as fast as the original for 1 row and 9x for 64"}],
         },
     )
     batching = fields.Dict(
         required=True,
         metadata={
-            "description": "Whether requests share calls of the model in the worker that answers, what its calls cost "
-            "there, and how far shared answers are from single ones; empty until it is loaded",
+            "description": "Whether requests share calls of the model in the worker that answers, what its "
+            "calls cost there, and how far shared answers are from single ones; empty until it is loaded",
             "examples": [
                 {
                     "on": True,

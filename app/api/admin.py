@@ -47,7 +47,7 @@ _change = partial(
 
 @blueprint.before_request
 def check_token() -> None:
-    """Let nobody pass without a valid token (RFC 6750). All tokens are compared, each in constant time."""
+    """Refuse a request without a valid token (RFC 6750). All tokens are compared, each in constant time."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     token = given.strip().encode("latin-1", "replace")
     valid = sum(hmac.compare_digest(token, known) for known in context().admin_tokens)

@@ -16,7 +16,7 @@ EVERYBODY = "*"
 PATHS = re.compile(r"/(?!admin(?:/|$))")
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
-#: A page sees no other header of a reply, beside Content-Type and Content-Length.
+#: The headers of a reply that a page can read besides Content-Type and Content-Length.
 SHOWN = (
     "Accept-Encoding",
     RETRY_AFTER,

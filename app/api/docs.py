@@ -1,6 +1,7 @@
-"""The documentation page at /docs/ and its document /openapi.json: flasgger serves them, Swagger UI draws them.
+"""The page /docs/ and its document /openapi.json: flasgger serves them, Swagger UI draws the page.
 
-Everything that the page loads comes from this server, by relative addresses, under a policy that allows nothing else.
+Everything that the page loads comes from this server, by relative addresses, under a policy that allows
+nothing else.
 """
 
 from __future__ import annotations
@@ -32,14 +33,16 @@ PAGE_POLICY = (
 
 
 def init_docs(app: Flask) -> None:
-    """Add the page and the document, unless the settings say no. The document is made at the first request for it."""
+    """Add the page and the document if the settings ask for them; the first request builds the document."""
     if context(app).settings.docs:
         vars(app)["swag"] = Docs(app)  # where flasgger's own command looks for it
 
 
 class Docs:
-    """The routes of the page, its assets and the document. flasgger answers the first and the last, and is imported when
-    one of them is first asked for."""
+    """The routes of the page, its assets and the document.
+
+    flasgger answers for the page and the document; the first request for one of them imports it.
+    """
 
     def __init__(self, app: Flask) -> None:
         """Register the routes."""
@@ -58,7 +61,7 @@ class Docs:
         return self._completing().complete(document, endpoint)
 
     def document(self) -> orjson.Fragment:
-        """The document as JSON, made once for a routing, whoever asks first: that is a tenth of its size in objects."""
+        """The document as JSON text, a tenth of the size of its objects; built once for each routing."""
         routing = self._engine.routing
         if self._document is None or self._routing is not routing:
             with self._lock:
@@ -68,7 +71,7 @@ class Docs:
         return self._document
 
     def _completing(self) -> Flasgger:
-        """flasgger, imported on a native thread: it takes a fifth of a second, in which others are answered."""
+        """flasgger, imported on a native thread: that takes 0.2 s, in which other requests are answered."""
         if self._flasgger is None:
             concurrency = self._engine.concurrency
             swagger = concurrency.in_background(partial(import_module, "app.api.swagger"), lambda: True)

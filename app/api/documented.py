@@ -1,4 +1,4 @@
-"""What a route says about itself: the decorator that a view carries, and that the OpenAPI document is written from."""
+"""The description of a route: a decorator of its view, from which the OpenAPI document is written."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Operation:
     media_types : of the reply; all but JSON are text.
     success : when the status is 200.
     also : further statuses with the same body, and what each says.
-    problems : statuses whose body is a problem. Those that follow from a path, a body or a token are not repeated here.
+    problems : statuses whose body is a problem, but for those that follow from a path, a body or a token.
     query : required parameters of the query, each a version, and what is said of it.
     body : the schema of what is sent, which may be left away unless ``body_required``.
     setting : the setting without which the operation is not served.

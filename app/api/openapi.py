@@ -28,7 +28,7 @@ from app.config import VERSION, Settings
 from models.names import NAME_PATTERN, SELECTOR_PATTERN
 from schemas.fields import ColumnField
 
-#: The first version that can say what stands at each place of a list (JSON Schema's ``prefixItems``), as rows have it.
+#: The first version with a schema for each place of a list (``prefixItems``), which rows need.
 OPENAPI = "3.1.0"
 
 _VERSION = {"type": "string", "pattern": SELECTOR_PATTERN, "examples": ["latest"]}
@@ -108,7 +108,8 @@ def build_document(
 def described_routes(app: Flask) -> Iterator[tuple[Rule, Operation]]:
     """Every rule whose view is documented, with its operation.
 
-    A view with several rules is documented under the one that stands on top, which is added last; the others are aliases.
+    Of a view with several rules the one on top, which is added last, is documented; the others are its
+    aliases.
     """
     settings = context(app).settings
     rules: dict[Callable[..., Any], list[Rule]] = {}
@@ -155,13 +156,13 @@ class _Plugin(MarshmallowPlugin):
 
 
 def _component_name(schema: type[Schema] | Schema) -> str:
-    """Schemas that have a class of their own get a name; those made from a signature are written where they stand."""
+    """A name for a schema with a class of its own; a schema made from a signature is written inline."""
     name = (schema if isinstance(schema, type) else type(schema)).__name__
     return "" if name == "GeneratedSchema" else name.removesuffix("Schema")
 
 
 def _model_line(snapshot: Snapshot, name: str) -> str:
-    """What is said about a model beside its name."""
+    """The description of a model's tag."""
     default = "the default model" if name == snapshot.default else ""
     return ". ".join(part for part in (default, plain(snapshot.model(name).description)) if part)
 

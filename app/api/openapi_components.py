@@ -1,4 +1,4 @@
-"""The components of the OpenAPI document, to which its operations refer: headers, problems, and the bodies of each version."""
+"""The components of the OpenAPI document: headers, problems, and the bodies of each version."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ HEADERS = {
     RETRY_AFTER: ("Seconds after which it is worth trying again", "^[1-9][0-9]*$", False),
     "WWW-Authenticate": ("How to be known", "", True),
 }
-#: What the replies of some statuses have beside the id of the request.
+#: Status -> headers of its replies besides the id of the request.
 MORE_HEADERS = {"503": (RETRY_AFTER,), "401": ("WWW-Authenticate",)}
 
 #: The headers of a routed request: what they say, and which values they have.
@@ -95,12 +95,13 @@ PARAMETERS = {
         {"type": "string", "pattern": f"^({SELECTOR_PATTERN[1:-1]})?$"},
     ),
     ROUTING_KEY: (
-        "Where a traffic rule divides the requests, all with the same key get the same version; 256 characters count",
+        "Where a traffic rule divides the requests, all with the same key get the same version; "
+        "256 characters count",
         {"type": "string"},
     ),
 }
 
-#: Model names are lower case, so this is no model's prefix.
+#: A prefix of components. Model names are lower case, so that it cannot be a model's.
 UNREADABLE = "Unreadable."
 
 _EXAMPLE_ID = "7b1c5a0e4f2d4c8e9a63d1f0b2e85c47"
@@ -141,11 +142,11 @@ def headers(names: Iterable[str] = ()) -> dict[str, str]:
 
 
 class BodyComponents:
-    """Writes components into a specification: schemas, examples and replies, single and batch, under one prefix.
+    """Writes the components of versions into a specification: schemas, examples and replies.
 
-    ``inline`` makes the property of a marshmallow schema. ``bodies`` holds the request body to each prefix and kind,
-    which apispec wants in every operation; it refers to components, and so is small. ``rest`` is called wherever
-    the work may be interrupted.
+    inline : makes the property of a marshmallow schema.
+    rest : called wherever the work may be interrupted.
+    bodies : prefix and kind -> the request body, which apispec wants in every operation.
     """
 
     def __init__(
@@ -221,12 +222,12 @@ def request_examples(manifest: Manifest) -> dict[str, Any]:
     recorded = manifest.example.get("request")
     forms: dict[str, Any] = {}
     if has_example((*signature.columns, *signature.parameters)):
-        cells, beside = _example_row(signature)
-        forms["list"] = {"summary": "Values in order", "value": {"features": list(cells.values()), **beside}}
+        cells, others = _example_row(signature)
+        forms["list"] = {"summary": "Values in order", "value": {"features": list(cells.values()), **others}}
         if signature.named:
-            forms["named"] = {"summary": "Values by name", "value": {"features": cells, **beside}}
+            forms["named"] = {"summary": "Values by name", "value": {"features": cells, **others}}
         if "features" not in cells:
-            forms["bare"] = {"summary": "Bare object", "value": {**cells, **beside.get("parameters", {})}}
+            forms["bare"] = {"summary": "Bare object", "value": {**cells, **others.get("parameters", {})}}
     if recorded is None:
         return forms
     same = next((name for name, form in forms.items() if form["value"] == recorded), None)
@@ -238,9 +239,9 @@ def batch_examples(signature: Signature) -> dict[str, Any]:
     """Bodies of the batch route: the example row, twice."""
     if not has_example((*signature.columns, *signature.parameters)):
         return {}
-    cells, beside = _example_row(signature)
-    in_order = {"summary": "Rows in order", "value": {"inputs": [list(cells.values())] * 2, **beside}}
-    by_name = {"summary": "Rows by name", "value": {"inputs": [cells] * 2, **beside}}
+    cells, others = _example_row(signature)
+    in_order = {"summary": "Rows in order", "value": {"inputs": [list(cells.values())] * 2, **others}}
+    by_name = {"summary": "Rows by name", "value": {"inputs": [cells] * 2, **others}}
     if signature.numeric or not signature.named:
         return {"list": in_order, **({"named": by_name} if signature.named else {})}
     return {"named": by_name, "list": in_order}

@@ -1,4 +1,4 @@
-"""The operations of the prediction routes in the OpenAPI document, and the words that describe a version there."""
+"""The prediction routes in the OpenAPI document: their operations, and the text that describes a version."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from models.signature import Column, Output
 from schemas.documents import column_words
 from schemas.headers import MODEL_VERSION
 
-#: A wider table helps nobody; the metadata of the version lists every feature.
+#: The rows of a table at most; the metadata of the version lists every feature.
 MAX_LISTED = 60
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$^=:-])")
 
-#: What a prediction can be answered with beside 200.
+#: The statuses of a prediction besides 200.
 PROBLEMS = (*STATUSES_OF_BODIES, "404", "500", "503", "504")
 
 
@@ -41,7 +41,7 @@ class VersionDocs:
 
 
 class ModelOperations:
-    """Writes the operations of models into a specification; ``rest`` is called wherever it may be interrupted."""
+    """Writes the operations of models into a specification; ``rest`` is called between two steps."""
 
     def __init__(
         self,
@@ -69,9 +69,10 @@ class ModelOperations:
                     self._add(path, name, number, single=view is predict)
 
     def _operations(self, rule: Rule) -> Iterator[tuple[str, str, int | None]]:
-        """The path, the model, and the number of the version if it is always the same one, of every operation behind a rule.
+        """The path, the model and the number of the version of each operation behind a rule.
 
-        Rules for a version that a request names by tag are left out: each version has operations of its own.
+        The number is None where the request is routed. Rules for a version that a request names by tag are
+        left out: each version has operations of its own.
         """
         models = self._snapshot.models
         if rule.defaults:

@@ -1,4 +1,4 @@
-"""How what a model answers is described and printed: in a line, and as columns of a table."""
+"""A model's answers in words: its output in a line, and answers as columns of a table."""
 
 from __future__ import annotations
 

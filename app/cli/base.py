@@ -1,4 +1,4 @@
-"""What every command is made of: the settings and the store, two options, and failures that are one line and no traceback."""
+"""The base of every command: settings and store, two options, and failures in one line, without traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flask models canary`: let a version take over by steps, and take it back when it does worse."""
+"""`flask models canary`: a version takes over in steps, and loses its requests again when it does worse."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Duration(click.ParamType[float]):
 
 
 class Finite(click.FloatRange):
-    """A number in a range; nan is in none, whatever it is compared with."""
+    """A number in a range. NaN is refused; comparisons with a limit would not do so."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
         found: float = super().convert(value, param, ctx)
         if not math.isfinite(found):
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         return found
 
 
@@ -106,7 +106,7 @@ def canary(
     wait_seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Give VERSION more and more of a model's requests, then promote it; take all of them back when it does worse.
+    """Give VERSION more and more requests, then promote it; take all of them back when it does worse.
 
     The command may be ended at any time and given again: it goes on from the step that the server is at.
     """
@@ -116,14 +116,14 @@ def canary(
     if run_dir is None or not operations.workers():
         raise Conflict(f"{control.no_server}, so there is nothing to watch")
     out = console(stderr=True)
-    told: list[float] = []
+    begun: list[float] = []
 
     def tell(percent: float, seen: Counts) -> None:
-        """On a terminal one line that changes; elsewhere, such as a log, a line for each step when it begins."""
+        """Print one line that changes on a terminal; elsewhere, as in a log, one line when a step begins."""
         if out.is_terminal:
             out.print(describe(name, number, percent, seen), end="\r")
-        elif percent not in told:
-            told.append(percent)
+        elif percent not in begun:
+            begun.append(percent)
             out.print(describe(name, number, percent, seen))
 
     guards = Guards(max_error_rate, max_latency_ratio, min_agreement, min_requests)
@@ -159,7 +159,7 @@ def canary(
 
 
 def describe(name: str, version: int, percent: float, seen: Counts) -> str:
-    """What is seen at a step, in a line."""
+    """The counts of a step in a line."""
     canary, stable = seen.canary, seen.stable
     said = f"{name}:{version} at {percent:g} %: {canary.requests:.0f} requests, {canary.errors:.0f} failed"
     said += f", {canary.mean_ms:.2f} ms (stable {stable.mean_ms:.2f} ms)" if canary.requests else ""

@@ -1,4 +1,4 @@
-"""The command `flask models check`: what publishing would find, and what would go wrong in production, with nothing written."""
+"""`flask models check`: what publishing would find, and what would go wrong later; nothing is written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from models.errors import PlumblineError
 from models.publishing.checking import Concern, concerns
 from models.record import Record
 
-#: What a draft is called as long as nobody has given it a name.
+#: The name of the draft, which messages use.
 NAME = "checked"
 
 
@@ -34,7 +34,7 @@ NAME = "checked"
 @model_options
 @as_json_option
 def check(file: str, as_json: bool, **options: Any) -> None:
-    """Try the joblib or pickle FILE as publishing would, and say what it is, takes and answers, and what would go wrong.
+    """Try the joblib or pickle FILE as publishing would: what it is, takes and answers, and its faults.
 
     Nothing is written. Exit code 1 when it cannot be published, or when requests that it takes would fail.
     """
@@ -51,9 +51,8 @@ def check(file: str, as_json: bool, **options: Any) -> None:
             draft = proved_draft(NAME, model, sample.X, sample.y, Description(**said), step)
             step("trying unusual rows")
             found = concerns(draft)
-    except (
-        PlumblineError
-    ) as error:  # said when progress is over: what is printed meanwhile goes to standard error
+    except PlumblineError as error:
+        # Reported after the progress bar has gone: what is printed before goes to standard error.
         if not as_json:
             raise
         print_json({"publishable": False, "reason": str(error)})

@@ -1,7 +1,7 @@
-"""The commands of ``flask models`` and ``flask predict``: publish, look at, change and call models from a shell.
+"""The commands of ``flask models`` and ``flask predict``: publish, show, change and call models in a shell.
 
-Every failure is one line on standard error (a request that does not fit has one a fault) and an exit code that is
-not 0. ``--json`` prints what programs read, and nothing else.
+A failure prints one line on standard error, or one line for each fault of a request, and the exit code is
+not 0. ``--json`` prints JSON and nothing else.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def export(reference: str, file: str, as_json: bool) -> None:
 
 @models_group.command("import")
 @click.argument("file", metavar="FILE.tar.gz")
-@click.option("--name", help="Call the model so; by default as it was called where it was exported.")
+@click.option("--name", help="The name of the model; by default the one that it had where it was exported.")
 @tags_option
 @as_json_option
 def import_(file: str, name: str | None, tags: tuple[str, ...], as_json: bool) -> None:

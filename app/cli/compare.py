@@ -161,7 +161,7 @@ def page(title: str, result: Mapping[str, Any], source: str) -> str:
 
 
 def histogram_bars(edges: list[float], counts: list[int]) -> dict[str, Any]:
-    """Rectangles of a histogram in a drawing of WIDTH x HEIGHT: x, y, width and height of each, and where zero is."""
+    """The rectangles of a histogram in a drawing of WIDTH x HEIGHT, and the place of zero."""
     low, high = edges[0], edges[-1]
     span = (high - low) or 1.0
     most = max([*counts, 1])

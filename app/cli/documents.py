@@ -1,7 +1,7 @@
-"""What ``--json`` prints about models and versions: the documents of ``schemas/documents.py``, with integers for numbers.
+"""What ``--json`` prints about models and versions: the documents of HTTP, with integers for version numbers.
 
-Members that only the command line has are kept for scripts that read them: ``tags`` for ``names``, ``status``, and what a
-version recorded as it recorded it.
+Members that only the command line has are kept for scripts that read them: ``tags`` for ``names``,
+``status``, and what a version recorded as it recorded it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ OF_THE_STORE = ("format", "sha256")
 
 
 def described_models(catalog: Snapshot, step: Callable[[str], None]) -> list[Document]:
-    """Every model with the state of each version; ``step`` is called before the files of a version are read."""
+    """Every model with the state of each version; ``step`` is called before each version is read."""
     return [_described_model(model, catalog.default, step) for model in catalog.models.values()]
 
 
 def described_version(record: Record, names: Sequence[str], **state: Any) -> Document:
-    """Everything about one version; ``names`` are its tags and aliases, ``state`` is what else is known of it."""
+    """Everything about one version; ``names`` are its tags and aliases, ``state`` holds further members."""
     manifest = record.manifest
     recorded = orjson.loads(manifest.to_bytes())
     document = version_document(version_summary(manifest.version, names, manifest, state, int), manifest)

@@ -1,4 +1,4 @@
-"""What a person gives of a model on the command line: its file, a sample, and how it is called."""
+"""The options that describe a model to publish: its file, a sample, and how it is called."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _OPTIONS: tuple[Callable[[Function], Function], ...] = (
         "targets",
         multiple=True,
         metavar="COLUMN",
-        help="The column of --data with the true outcomes, to measure the model; one for each output, which it names.",
+        help="The column of --data with the outcomes, to measure the model; one for each output, its name.",
     ),
     click.option(
         "--method",
         type=click.Choice(METHODS),
-        help="What of the model answers, if not the first that it has.",
+        help="The method of the model that answers; by default the first that it has.",
     ),
     click.option(
         "--with",
         "scores",
         multiple=True,
         type=click.Choice(SCORES),
-        help="What a reply has beside the prediction; repeatable.",
+        help="A further member of the reply; repeatable.",
     ),
     click.option(
         "--argument",
         "arguments",
         multiple=True,
         metavar="NAME=JSON",
-        help="What the method is called with beside the rows, such as quantiles=[0.1,0.9]; repeatable.",
+        help="An argument of the method besides the rows, such as quantiles=[0.1,0.9]; repeatable.",
     ),
     click.option(
         "--code", metavar="PATH", help="The module or package that defines the model's own classes."
@@ -64,14 +64,14 @@ _OPTIONS: tuple[Callable[[Function], Function], ...] = (
         "--nullable",
         multiple=True,
         metavar="COLUMN",
-        help="A column that takes null, though SAMPLE.csv lacks none of it; repeatable.",
+        help="A column that takes null, although no value of it is missing in SAMPLE.csv; repeatable.",
     ),
     click.option("--coerce", is_flag=True, help="Take numbers that clients send as text."),
 )
 
 
 def model_options(command: Function) -> Function:
-    """The argument FILE and the options that say what the model is and how it is called."""
+    """Add the argument FILE and the options that describe the model to a command."""
     return reduce(
         lambda decorated, option: option(decorated), reversed(_OPTIONS), click.argument("file")(command)
     )
@@ -86,9 +86,9 @@ def read_given(
     arguments: tuple[str, ...],
     code: str | None,
     accept_version_mismatch: bool,
-    **said: Any,
+    **wishes: Any,
 ) -> tuple[GivenModel, GivenSample, dict[str, Any]]:
-    """The model, its sample, and what ``Description`` says about both, of the options above.
+    """The model, its sample, and the arguments of ``Description``, from the options above.
 
     Raises UsageError for options that contradict each other, and as ``read_model`` and ``read_sample`` do.
     """
@@ -104,7 +104,7 @@ def read_given(
     model = read_model(Path(file), Path(code) if code else None, accept_version_mismatch)
     sample = read_sample(model.loaded, example, data, targets)
     of_both = {"parameters": sample.parameters, "arguments": called, "code": Path(code) if code else None}
-    return model, sample, {**said, **of_both, "accept_version_mismatch": accept_version_mismatch}
+    return model, sample, {**wishes, **of_both, "accept_version_mismatch": accept_version_mismatch}
 
 
 def _argument(text: str) -> tuple[str, Any]:

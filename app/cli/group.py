@@ -1,4 +1,4 @@
-"""The commands by their names: what they are made of is imported when one is called, and no server calls any."""
+"""The names of the commands. Their code is imported when one is called, so that no server imports it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Commands(AppGroup):
         return sorted({*super().list_commands(ctx), *NAMES})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name; None where there is none."""
+        """The command of this name; None for an unknown name."""
         if cmd_name in NAMES and cmd_name not in self.commands:
             from app.cli.commands import COMMANDS
 

@@ -1,4 +1,4 @@
-"""How files named on the command line become requests and samples: JSON bodies in any accepted form, and CSV tables."""
+"""Files named on the command line become requests and samples: JSON bodies in any accepted form, and CSV."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ ANY_NUMBER = 2**31
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenSample:
-    """X : array, DataFrame or list of rows; y : the outcomes, of shape (n_rows,), a DataFrame of several, or None."""
+    """The rows that a model is published with.
+
+    X : array, DataFrame or list of rows.
+    y : the outcomes, of shape (n_rows,), a DataFrame of several, or None.
+    parameters : the values of the parameters, which are the same for all rows.
+    """
 
     X: Any
     y: Any = None
@@ -43,7 +48,7 @@ class GivenSample:
 
 
 def read_request(file: str, schemas: PredictSchemas) -> tuple[np.ndarray, dict[str, Any], bool]:
-    """Rows of shape (n_rows, n_columns), parameters, and whether the file asks for one row and not for a batch.
+    """Rows of shape (n_rows, n_columns), parameters, and whether the file asks for one row, not for a batch.
 
     A CSV file is a batch. Raises InputError and ClickException.
     """
@@ -56,7 +61,7 @@ def read_request(file: str, schemas: PredictSchemas) -> tuple[np.ndarray, dict[s
 
 
 def read_body(body: Any, schemas: PredictSchemas) -> tuple[np.ndarray, dict[str, Any], bool]:
-    """As ``read_request``, for the JSON value of a request."""
+    """The same as ``read_request``, for the JSON value of a body."""
     single = not _is_batch(body)
     return *(schemas.read_single(body) if single else schemas.read_batch(body)), single
 
@@ -66,7 +71,8 @@ def read_sample(
 ) -> GivenSample:
     """The sample that a model is published with: the example's rows, and then those of the data.
 
-    model : the unpickled model, which says what its columns are called; ``targets`` are the data's columns of outcomes.
+    model : the unpickled model, which names its columns.
+    targets : the columns of outcomes in the data.
     At least one of ``example`` and ``data`` is a file; ``targets`` come with ``data`` alone.
     Raises InputError when the example does not fit the model, ClickException for files that cannot be used.
     """
@@ -90,7 +96,7 @@ def read_sample(
 
 
 def _text_targets(model: Any, targets: Sequence[str]) -> list[str]:
-    """The columns of outcomes whose labels are text: the model knows one array of labels, or one for each output."""
+    """The columns of outcomes with text labels; a model has one array of labels, or one for each output."""
     classes = getattr(model, "classes_", ())
     of_each = classes if isinstance(classes, (list, tuple)) else [classes] * len(targets)
     kinds = (getattr(labels, "dtype", np.dtype(float)).kind for labels in of_each)
@@ -114,11 +120,11 @@ def _side_by_side(names: Sequence[str], columns: Sequence[np.ndarray]) -> pd.Dat
 def read_rows(
     file: str, signature: Signature, targets: Sequence[str] = ()
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows of a CSV file, or of a file with a request in JSON on each line, and with ``targets``, one for each output, the
-    outcomes.
+    """The rows of a CSV file, or of one with a row in JSON on each line, and the outcomes of ``targets``.
 
-    Returns an ndarray of shape (n_rows, n_columns), and one of shape (n_rows,) or (n_rows, n_targets) or None. Raises InputError, or
-    ClickException for a file that cannot be used.
+    Returns an ndarray of shape (n_rows, n_columns), and one of shape (n_rows,) or (n_rows, n_targets), or
+    None without targets; there is one target for each output. Raises InputError, or ClickException for a file
+    that cannot be used.
     """
     if file.endswith(".csv"):
         outputs = signature.output.outputs or [signature.output] * len(targets)
@@ -138,7 +144,7 @@ def read_rows(
 
 
 def _read_lines(file: str, targets: Sequence[str]) -> tuple[list[Any], np.ndarray | None]:
-    """One row a line: a list, an object of values by name, or either under "features"; the outcome stands beside."""
+    """Each line holds one row: a list or an object, or either under "features", next to the outcomes."""
     rows: list[Any] = []
     outcomes: list[Any] = []
     for number, line in enumerate(read_bytes(file).splitlines(), 1):
@@ -150,7 +156,7 @@ def _read_lines(file: str, targets: Sequence[str]) -> tuple[list[Any], np.ndarra
             raise click.ClickException(f"{file}, line {number}: {error}") from error
         for target in targets:
             if not isinstance(row, dict) or target not in row:
-                raise click.ClickException(f"{file}, line {number}: there is no {target!r}")
+                raise click.ClickException(f"{file}, line {number}: {target!r} is missing")
         if targets:
             outcomes.append([row.pop(target) for target in targets])
         if isinstance(row, dict) and isinstance(row.get("features"), (list, dict)):
@@ -183,7 +189,7 @@ def _declared_sample(
 
 
 def _inferred_sample(model: Any, body: Any, table: pd.DataFrame | None, file: str) -> Any:
-    """A DataFrame if anybody named the columns: the model, the table's header or the example; else rows of values."""
+    """A DataFrame if the model, the header or the example names the columns; else rows of values."""
     from models.publishing.recorded import recorded_names
     from models.publishing.sample import target_hint  # pandas: other commands do without
 
@@ -225,7 +231,7 @@ def _named_in(body: Any) -> list[str]:
 
 
 def _example_rows(body: Any, names: Sequence[str] | None, width: int | None) -> list[list[Any]]:
-    """The rows of a body in any accepted form, for a model whose column types nobody has declared."""
+    """The rows of a body in any accepted form, for a model without declared column types."""
     if not isinstance(body, dict):
         raise InputError([Fault((), "not an object", 'such as {"features": [..]}', shown(body))])
     found: list[tuple[tuple[str | int, ...], Any]]
@@ -258,7 +264,7 @@ def _example_rows(body: Any, names: Sequence[str] | None, width: int | None) -> 
 
 
 def _is_batch(body: Any) -> bool:
-    """No column ever takes a list, so a list called ``inputs`` is rows also beside a column of that name."""
+    """Whether the body holds many rows. No column takes a list, so ``inputs`` with a list is not a column."""
     return isinstance(body, dict) and isinstance(body.get("inputs"), list)
 
 

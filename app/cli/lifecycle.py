@@ -1,4 +1,4 @@
-"""The commands that change what a running server answers with: promote, rollback, traffic, reload, history."""
+"""The commands that change the answers of a running server: promote, rollback, traffic, reload, history."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def promote(
     wait_seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Let a version be stable, once it has proved itself, and wait until every worker of this host serves it."""
+    """Make a version stable after its proof, and wait until every worker of this host serves it."""
     control = open_control(wait_seconds)
     name, version = one_version(control.store, reference)
     with progress(f"proving {name}:{version}, then waiting for the workers"):
@@ -68,7 +68,7 @@ def promote(
 @wait_option
 @as_json_option
 def rollback(name: str, expected: int | None, reason: str, wait_seconds: float | None, as_json: bool) -> None:
-    """Let the version be stable that was before; again for the one before that."""
+    """Make the version stable that was before; a second rollback goes one further back."""
     control = open_control(wait_seconds)
     with progress("waiting for the workers"):
         outcome = control.operations.rollback(check_model_name(name), Intent(reason, expected=expected))
@@ -127,7 +127,7 @@ def traffic(
 @wait_option
 @as_json_option
 def reload(wait_seconds: float | None, as_json: bool) -> None:
-    """Let every worker of this host read the store anew and try again what it could not load."""
+    """Make every worker of this host read the store again and retry what it could not load."""
     control = open_control(wait_seconds)
     with progress("waiting for the workers"):
         outcome = control.operations.reload()
@@ -151,7 +151,7 @@ def history(name: str, as_json: bool) -> None:
 
 
 def show_rule(name: str, as_json: bool) -> None:
-    """Print what the store says of a model's traffic."""
+    """Print the traffic rule of a model."""
     _, store = open_store()
     store.versions(check_model_name(name))
     kept = store.state(name).traffic
@@ -165,17 +165,20 @@ def describe_rule(rule: Rule | None) -> str:
     """A rule in a few words."""
     if rule is None:
         return "to its stable version alone"
-    said = [f"{arm.percent:g} % to version {arm.version}" for arm in rule.arms]
-    said += [f"{match.header}={match.value} to version {match.version}" for match in rule.matches]
+    parts = [f"{arm.percent:g} % to version {arm.version}" for arm in rule.arms]
+    parts += [f"{match.header}={match.value} to version {match.version}" for match in rule.matches]
     if rule.shadow is not None:
-        said.append(f"{rule.shadow.percent:g} % to version {rule.shadow.version} as a shadow")
-    return ", ".join(said) + ", the rest to its stable version"
+        parts.append(f"{rule.shadow.percent:g} % to version {rule.shadow.version} as a shadow")
+    return ", ".join(parts) + ", the rest to its stable version"
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What a command changes: the store, and the server of this host that is looked for in ``run_dir`` or at an address.
-    ``sought`` : where, in words."""
+    """The store and the server of this host that a command changes.
+
+    run_dir : the directory where the workers of the server meet; None where no server runs.
+    sought : where the server was looked for, in words.
+    """
 
     store: Store
     run_dir: Path | None
@@ -184,20 +187,22 @@ class Control:
 
     @property
     def no_server(self) -> str:
-        """What is said when it is not there."""
+        """The message for a server that does not run."""
         return f"no server of this store {self.sought} runs on this host"
 
 
 def open_control(wait_seconds: float | None) -> Control:
-    """The server of this host that the environment means, its store, and what can be done to them. Raises ClickException
-    when it is another one that runs: it would be changed, and not be waited for."""
+    """The server of this host that the environment names, its store, and the operations on them.
+
+    Raises ClickException when another server of the store runs: it would be changed without being waited for.
+    """
     settings, store = open_store()
     run_dir, sought = settings.run_dir, f"at {settings.bind} (HOST and PORT)"
     if run_dir is not None:
         sought = f"in {run_dir} (PLUMBLINE_RUN_DIR)"
         if run_dir.is_dir():
             try:
-                make_run_dir(run_dir)  # somebody else's could hold verdicts that nobody gave
+                make_run_dir(run_dir)  # refuses another user's directory, whose verdicts may be forged
             except RunDirError as error:
                 raise click.ClickException(str(error)) from error
     else:
@@ -206,12 +211,13 @@ def open_control(wait_seconds: float | None) -> Control:
         if running and not found:
             others = ", ".join(f"{server} (PLUMBLINE_RUN_DIR={path})" for path, server in running)
             raise click.ClickException(
-                f"no server of this store {sought} runs on this host, but one at {others}; nothing was changed: "
+                f"no server of this store {sought} runs on this host, but one at {others}; "
+                "nothing was changed: "
                 "set HOST and PORT, or PLUMBLINE_RUN_DIR, to the one that is meant"
             )
         run_dir = found[0] if found else None
     concurrency = concurrency_of_this_process()
-    # Where no server runs there is nobody to share a proof with, and nothing to be left behind.
+    # Without a server no process shares the proof, so that no file of it is kept.
     there = run_dir if run_dir is not None and run_dir.is_dir() else None
     prover = HostProver(store, there, settings.proof_seconds, concurrency, settings.worker_timeout_seconds)
     seconds = settings.switch_wait_seconds if wait_seconds is None else wait_seconds
@@ -219,7 +225,7 @@ def open_control(wait_seconds: float | None) -> Control:
 
 
 def _report(control: Control, outcome: Outcome, done: str, as_json: bool) -> None:
-    """What became of it. Exit code 1 when a worker does not serve the change."""
+    """Print the result. The exit code is 1 when a worker does not serve the change."""
     alone = not (outcome.switched or outcome.missing)
     if as_json:
         print_json(outcome.to_json(time.time()))
@@ -249,17 +255,17 @@ def _rule(
     store: Store, name: str, shares: Sequence[str], matches: Sequence[str], shadow: str | None, key: str
 ) -> Rule:
     arms = tuple(Arm(*_share(store, name, share)) for share in shares)
-    found = []
+    parsed = []
     for match in matches:
         header, _, rest = match.partition("=")
         value, colon, selector = rest.rpartition(":")
         if not colon:
             raise click.UsageError(f"--match {match}: use HEADER=VALUE:VERSION")
-        found.append(Match(header, value, store.resolve(name, selector)))
-    beside = None
+        parsed.append(Match(header, value, store.resolve(name, selector)))
+    shadowed = None
     if shadow is not None:
-        beside = Shadow(*_share(store, name, shadow if "=" in shadow else f"{shadow}=100"))
-    return Rule(arms, tuple(found), beside, key)
+        shadowed = Shadow(*_share(store, name, shadow if "=" in shadow else f"{shadow}=100"))
+    return Rule(arms, tuple(parsed), shadowed, key)
 
 
 def _share(store: Store, name: str, share: str) -> tuple[int, float]:

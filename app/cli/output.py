@@ -1,4 +1,4 @@
-"""How results look: tables on a terminal, bare columns in a pipe, JSON for programs, a progress bar while one waits."""
+"""Printed results: tables on a terminal, plain columns in a pipe, JSON for programs, a progress bar."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from models.store import Store
 from models.talk import aside
 from schemas.documents import column_words
 
-#: Wide enough that nothing is wrapped or cut where no terminal says how much room there is.
+#: The width where there is no terminal: no line is wrapped or cut.
 PIPE_WIDTH = 100_000
 
 #: A batch of more columns than this is shown by the numbers of its rows.
@@ -46,10 +46,11 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextmanager
 def progress(first: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
-    """A bar on a terminal's standard error, gone when all is done; call what it yields with each step to come.
+    """A progress bar on standard error if that is a terminal; yields a function that begins a step.
 
-    ``first`` is what happens until then. Without ``total`` nobody knows how many steps there will be. What models print
-    meanwhile is no result, and goes to standard error.
+    first : the name of the first step.
+    total : the number of steps, if it is known.
+    Output of models meanwhile goes to standard error, because it is not part of the result.
     """
     out = console(stderr=True)
     columns = (
@@ -64,7 +65,7 @@ def progress(first: str, total: int | None = None) -> Iterator[Callable[[str], N
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """One table; numbers stand right, columns without a value are left out. Does nothing without rows."""
+    """Print a table with numbers aligned right, without empty columns; nothing without rows."""
     of_columns = list(zip(*rows, strict=True))
     if not of_columns:
         return
@@ -82,7 +83,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
-    """Names and values, one a line; those without a value are left out. Lines are never broken, so they can be pasted."""
+    """Print a line for each name that has a value. Lines are not wrapped, so that they can be pasted."""
     shown = {name: cell(value) for name, value in facts.items() if cell(value)}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
@@ -90,12 +91,12 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 
 def print_heading(text: str) -> None:
-    """A bold line below an empty one."""
+    """Print a bold line below an empty one."""
     console().print(Text(f"\n{cell(text)}", "bold"), soft_wrap=True)
 
 
 def cell(value: Any) -> str:
-    """A value in a table: short floats, and no control characters of a foreign text on somebody's terminal."""
+    """A value as text for a table: floats are shortened, and control characters are removed."""
     if isinstance(value, bool) or value is None:
         text = {True: "true", False: "false", None: ""}[value]
     elif isinstance(value, float):
@@ -110,7 +111,7 @@ def cell(value: Any) -> str:
 
 
 def print_models(models: Sequence[Mapping[str, Any]]) -> None:
-    """A line for each version of the given model documents."""
+    """Print a line for each version of the models."""
     rows = (
         (
             model["name"],
@@ -129,13 +130,13 @@ def print_models(models: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _origin(stored: Record) -> str:
-    """What golden rows were made from, where there were not enough."""
+    """What synthetic golden rows were made from."""
     rows = orjson.loads(stored.read(REFERENCE))["rows"] if REFERENCE in stored.manifest.files else 0
     return f"made from {rows} rows" if rows else "made from the example alone"
 
 
 def print_added(settings: Settings, store: Store, stored: Record, as_json: bool) -> None:
-    """A version that is new in the store, and what can be done with it."""
+    """Print a version that is new in the store, and the next steps."""
     if as_json:
         print_json(described_version(stored, names_of(store, stored)))
         return
@@ -153,7 +154,7 @@ def print_added(settings: Settings, store: Store, stored: Record, as_json: bool)
 def print_version(
     store: Store, stored: Record, facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()
 ) -> None:
-    """Everything about one version, and ``facts`` at the end."""
+    """Print everything about one version, and ``facts`` at the end."""
     manifest, signature = stored.manifest, stored.manifest.signature
     names = names_of(store, stored)
     print_heading(f"{manifest.key}" + (f"  ({', '.join(names)})" if names else ""))
@@ -201,7 +202,10 @@ def _compiled_facts(recorded: Mapping[str, Any]) -> dict[str, str]:
 def print_prediction(
     signature: Signature, rows: np.ndarray, parameters: Mapping[str, Any], outputs: Outputs, *, single: bool
 ) -> None:
-    """rows : ndarray of shape (n_rows, n_columns). One row is shown downwards, with its inputs; more are a table."""
+    """Print answers. One row is printed downwards with its inputs; many rows are a table.
+
+    rows : ndarray of shape (n_rows, n_columns).
+    """
     columns = signature.columns
     names = [column.name for column in columns]
     inputs = [[c.natural(value) for c, value in zip(columns, row, strict=True)] for row in rows.tolist()]
@@ -229,18 +233,18 @@ def _print_records(columns: Sequence[Column], outputs: Outputs, *, single: bool)
 
 
 def print_columns(columns: Sequence[Column], title: str) -> None:
-    """A table of columns or parameters; nothing where there are none."""
+    """Print a table of columns or parameters; nothing without any."""
     headings = ["name", "takes", "default", "seen in training", "example", "description"]
     print_table(headings, map(column_words, columns), title)
 
 
 def print_json(document: Any) -> None:
-    """JSON for programs, indented."""
+    """Print indented JSON for programs."""
     click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
 
 
 def say(as_json: bool, line: str, **document: Any) -> None:
-    """What was done, as a sentence or as JSON."""
+    """Print what was done, as a sentence or as JSON."""
     print_json(document) if as_json else click.echo(line)
 
 

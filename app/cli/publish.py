@@ -28,7 +28,7 @@ from models.names import check_model_name
     type=click.Choice(CHOICES),
     default="none",
     show_default=True,
-    help="Also build a faster form, kept if it gives the same answers: trees as native code, or ONNX Runtime.",
+    help="Also build a faster form, kept if it answers the same: trees as native code, or ONNX Runtime.",
 )
 @as_json_option
 def publish(

@@ -1,4 +1,4 @@
-"""How CSV files become rows: which columns keep their text, what a missing cell is, which column holds the outcomes."""
+"""CSV files become rows: which columns keep their text, what a missing cell is, where the outcomes are."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def rows_of_table(
 
 
 def _cell(value: Any, column: Column) -> Any:
-    """Missing is None; one word among numbers makes text of its whole column, which the numbers did not deserve."""
+    """The value of a cell; a missing one is None. A word among numbers made text of them, which is undone."""
     if isinstance(value, str) and column.dtype in MEASURED:
         try:
             return float(value)

@@ -1,7 +1,8 @@
 """What an operator does to a running server, in one place for the command line and for /admin.
 
-Each operation proves the versions that are about to answer, changes the store once, and returns when every worker of this host
-serves the change, or when it has waited long enough. Workers of other hosts follow by themselves and are not waited for.
+Each operation proves the versions that are about to answer, changes the store once, and returns when every
+worker of this host serves the change, or when it has waited long enough. Workers of other hosts follow by
+themselves and are not waited for.
 """
 
 from __future__ import annotations
@@ -111,9 +112,10 @@ class Operations:
         *,
         if_better: str | None = None,
     ) -> Outcome:
-        """Make a version stable, after its proof. ``if_better`` : the metric by which it must be better than the stable one.
+        """Make a version stable, after its proof.
 
-        Raises ModelNotFound, VersionNotFound, LoadError, or Conflict, also for a version that does not pass its proof.
+        if_better : the metric by which it must be better than the stable version.
+        Raises ModelNotFound, VersionNotFound, LoadError, or Conflict, also where the proof fails.
         """
         self._prove(name, [version])
         return self._wait(
@@ -132,9 +134,9 @@ class Operations:
         )
 
     def traffic(self, name: str, rule: Rule | None, intent: Intent = UNEXPLAINED) -> Outcome:
-        """Divide the requests by a rule, after the proof of each of its versions; None gives the stable version all of them.
+        """Divide the requests by a rule, after the proof of each of its versions; raises as ``promote``.
 
-        Raises as ``promote``.
+        Without a rule the stable version gets all requests.
         """
         versions = sorted(rule.versions) if rule else []
         self._prove(name, versions)

@@ -1,7 +1,7 @@
-"""A canary that walks through its steps by itself: a little more traffic each time, and all of it back when a guard trips.
+"""A canary: a version gets more traffic step by step, and loses all of it when a guard trips.
 
-Nothing is kept but the traffic rule itself, so a process that died is resumed by beginning again: it finds the step that the
-store is at.
+The traffic rule in the store is the only state. A process that died is resumed by starting it again: it goes
+on from the step that the store is at.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from models.errors import Conflict, StoreUnavailable
 from models.traffic import Arm, Rule, Shadow
 
 POLL_SECONDS = 1.0
-#: A step that its requests do not reach in so many times its length is given up.
+#: A step is given up when too few requests have reached it after this many times its length.
 PATIENCE = 10
-#: Whoever did that knows better: nothing is changed back.
-CHANGED = "somebody else changed the traffic rule or the stable version meanwhile"
+#: Nothing is changed back then: another operator decided it.
+CHANGED = "another operator changed the traffic rule or the stable version meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Requests that were answered, those of them with a status of 500 or more, and the seconds of all of them together."""
+    """Answered requests: their number, those with a status of 500 or more, and the seconds of all."""
 
     requests: float = 0.0
     errors: float = 0.0
@@ -39,7 +39,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the new version did, what the others did, and on how many requests both agreed or not."""
+    """Requests of the new version and of the others, and the answers that a shadow compared."""
 
     canary: Tally = field(default_factory=Tally)
     stable: Tally = field(default_factory=Tally)
@@ -56,13 +56,16 @@ class Counts:
 
     @property
     def went_back(self) -> bool:
-        """As a difference: whether the server was restarted in between, which counts from 0."""
+        """Whether this difference is negative: the server was restarted and counts from 0 again."""
         return min(self.canary.requests, self.stable.requests, self.agrees, self.differs) < 0
 
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What ends a canary; None for what does not matter. ``min_requests`` of the new version are needed for a verdict."""
+    """The limits that end a canary; None for no limit.
+
+    min_requests : requests of the new version that a verdict needs.
+    """
 
     max_error_rate: float | None = 0.01
     max_latency_ratio: float | None = None
@@ -70,7 +73,7 @@ class Guards:
     min_requests: int = 20
 
     def missing(self, seen: Counts, percent: float) -> str:
-        """What too little was seen of for the step to be passed, or nothing."""
+        """What a verdict on the step still lacks; empty when it lacks nothing."""
         needed = [(seen.canary.requests, "requests reached it")]
         if self.max_latency_ratio is not None:
             needed.append(
@@ -88,18 +91,20 @@ class Guards:
         )
 
     def tripped(self, seen: Counts) -> str:
-        """Why the canary must end, or nothing."""
+        """Why the canary must end; empty when it goes on."""
         canary, stable = seen.canary, seen.stable
         if canary.requests >= max(1, self.min_requests):
             rate = canary.errors / canary.requests
             if self.max_error_rate is not None and rate > self.max_error_rate:
-                return f"{rate:.2%} of {canary.requests:.0f} requests failed, more than {self.max_error_rate:.2%}"
+                failed = f"{rate:.2%} of {canary.requests:.0f} requests failed"
+                return f"{failed}, more than {self.max_error_rate:.2%}"
             if self.max_latency_ratio is not None and stable.requests >= max(1, self.min_requests):
                 ratio = canary.mean_ms / max(stable.mean_ms, 1e-6)
                 if ratio > self.max_latency_ratio:
                     return (
-                        f"its mean time is {canary.mean_ms:.2f} ms, {ratio:.2f} times the {stable.mean_ms:.2f} ms of the "
-                        f"stable version, more than {self.max_latency_ratio:g} times"
+                        f"its mean time is {canary.mean_ms:.2f} ms, {ratio:.2f} times the "
+                        f"{stable.mean_ms:.2f} ms of the stable version, more than "
+                        f"{self.max_latency_ratio:g} times"
                     )
         compared = seen.agrees + seen.differs
         if self.min_agreement is not None and compared >= max(1, self.min_requests):
@@ -111,7 +116,11 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How it ended. ``percent`` : what the new version has now; ``why`` : what stopped it, or nothing."""
+    """The end of a canary.
+
+    percent : the share that the new version has now.
+    why : what stopped it; empty when nothing did.
+    """
 
     promoted: bool
     percent: float
@@ -119,7 +128,12 @@ class Result:
 
 
 class Rollout:
-    """``read`` gives what was counted since the server started; ``tell`` is told each step and what is seen during it."""
+    """Walks the steps of a canary.
+
+    every_seconds : the length of a step.
+    read : returns the counts since the server started.
+    tell : called during a step with its percentage and counts.
+    """
 
     def __init__(
         self,
@@ -152,7 +166,8 @@ class Rollout:
     def run(self) -> Result:
         """Walk the steps from where the store is; raises Conflict where another rule is in force.
 
-        After a step of 100 percent the version is promoted. When a guard trips the stable version has all requests again.
+        After a step of 100 percent the version is promoted. When a guard trips, the stable version gets all
+        requests again.
         """
         self._before = self._operations.resolve(self._name, "stable")
         if self._before == self._version:
@@ -174,7 +189,7 @@ class Rollout:
         return Result(True, 100.0, "" if promoted.complete else "not every worker has switched yet")
 
     def _left(self) -> Sequence[float]:
-        """The steps that are still to be walked, the one that the store is at among them."""
+        """The remaining steps, beginning with the one that the store is at."""
         rule = self._operations.rule(self._name)
         if rule is None:
             return self._steps
@@ -182,7 +197,8 @@ class Rollout:
             if rule == self._rule(percent):
                 return self._steps[i:]
         raise Conflict(
-            f"{self._name} has another traffic rule; take it away first: flask models traffic {self._name} --clear"
+            f"{self._name} has another traffic rule; take it away first: "
+            f"flask models traffic {self._name} --clear"
         )
 
     def _rule(self, percent: float) -> Rule:
@@ -190,22 +206,21 @@ class Rollout:
         return Rule((Arm(self._version, percent),), (), shadow, self._key)
 
     def _watch(self, percent: float, rule: Rule) -> str:
-        """Why the step failed, or nothing when its time is over and enough was seen."""
+        """Why the step failed; empty when its time is over and enough requests were counted."""
         began, before = self._now(), self._read()
         while True:
             self._sleep(min(POLL_SECONDS, self._every_seconds))
             try:
                 if self._changed(rule):
                     return CHANGED
-            except (
-                StoreUnavailable
-            ):  # it may be back at the next look; whoever is asked meanwhile keeps its arm
+            except StoreUnavailable:
+                # It may be back at the next look; workers keep their rule meanwhile.
                 continue
             seen = self._read() - before
             if seen.went_back:
                 before = self._read()
                 continue
-            # Where all requests are the canary's, what the stable version did in the steps before is the measure.
+            # Where the canary gets all requests, it is compared with the stable version's earlier steps.
             if seen.stable.requests < self._guards.min_requests and self._stable.requests:
                 seen = Counts(seen.canary, self._stable, seen.agrees, seen.differs)
             self._tell(percent, seen)
@@ -219,7 +234,7 @@ class Rollout:
                 return f"{missing}, after {passed:.0f} s"
 
     def _changed(self, rule: Rule) -> bool:
-        """Whether somebody else decided about the model meanwhile."""
+        """Whether another operator changed the rule or the stable version."""
         return self._operations.rule(self._name) != rule or self._before != self._operations.resolve(
             self._name, "stable"
         )
