@@ -98,7 +98,7 @@ def answer(protocol: Protocol, name: str | None, version: str | None, *, is_sing
     arm = ask.route.arm if ask.route is not None else ""
     if arm:
         pairs.append((MODEL_ARM, arm))
-    if isinstance(reply, JsonReply):
+    if isinstance(reply, JsonReply) and reply.is_plain:
         reply.pairs += pairs
     else:
         reply.headers.extend(pairs)

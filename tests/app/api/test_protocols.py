@@ -1,12 +1,16 @@
-"""Which protocol writes an error, and that observers hear of every outcome."""
+"""Which protocol writes an error, and what a protocol may do to its replies."""
 
 from __future__ import annotations
 
 import pytest
+from flask import Flask, Response
 
+from app.api.predict import answer
 from app.api.protocols.choice import protocol_of_path
-from app.api.protocols.native import NATIVE
-from app.api.protocols.protocol import Protocol
+from app.api.protocols.native import NATIVE, Native
+from app.api.protocols.protocol import HttpAsk, Protocol
+from app.inference.messages import Prediction
+from tests.app.api.asking import FLOWER
 
 
 class Dialect(Protocol):
@@ -39,3 +43,23 @@ def test_the_longest_matching_prefix_decides_and_numbered_routes_stay_native(
     path: str, protocol: Protocol
 ) -> None:
     assert protocol_of_path(path, (NATIVE, OPEN, HEALTH, OLD)) is protocol
+
+
+class Decorated(Native):
+    """A protocol that looks at the headers of its reply."""
+
+    def encode(self, ask: HttpAsk, prediction: Prediction) -> Response:
+        reply = super().encode(ask, prediction)
+        reply.headers["X-Dialect"] = "decorated"
+        return reply
+
+
+def test_a_protocol_may_set_headers_of_its_own(toy_app: Flask) -> None:
+    dialect = Decorated()
+    with toy_app.test_request_context("/predict", method="POST", json={"features": FLOWER}):
+        toy_app.preprocess_request()
+        reply = answer(dialect, "iris", None, is_single=True)
+        toy_app.process_response(reply)
+    assert reply.headers["X-Dialect"] == "decorated"
+    assert reply.headers["X-Model-Version"] == "1"
+    assert reply.headers["X-Prediction-Id"] == reply.get_json()["prediction_id"]
