@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import admin, catalog, health, index
-from app.api.context import KEY, Context, context
+from app.api.context import KEY, Context, context_of
 from app.api.cors import init_cors
 from app.api.docs import init_docs
 from app.api.errors import init_errors
@@ -28,14 +28,14 @@ log = logging.getLogger("plumbline")
 def create_app(
     settings: Settings | None = None,
     services: Services | None = None,
-    here: Context | None = None,
+    context: Context | None = None,
     pause: Callable[[], None] = lambda: None,
     flask_class: FlaskClass | None = None,
 ) -> Flask:
     """An ordinary Flask application over the store that the settings name; raises ConfigError.
 
     Models are loaded from the first request on, or when ``services.start`` is called, whichever comes first.
-    ``here`` : the context of an application that this one replaces; ``pause`` : called now and then while it is built;
+    ``context`` : the context of an application that this one replaces; ``pause`` : called now and then while it is built;
     ``flask_class`` : the class of the application, by default the one for the installed version of Flask.
     """
     services = services or wire(settings or load_settings())
@@ -51,7 +51,7 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=0,
         MAX_FORM_PARTS=0,
     )
-    app.extensions[KEY] = here or Context(
+    app.extensions[KEY] = context or Context(
         settings,
         services.engine,
         services.metrics,
@@ -64,7 +64,7 @@ def create_app(
     init_hooks(app)
     init_cors(app)
     fixed = [health.blueprint, index.blueprint, catalog.blueprint, routed_blueprint()]
-    guarded = [admin.blueprint] if context(app).admin_tokens else []
+    guarded = [admin.blueprint] if context_of(app).admin_tokens else []
     for blueprint in (*fixed, *guarded, *version_blueprints(services.engine.snapshot)):
         pause()
         app.register_blueprint(blueprint)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from app.api.context import context
+from app.api.context import context_of
 from app.api.flask_class import FlaskClass, choose_class, class_of
 from app.catalog.shared import Shared
 from app.catalog.snapshot import Snapshot
@@ -58,7 +58,7 @@ class Switch:
         if flask_class.reason:
             log.warning("requests take Flask's ordinary path, which is slower: %s", flask_class.reason)
         app = create_app(services=services, flask_class=flask_class)
-        context(app).draining = draining
+        context_of(app).draining = draining
         self.services, self._app = services, app
         services.follower.on_versions = self._rebuild
         services.start(run_dir, when_ready)
@@ -73,11 +73,11 @@ class Switch:
     def _rebuild(self, snapshot: Snapshot) -> None:
         """Build an application with the routes of the snapshot, in slices, and make it the current one."""
         assert self.services is not None and self._app is not None
-        current = context(self._app)
-        current.forget(snapshot)
+        context = context_of(self._app)
+        context.forget(snapshot)
         pause = partial(self.services.concurrency.pause, PAUSE_SECONDS)
         flask_class = class_of(self._app)
-        self._app = create_app(services=self.services, here=current, pause=pause, flask_class=flask_class)
+        self._app = create_app(services=self.services, context=context, pause=pause, flask_class=flask_class)
 
     def close(self) -> None:
         """Release everything that ``start`` created."""

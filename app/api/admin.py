@@ -13,7 +13,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from app.api.body import read_json
-from app.api.context import context
+from app.api.context import this_context
 from app.api.documented import ADMINISTRATION, documented
 from app.api.json_provider import json_reply
 from app.api.request import this_request
@@ -50,7 +50,7 @@ def check_token() -> None:
     """Refuse a request without a valid token (RFC 6750). All tokens are compared, each in constant time."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     token = given.strip().encode("latin-1", "replace")
-    valid = sum(hmac.compare_digest(token, known) for known in context().admin_tokens)
+    valid = sum(hmac.compare_digest(token, known) for known in this_context().admin_tokens)
     if scheme.lower() != "bearer" or not valid:
         raise Unauthorized(
             "this route needs the header 'Authorization: Bearer ..' with an administrator's token",
@@ -149,7 +149,7 @@ def reload() -> Response:
 
 
 def _operations() -> Operations:
-    operations = context().operations
+    operations = this_context().operations
     assert operations is not None
     return operations
 

@@ -41,7 +41,7 @@ def read_json(request: PlainRequest) -> tuple[Any, bool]:
     if environ.get("CONTENT_TYPE") != "application/json" or "HTTP_CONTENT_ENCODING" in environ:
         _check_media_type(request)
         gzipped = _is_gzipped(request)
-    settings = request.here.settings
+    settings = request.context.settings
     most = settings.max_body_bytes
     stream = environ["wsgi.input"]
     if (
@@ -67,7 +67,7 @@ def _wait_for_body(request: PlainRequest, most: int) -> bytes:
     """A body that is read as it comes, of at most so many bytes."""
     if (request.content_length or 0) > most:
         raise RequestEntityTooLarge
-    seconds = request.here.settings.body_timeout_seconds
+    seconds = request.context.settings.body_timeout_seconds
     try:
         with time_limit(seconds, request.environ.get("gunicorn.socket")):
             body = request.get_data(cache=False)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
-from app.api.context import context
+from app.api.context import this_context
 from app.api.documented import CATALOG, documented
 from app.api.json_provider import json_reply
 from app.catalog.snapshot import ModelVersions
@@ -28,7 +28,7 @@ blueprint = Blueprint("catalog", __name__)
 @documented("models", "Which models are there?", CATALOG, ModelsSchema)
 def models() -> Response:
     """Every model, with its versions and names."""
-    snapshot = context().engine.snapshot
+    snapshot = this_context().engine.snapshot
     snapshot.check()
     return json_reply({"models": [summary(model) for model in snapshot.models.values()]})
 
@@ -37,7 +37,7 @@ def models() -> Response:
 @documented("models.get", "Which versions does a model have?", CATALOG, ModelDetailSchema)
 def model(name: str) -> Response:
     """One model, with what is known about each of its versions."""
-    entry = context().engine.snapshot.model(name)
+    entry = this_context().engine.snapshot.model(name)
     return json_reply({**summary(entry), "versions": [_summary(entry, v) for v in entry.versions]})
 
 
@@ -51,7 +51,7 @@ def model(name: str) -> Response:
 )
 def version(name: str, version: str) -> Response:
     """Everything recorded about one version, chosen by number, tag or alias."""
-    engine = context().engine
+    engine = this_context().engine
     target = engine.routing.resolve(name, version)
     entry = engine.snapshot.model(name)
     document = version_document(_summary(entry, target.number), engine.snapshot.manifest(target))
@@ -69,12 +69,12 @@ def version(name: str, version: str) -> Response:
 )
 def compare_versions(name: str) -> Response:
     """Two versions side by side, on the golden rows of the second."""
-    engine = context().engine
+    engine = this_context().engine
     asked = [request.args.get(which, "") for which in ("a", "b")]
     if not all(asked):
         raise BadRequest(f"name two versions, such as /models/{name[:64]}/compare?a=1&b=2")
     one, other = (engine.routing.resolve(name, selector) for selector in asked)
-    return json_reply(context().comparison(one, other).to_json())
+    return json_reply(this_context().comparison(one, other).to_json())
 
 
 @blueprint.get("/models/<name>/ready")
@@ -88,14 +88,14 @@ def compare_versions(name: str) -> Response:
 )
 def ready(name: str) -> tuple[Response, int]:
     """Whether routed requests of the model can be answered."""
-    state, reason = context().engine.residency.model_status(name)
+    state, reason = this_context().engine.residency.model_status(name)
     able = state in ("ready", "lazy")
     return json_reply({"name": name, "ready": able, **_state(state, reason)}), 200 if able else 503
 
 
 def summary(entry: ModelVersions) -> dict[str, Any]:
     """One model: its state, versions, aliases and tags."""
-    engine = context().engine
+    engine = this_context().engine
     stand_in = engine.routing.stand_ins.get(entry.name)
     document = model_document(
         entry.name,
@@ -111,7 +111,7 @@ def summary(entry: ModelVersions) -> dict[str, Any]:
 
 
 def _summary(entry: ModelVersions, number: int) -> dict[str, Any]:
-    state, reason = context().engine.residency.status(Version(entry.name, number))
+    state, reason = this_context().engine.residency.status(Version(entry.name, number))
     record = entry.record(number)
     return version_summary(
         number,

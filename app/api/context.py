@@ -79,7 +79,13 @@ class Context:
         return found
 
 
-def context(app: Flask | None = None) -> Context:
-    """The context of an application, by default the current one."""
-    of_app: Context = (app or _this_app()).extensions[KEY]
-    return of_app
+def this_context() -> Context:
+    """The context of the current application."""
+    context: Context = _this_app().extensions[KEY]
+    return context
+
+
+def context_of(app: Flask) -> Context:
+    """The context of an application."""
+    context: Context = app.extensions[KEY]
+    return context

@@ -9,7 +9,7 @@ import re
 
 from flask import Flask
 
-from app.api.context import context
+from app.api.context import context_of
 from schemas.headers import OF_A_PREDICTION, RETRY_AFTER
 
 EVERYBODY = "*"
@@ -28,7 +28,7 @@ MAX_AGE_SECONDS = 600
 
 def init_cors(app: Flask) -> None:
     """Add the hook to an application whose settings name origins; to any other nothing at all."""
-    origins = context(app).settings.cors_origins
+    origins = context_of(app).settings.cors_origins
     if not origins:
         return
     from flask_cors import CORS  # for this alone

@@ -15,7 +15,7 @@ import orjson
 from flask import Blueprint, Flask, Response, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.api.context import context
+from app.api.context import context_of
 from app.api.documented import SERVICE, documented
 from app.api.openapi import OPENAPI, build_document
 from app.catalog.routing import Routing
@@ -34,7 +34,7 @@ PAGE_POLICY = (
 
 def init_docs(app: Flask) -> None:
     """Add the page and the document if the settings ask for them; the first request builds the document."""
-    if context(app).settings.docs:
+    if context_of(app).settings.docs:
         vars(app)["swag"] = Docs(app)  # where flasgger's own command looks for it
 
 
@@ -48,7 +48,7 @@ class Docs:
         """Register the routes."""
         self.config = _config()
         self._app = app
-        self._engine = context(app).engine
+        self._engine = context_of(app).engine
         self._lock = self._engine.concurrency.lock()
         self._flasgger: Flasgger | None = None
         self._document: orjson.Fragment | None = None

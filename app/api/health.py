@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort
 
-from app.api.context import Context, context
+from app.api.context import Context, this_context
 from app.api.documented import SERVICE, documented
 from app.api.flask_class import class_of
 from app.api.json_provider import json_reply
@@ -42,9 +42,9 @@ def health() -> Response:
 )
 def ready() -> Response:
     """Whether requests should be sent here, and the state of each model and version."""
-    here = context()
-    models = {name: _model_state(here, name) for name in here.engine.snapshot.models}
-    status, reason = _readiness(here, {name: state["state"] for name, state in models.items()})
+    context = this_context()
+    models = {name: _model_state(context, name) for name in context.engine.snapshot.models}
+    status, reason = _readiness(context, {name: state["state"] for name, state in models.items()})
     body = {"status": status, **({"reason": reason} if reason else {}), "models": models}
     return json_reply(body, 200 if status == "ready" else 503)
 
@@ -53,7 +53,7 @@ def ready() -> Response:
 @documented("version", "Which release is this?", SERVICE, ReleaseSchema)
 def version() -> Response:
     """The release that answers, the generation of the store that it serves, and the Flask that it runs on."""
-    generation = context().engine.snapshot.generation
+    generation = this_context().engine.snapshot.generation
     return json_reply({"version": VERSION, "generation": generation, "flask": class_of().to_json()})
 
 
@@ -68,33 +68,33 @@ def version() -> Response:
 )
 def metrics() -> Response:
     """Everything counted by all workers."""
-    here = context()
-    if not here.settings.metrics:
+    context = this_context()
+    if not context.settings.metrics:
         abort(404)
-    return Response(here.metrics.page(), content_type=CONTENT_TYPE)
+    return Response(context.metrics.page(), content_type=CONTENT_TYPE)
 
 
-def _model_state(here: Context, name: str) -> dict[str, Any]:
-    state, reason = here.engine.residency.model_status(name)
+def _model_state(context: Context, name: str) -> dict[str, Any]:
+    state, reason = context.engine.residency.model_status(name)
     versions = {}
-    for number in here.engine.snapshot.models[name].versions:
-        of_version, why = here.engine.residency.status(Version(name, number))
+    for number in context.engine.snapshot.models[name].versions:
+        of_version, why = context.engine.residency.status(Version(name, number))
         versions[str(number)] = {"state": of_version, **({"reason": why} if why else {})}
-    stand_in = here.engine.routing.stand_ins.get(name)
+    stand_in = context.engine.routing.stand_ins.get(name)
     if stand_in is not None:
         reason = f"version {stand_in.number} answers in the place of the stable one"
     return {"state": state, **({"reason": reason} if reason else {}), "versions": versions}
 
 
-def _readiness(here: Context, states: dict[str, str]) -> tuple[str, str]:
+def _readiness(context: Context, states: dict[str, str]) -> tuple[str, str]:
     able = {name for name, state in states.items() if state in ("ready", "lazy")}
-    missing = [name for name in here.settings.required_models if name not in able]
-    if here.draining():
+    missing = [name for name in context.settings.required_models if name not in able]
+    if context.draining():
         return "draining", "the worker finishes its requests and ends"
-    if not here.engine.residency.is_started:
+    if not context.engine.residency.is_started:
         return "loading", "models are being loaded"
     if not able:
-        if here.engine.snapshot.fault:
+        if context.engine.snapshot.fault:
             return "unable", UNREADABLE
         return "unable", "no model can answer" if states else "the store is empty"
     if missing:

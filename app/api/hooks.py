@@ -10,7 +10,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import SecurityError
 from werkzeug.sansio.utils import host_is_trusted
 
-from app.api.context import context
+from app.api.context import this_context
 from app.api.json_provider import JsonReply
 from app.api.request import this_request
 from app.inference.messages import Reply, new_id
@@ -48,14 +48,14 @@ def begin() -> None:
     """
     request = this_request()
     request.began = time.perf_counter()
-    request.here = here = context()
+    request.context = context = this_context()
     given = request.environ.get(REQUEST_ID_KEY)
     request.request_id = given if given is not None and HARMLESS_ID.fullmatch(given) else new_id()
-    here.start()
-    for hear in here.on_arrival:
+    context.start()
+    for hear in context.on_arrival:
         hear()
     request.counted = True
-    hosts = here.settings.trusted_hosts
+    hosts = context.settings.trusted_hosts
     if hosts and request.endpoint not in PROBES and not _trusted(request.host, hosts):
         raise SecurityError(f"this server does not answer for the host {request.host[:100]!r}")
 
@@ -90,7 +90,7 @@ def end(response: Response) -> Response:
         request.timing,
         size,
     )
-    for hear in request.here.on_reply:
+    for hear in request.context.on_reply:
         hear(reply)
     return response
 
@@ -101,5 +101,5 @@ def leave(error: BaseException | None) -> None:
     # It holds the request too: rows and body would stay in memory until a garbage collection.
     request.ask = None
     if request.counted:
-        for hear in request.here.on_leave:
+        for hear in request.context.on_leave:
             hear()

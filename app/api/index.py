@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Blueprint, Response, make_response, render_template
 
 from app.api.catalog import summary
-from app.api.context import context
+from app.api.context import this_context
 from app.api.documented import JSON, SERVICE, documented
 from app.api.json_provider import json_reply
 from app.api.request import this_request
@@ -35,14 +35,14 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; frame-ancestors 'no
 )
 def index() -> Response:
     """Links to what there is, and every model, below the prefix that a proxy or a mount takes away."""
-    here = context()
+    context = this_context()
     paths = {"models": "/models", "health": "/health", "ready": "/ready", "version": "/version"}
-    paths |= {"metrics": "/metrics"} if here.settings.metrics else {}
-    paths |= {"docs": "/docs/", "openapi": "/openapi.json"} if here.settings.docs else {}
+    paths |= {"metrics": "/metrics"} if context.settings.metrics else {}
+    paths |= {"docs": "/docs/", "openapi": "/openapi.json"} if context.settings.docs else {}
     request = this_request()
     root = request.prefix
     links = {name: root + path for name, path in paths.items()}
-    models = here.engine.snapshot.models
+    models = context.engine.snapshot.models
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
         predict = {name: f"{root}/models/{name}/predict" for name in models}
         return json_reply({"name": "plumbline", "version": VERSION, "links": links, "predict": predict})

@@ -18,7 +18,7 @@ from flask import Flask
 from marshmallow import Schema, fields
 from werkzeug.routing import Rule
 
-from app.api.context import context
+from app.api.context import context_of
 from app.api.documented import GROUPS, JSON, SECURITY_SCHEMES, Operation, operation_of
 from app.api.openapi_components import STATUSES_OF_BODIES, BodyComponents, add_components, headers
 from app.api.openapi_models import ModelOperations, plain
@@ -72,8 +72,6 @@ def build_document(
     """
     plugin = _Plugin(schema_name_resolver=_component_name)
     snapshot = routing.snapshot
-    snapshot = routing.snapshot
-    snapshot = routing.snapshot
     names = sorted(snapshot.models, key=lambda name: (name != snapshot.default, name))
     routes = list(described_routes(app))
     described = {operation.group for _, operation in routes}
@@ -111,7 +109,7 @@ def described_routes(app: Flask) -> Iterator[tuple[Rule, Operation]]:
     Of a view with several rules the one on top, which is added last, is documented; the others are its
     aliases.
     """
-    settings = context(app).settings
+    settings = context_of(app).settings
     rules: dict[Callable[..., Any], list[Rule]] = {}
     for rule in app.url_map.iter_rules():
         rules.setdefault(app.view_functions[rule.endpoint], []).append(rule)

@@ -11,7 +11,7 @@ from apispec import APISpec
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.api.context import context
+from app.api.context import context_of
 from app.api.openapi_components import PARAMETERS, STATUSES_OF_BODIES, BodyComponents
 from app.api.predict import predict, predict_batch
 from app.catalog.routing import Routing
@@ -54,7 +54,7 @@ class ModelOperations:
         self._spec = spec
         self._bodies = bodies
         self._app = app
-        self._context = context(app)
+        self._context = context_of(app)
         self._routing = routing
         self._snapshot = routing.snapshot
         self._rest = rest

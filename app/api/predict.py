@@ -74,7 +74,7 @@ def answer(protocol: Protocol, name: str | None, version: str | None, *, is_sing
     """Read the request, let the engine answer it, and write the reply, all in the given protocol."""
     began = time.perf_counter()
     request = this_request()
-    engine = request.here.engine
+    engine = request.context.engine
     header = request.environ.get(VERSION_KEY)
     header = (header and header.strip()) or None
     ask = HttpAsk(request, protocol, name, version or header, is_single=is_single)
@@ -107,7 +107,7 @@ def answer(protocol: Protocol, name: str | None, version: str | None, *, is_sing
 
 def _check_agreement(request: PlainRequest, ask: Ask, header: str) -> None:
     """Raises BadRequest when path and header ask for different versions; NotFound when the path's does not exist."""
-    engine = request.here.engine
+    engine = request.context.engine
     target = engine.route(ask).target
     try:
         agrees = engine.routing.resolve(target.name, header) == target

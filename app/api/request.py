@@ -45,7 +45,7 @@ class PlainRequest(Request):
     """Flask's request with attributes of this project; only the method and the path are computed at once."""
 
     #: The application's services; set by the first hook.
-    here: Context
+    context: Context
     request_id: str = ""
     #: The moment of the first hook (time.perf_counter).
     began: float = 0.0

@@ -89,7 +89,7 @@ class HttpAsk(Ask):
 
     def read(self, version: Version) -> None:
         """Decode the body by the schemas of the version."""
-        self.schemas = schemas = self.request.here.schemas(version)
+        self.schemas = schemas = self.request.context.schemas(version)
         self.protocol.decode(self, schemas)
 
     def header(self, name: str) -> str | None:
@@ -98,7 +98,7 @@ class HttpAsk(Ask):
 
     def column(self, version: Version, name: str) -> str | None:
         """The value of a column in the first row of the body."""
-        return self.protocol.column(self, self.request.here.schemas(version), name)
+        return self.protocol.column(self, self.request.context.schemas(version), name)
 
     def is_gone(self) -> bool:
         """Whether the client has closed its connection."""

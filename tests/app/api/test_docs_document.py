@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
-from app.api.context import context
+from app.api.context import context_of
 from app.api.documented import operation_of
 from app.api.openapi import build_document
 from app.api.predict import predict, predict_batch
@@ -130,7 +130,7 @@ def test_its_examples_are_answered_as_it_says(app: Flask, document: Document, na
 def test_the_first_example_is_the_recorded_one_with_its_answer(
     app: Flask, document: Document, name: str
 ) -> None:
-    manifest = context(app).engine.snapshot.models[name].versions[1].manifest
+    manifest = context_of(app).engine.snapshot.models[name].versions[1].manifest
     operation = document["paths"][f"/models/{name}/versions/1/predict"]["post"]
     first = next(iter(body_of(document, operation)["examples"].values()))
     assert resolve(document, first)["value"] == manifest.example["request"]
@@ -283,7 +283,7 @@ def test_a_damaged_version_is_listed_and_says_that_it_cannot_answer(document: Do
 
 
 def test_a_model_that_cannot_be_read_from_the_store_is_documented_all_the_same(app: Flask) -> None:
-    snapshot = context(app).engine.snapshot
+    snapshot = context_of(app).engine.snapshot
     gone = ModelVersions("gone", {}, {}, fault="gone cannot be read from the store")
     document = build_document(app, as_stored(replace(snapshot, models={**snapshot.models, "gone": gone})))
     assert "answers 503" in document["paths"]["/models/gone/predict"]["post"]["description"]
@@ -310,6 +310,6 @@ def test_applications_have_documents_of_their_own(make_app: Any, tmp_path: Any, 
 
 def test_is_made_in_slices(app: Flask) -> None:
     pauses: list[float] = []
-    build_document(app, context(app).engine.routing, pauses.append)
+    build_document(app, context_of(app).engine.routing, pauses.append)
     assert len(pauses) > 3
     assert all(pause > 0 for pause in pauses)

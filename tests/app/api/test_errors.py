@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.api.context import context
+from app.api.context import context_of
 from app.api.errors import STATUS
 from models import errors
 from models.store import Store
@@ -201,5 +201,5 @@ def test_failures_leave_nothing_behind(toy_app: Flask) -> None:
     for _ in range(5):
         client.post("/models/moody/predict", json={"mood": "raise"})
         client.get("/nothing")
-    page = context(toy_app).metrics.page()
+    page = context_of(toy_app).metrics.page()
     assert "plumbline_requests_in_flight 0.0" in page

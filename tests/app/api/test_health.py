@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from app.api.context import context
+from app.api.context import context_of
 from app.config import VERSION
 from models.store import Store
 from tests.app.api.asking import answer, check_reply, problem
@@ -44,7 +44,7 @@ def test_each_model_is_ready_by_itself(client: FlaskClient, name: str) -> None:
 
 def test_a_draining_worker_is_not_ready_and_still_answers(make_app: MakeApp, toy_store: Store) -> None:
     app = make_app(toy_store)
-    context(app).draining = lambda: True
+    context_of(app).draining = lambda: True
     client = app.test_client()
     reply = client.get("/ready")
     check_reply(reply)

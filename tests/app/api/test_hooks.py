@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import create_environ
 
-from app.api.context import context
+from app.api.context import context_of
 from app.api.protocols.protocol import HttpAsk
 from app.inference.messages import Reply
 from app.monitoring.access_log import AccessLog, JsonLines
@@ -136,11 +136,11 @@ class Lines(JsonLines):
 @pytest.fixture
 def lines(toy_app: Flask) -> Iterator[Lines]:
     """What is logged while a test runs."""
-    here = context(toy_app)
-    lines, kept = Lines(), here.on_reply
-    here.on_reply = [*kept, lines.replied]
+    context = context_of(toy_app)
+    lines, kept = Lines(), context.on_reply
+    context.on_reply = [*kept, lines.replied]
     yield lines
-    here.on_reply = kept
+    context.on_reply = kept
 
 
 def logged(lines: Lines) -> list[dict[str, object]]:
@@ -207,7 +207,7 @@ def test_the_access_log_can_be_switched_off(
     for on in (True, False):
         app = make_app(toy_store, access_log=on)
         answer(app.test_client().get("/health", headers={"X-Request-Id": f"logged-{on}"}))
-        (log,) = (observer for observer in context(app).observers if isinstance(observer, AccessLog))
+        (log,) = (observer for observer in context_of(app).observers if isinstance(observer, AccessLog))
         log.flush()
     said = capsys.readouterr().out
     assert "logged-True" in said
