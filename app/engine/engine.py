@@ -107,8 +107,11 @@ class Engine:
         if name is None:
             routing.snapshot.check()
             raise NoDefaultModel(self._default_model, routing.snapshot.models)
-        if ask.selector is None and (rule := routing.rules.get(name)) is not None:
-            return self._divide(ask, routing.resolve(name), rule)
+        if ask.selector is None:
+            if (rule := routing.rules.get(name)) is not None:
+                return self._divide(ask, routing.resolve(name), rule)
+            if (target := routing.targets.get(name)) is not None:  # nearly every request
+                return Route(target)
         return Route(routing.resolve(name, ask.selector))
 
     def _divide(self, ask: Ask, stable: Version, rule: Rule) -> Route:
