@@ -35,6 +35,7 @@ class Context:
     observers: Sequence[Observer]
     #: Called before the first request.
     start: Callable[[], None]
+    is_started: bool = field(default=False, init=False)
     #: Whether the process is about to end.
     draining: Callable[[], bool] = lambda: False
     #: For /admin, which does not exist without a token.

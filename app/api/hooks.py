@@ -51,7 +51,9 @@ def begin() -> None:
     request.context = context = this_context()
     given = request.environ.get(REQUEST_ID_KEY)
     request.request_id = given if given is not None and HARMLESS_ID.fullmatch(given) else new_id()
-    context.start()
+    if not context.is_started:
+        context.start()
+        context.is_started = True
     for hear in context.on_arrival:
         hear()
     request.counted = True
