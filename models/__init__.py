@@ -1,1 +1,6 @@
-"""What a model is: its signature, its stored versions, and the runtimes that load and call it."""
+"""What a model is: its signature, its recorded versions, and the interface of the runtimes that answer for
+it.
+
+Files on disk belong to ``models.store``, training and publishing to ``models.publishing``, and the libraries
+that models are written with to ``models.runtimes``. HTTP, settings and processes do not come in.
+"""

@@ -1,7 +1,7 @@
-"""What a column of a DataFrame is in JSON, and how its cells are made from JSON again.
+"""The types of DataFrame columns: their spelling in JSON, and how cells are rebuilt from JSON.
 
-pandas has several dtypes for one kind of value: NumPy's, its own extension types, and Arrow's. Each kind is one row of
-``KINDS``; what a dtype cannot hold becomes a limit of the column, so that a request is refused where the value would wrap.
+pandas has several dtypes for one kind of value: NumPy's, its own extension types, and Arrow's. A range that
+is smaller than JSON's becomes a limit of the column, so that a request is refused where the value would wrap.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _OBJECTS: tuple[tuple[Dtype, frozenset[type]], ...] = (
     ("date", frozenset({datetime.date})),
     ("datetime", frozenset({datetime.datetime, pd.Timestamp})),
 )
-#: What is said of other dtypes.
+#: The accepted types, for messages about other dtypes.
 TAKEN = "numbers, booleans, text, categories, dates, date-times and durations"
 
-#: Cells of one column to the column that pandas has of them.
+#: A function from the cells of one column to the column that pandas has of them.
 Build = Callable[[list[Any]], Any]
 
 _WHOLE_DAYS = re.compile(r"datetime64\[\w+\]|date(32|64)\[\w+\]\[pyarrow\]")
@@ -42,30 +42,29 @@ _WHOLE_DAYS = re.compile(r"datetime64\[\w+\]|date(32|64)\[\w+\]\[pyarrow\]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnType:
-    """One column of a sample as JSON has it.
-
-    cells: its values as JSON spells them, None where one is missing.
-    pandas_dtype: what ``column_builder`` makes the pandas column of again.
-    minimum, maximum: what the dtype can hold, where that is less than JSON can say; ``limit_of`` names the dtype.
-    timezone: of date-times, the zone that the model computes in.
-    """
+    """One column of a sample in the terms of JSON."""
 
     dtype: Dtype
+    #: The values in JSON's spelling, None for a missing one.
     cells: list[Any]
+    #: The dtype from which ``column_builder`` rebuilds the pandas column.
     pandas_dtype: str
+    #: The least and greatest value that the dtype holds, if JSON can spell values beyond them.
     minimum: Any = None
     maximum: Any = None
+    #: The time zone in which the model computes date-times.
     timezone: str = ""
+    #: The values of a column of categories.
     categories: tuple[Any, ...] | None = None
 
     @property
     def limit_of(self) -> str:
-        """The dtype that the limits come from."""
+        """The dtype that sets the limits; empty without limits."""
         return "" if self.minimum is None and self.maximum is None else self.pandas_dtype
 
 
 def read_column(name: str, series: pd.Series) -> ColumnType:
-    """The column ``name`` of a sample; raises PublishError for values that JSON cannot carry."""
+    """Return the column ``name`` of a sample; raises PublishError for values that JSON cannot carry."""
     dtype = series.dtype
     cells = [
         None if missing else cell
@@ -97,10 +96,11 @@ def read_column(name: str, series: pd.Series) -> ColumnType:
 
 
 def column_builder(pandas_dtype: str, categories: Sequence[Any] = ()) -> Build:
-    """What makes a pandas column of a list of cells as JSON spells them, None or NaN where one is missing.
+    """Return a function that builds a pandas column from cells in JSON's spelling, None or NaN for a missing
+    one.
 
-    It raises ValueError, TypeError or OverflowError for a cell that the dtype cannot hold; nothing wraps.
-    categories: those of a column of categories, as the signature has them.
+    The function raises ValueError, TypeError or OverflowError for a cell that the dtype cannot hold; nothing
+    wraps. ``categories`` are the values of a column of categories, from the signature.
     """
     kind, _, inner = pandas_dtype.partition("[")
     inner = inner.removesuffix("]")
@@ -109,7 +109,7 @@ def column_builder(pandas_dtype: str, categories: Sequence[Any] = ()) -> Build:
     if kind == "object":
         return partial(_object_column, inner)
     if pandas_dtype == "string[pyarrow]" or kind.startswith("dictionary<"):
-        return partial(_as_it_is, _arrow_text(kind), None)
+        return partial(_extension_array, _arrow_text(kind), None)
     if kind in ("datetime64", "timestamp", "date32", "date64"):
         return partial(moment_column, pandas_dtype)
     if kind in ("timedelta64", "duration"):
@@ -117,17 +117,19 @@ def column_builder(pandas_dtype: str, categories: Sequence[Any] = ()) -> Build:
     if kind == "Sparse":
         subtype, _, fill = inner.partition(", ")
         filled = {"nan": np.nan, "False": False, "True": True}.get(fill)
-        return partial(_as_it_is, pd.SparseDtype(subtype, float(fill) if filled is None else filled), np.nan)
+        return partial(
+            _extension_array, pd.SparseDtype(subtype, float(fill) if filled is None else filled), np.nan
+        )
     if pandas_dtype in _NUMPY_WHOLE:
         return partial(_whole, pandas_dtype)
     if re.fullmatch(r"u?int\d+\[pyarrow\]|U?Int\d+", pandas_dtype):
         return partial(_nullable_integers, pandas_dtype)
     if pandas_dtype in ("float16", "float32", "float64"):
-        return partial(np.array, dtype=pandas_dtype)  # of None it makes NaN
-    return partial(_as_it_is, pandas_dtype, np.nan if kind == "str" else None)
+        return partial(np.array, dtype=pandas_dtype)  # None becomes NaN
+    return partial(_extension_array, pandas_dtype, np.nan if kind == "str" else None)
 
 
-def _as_it_is(pandas_dtype: Any, missing: Any, cells: list[Any]) -> Any:
+def _extension_array(pandas_dtype: Any, missing: Any, cells: list[Any]) -> Any:
     return pd.array([missing if c is None or c != c else c for c in cells], dtype=pandas_dtype)
 
 
@@ -135,12 +137,12 @@ def _nullable_integers(pandas_dtype: str, cells: list[Any]) -> Any:
     return pd.array([None if c is None or c != c else _exact(c) for c in cells], dtype=pandas_dtype)
 
 
-#: Integers and booleans of NumPy, which have no value for one that is missing.
+#: Integers and booleans of NumPy, which have no missing value.
 _NUMPY_WHOLE = frozenset({f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"bool"})
 
 
 def _whole(dtype: str, cells: list[Any]) -> Any:
-    """Integers or booleans; where one is missing, the column that pandas makes of such values."""
+    """Return integers or booleans; with a missing value, the column that pandas makes of such values."""
     if any(c is None or c != c for c in cells):
         if dtype == "bool":
             return pd.Series([np.nan if c is None or c != c else bool(c) for c in cells], dtype=object)
@@ -159,22 +161,22 @@ def _integers(name: str, cells: list[Any], text: str, dtype: np.dtype[Any]) -> C
     present = [c for c in cells if c is not None]
     if present and max(map(abs, map(int, present))) >= MAX_EXACT_INT:
         raise PublishError(
-            f"column {name!r} holds {max(present, key=abs)}: integers of 2**53 and more are not exact in JSON; "
-            "train with text in that column, or without it"
+            f"column {name!r} holds {max(present, key=abs)}: integers of 2**53 and more are not "
+            "exact in JSON; train with text in that column, or without it"
         )
-    found = np.iinfo(dtype)
-    low = int(found.min) if found.min > -MAX_EXACT_INT else None
-    high = int(found.max) if found.max < MAX_EXACT_INT else None
+    limits = np.iinfo(dtype)
+    low = int(limits.min) if limits.min > -MAX_EXACT_INT else None
+    high = int(limits.max) if limits.max < MAX_EXACT_INT else None
     return ColumnType("int", [c if c is None else int(c) for c in cells], text, low, high)
 
 
 def _objects(name: str, series: pd.Series, cells: list[Any]) -> ColumnType:
-    found = {type(c) for c in cells if c is not None}
-    # NaN and None are two values to an encoder, and a request can only say null.
+    cell_types = {type(c) for c in cells if c is not None}
+    # NaN and None are two values to an encoder, but a request can only send null.
     holes = [c for c in series.tolist() if c is None or c != c]
     none = "[none]" if holes and all(c is None for c in holes) else ""
     for dtype, accepted in _OBJECTS:
-        if not (found and found <= accepted):
+        if not (cell_types and cell_types <= accepted):
             continue
         if dtype == "date":
             return ColumnType("date", [c if c is None else c.isoformat() for c in cells], "object[date]")
@@ -191,7 +193,7 @@ def _objects(name: str, series: pd.Series, cells: list[Any]) -> ColumnType:
                 "int", _integers(name, cells, "int64", np.dtype("int64")).cells, f"object{none}"
             )
         return ColumnType(dtype, cells, f"object{none}")
-    held = ", ".join(sorted(k.__name__ for k in found)) or "nothing but missing values"
+    held = ", ".join(sorted(k.__name__ for k in cell_types)) or "nothing but missing values"
     raise PublishError(f"column {name!r} holds {held}; give it one type: {TAKEN}")
 
 
@@ -222,7 +224,7 @@ def _moments(cells: list[Any], text: str, zone: str) -> ColumnType:
 
 
 def _arrow_text(kind: str) -> Any:
-    """The dtypes of Arrow's text that pandas cannot read from their names."""
+    """Return a dtype of Arrow's text, which pandas cannot parse from its name."""
     import pyarrow
 
     text = pyarrow.string()
@@ -230,45 +232,45 @@ def _arrow_text(kind: str) -> Any:
 
 
 def _arrow_zone(text: str) -> str:
-    found = re.search(r"tz=([^\]]+)\]\[pyarrow\]", text)
-    return found.group(1) if found else ""
+    match = re.search(r"tz=([^\]]+)\]\[pyarrow\]", text)
+    return match.group(1) if match else ""
 
 
 def _category(name: str, dtype: Any, cells: list[Any]) -> ColumnType:
-    """Categories that JSON has no type for, intervals and moments, are their text."""
-    categories, kept = dtype.categories, str(dtype.categories.dtype)
+    """Return a column of categories. Intervals and moments, which JSON lacks, become their text."""
+    categories, text = dtype.categories, str(dtype.categories.dtype)
     order = " in order" if dtype.ordered else ""
-    if kept.startswith(("interval", "datetime64")):
+    if text.startswith(("interval", "datetime64")):
         as_text = [c if c is None else str(c) for c in cells]
         return ColumnType(
-            "category", as_text, f"category[{kept}]{order}", categories=tuple(map(str, categories))
+            "category", as_text, f"category[{text}]{order}", categories=tuple(map(str, categories))
         )
     if not {type(c) for c in categories.tolist()} <= {int, float, bool, str}:
         raise PublishError(
-            f"column {name!r} has categories of {kept}; use numbers, booleans, text, intervals or dates"
+            f"column {name!r} has categories of {text}; use numbers, booleans, text, intervals or dates"
         )
     return ColumnType("category", cells, f"category{order}", categories=tuple(categories.tolist()))
 
 
 def _categories_builder(pandas_dtype: str, categories: Sequence[Any]) -> Build:
-    kept = re.sub(r"^category\[?", "", pandas_dtype.removesuffix(" in order")).removesuffix("]")
-    made: Any = list(categories)
-    if kept.startswith("datetime64"):
-        made = pd.DatetimeIndex(made).astype(kept)
-    elif kept:
-        made = pd.IntervalIndex([_interval(text) for text in made], dtype=kept)
-    dtype = pd.CategoricalDtype(made, ordered=pandas_dtype.endswith(" in order"))
+    subtype = re.sub(r"^category\[?", "", pandas_dtype.removesuffix(" in order")).removesuffix("]")
+    values: Any = list(categories)
+    if subtype.startswith("datetime64"):
+        values = pd.DatetimeIndex(values).astype(subtype)
+    elif subtype:
+        values = pd.IntervalIndex([_interval(text) for text in values], dtype=subtype)
+    dtype = pd.CategoricalDtype(values, ordered=pandas_dtype.endswith(" in order"))
     codes = {value: code for code, value in enumerate(categories)}
 
     def build(cells: list[Any]) -> Any:
-        found = [-1 if c is None or c != c else codes[c] for c in cells]
-        return pd.Categorical.from_codes(found, dtype=dtype)
+        indices = [-1 if c is None or c != c else codes[c] for c in cells]
+        return pd.Categorical.from_codes(indices, dtype=dtype)
 
     return build
 
 
 def _interval(text: str) -> pd.Interval:
-    """``(0.5, 10]`` as pandas writes it."""
+    """Parse an interval in the spelling of pandas, such as ``(0.5, 10]``."""
     left, right = text[1:-1].split(", ")
     closed = {"(]": "right", "[)": "left", "[]": "both", "()": "neither"}[text[0] + text[-1]]
     if re.match(r"\d{4}-", left):

@@ -1,4 +1,6 @@
-"""Two versions side by side: what they are, and on which rows, by how much and where their answers part."""
+"""A comparison of two versions: what they are, and on which rows, where and by how much their answers
+differ.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +19,27 @@ from models.sameness import same_answers
 from models.signature import Column, Output, Signature
 
 MOST_ROWS, MOST_SLICES, BINS = 10, 12, 20
-#: A slice of fewer rows says nothing.
+#: Slices of fewer rows are left out.
 LEAST_ROWS = 5
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found, as JSON data. ``versions`` : both; ``metadata`` : what they recorded, where it differs; ``answers`` : on
-    the rows that both were asked; ``truth`` : with known outcomes, how right each is, or None."""
+    """The result of a comparison, as JSON data."""
 
     versions: tuple[int, int]
+    #: What the versions recorded, where it differs.
     metadata: Mapping[str, Any]
+    #: How the answers differ on the rows that both versions got.
     answers: Mapping[str, Any]
+    #: How right each version is; None without known outcomes.
     truth: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        found = {"versions": list(self.versions), "metadata": self.metadata, "answers": self.answers}
-        return {**found, **({"truth": self.truth} if self.truth is not None else {})}
+        """Return plain data."""
+        document = {"versions": list(self.versions), "metadata": self.metadata, "answers": self.answers}
+        return {**document, **({"truth": self.truth} if self.truth is not None else {})}
 
 
 def compare(
@@ -47,24 +51,30 @@ def compare(
     *,
     show_rows: bool = True,
 ) -> Comparison:
-    """rows : ndarray of shape (n_rows, n_columns), as the first version's signature names them; ``answers`` : of both
-    versions to all of them; ``truth`` : what would have been right, of shape (n_rows,). ``show_rows`` : whether the
-    values of single rows may be told."""
+    """Compare two versions by their answers to the same rows.
+
+    ``rows``: ndarray of shape (n_rows, n_columns), in the columns of the first version's signature.
+    ``answers``: those of both versions to all rows. ``truth``: the known outcomes, of shape (n_rows,).
+    ``show_rows``: whether the result may contain the values of single rows.
+    """
     first = Outputs(answers[0].values, answers[0].probabilities)
     answers = first, _in_order(one.signature, other.signature, answers[1])
-    found = compare_answers(one.signature, rows, *answers)
-    for row in [] if show_rows else found["rows_that_differ_most"]:
+    difference = compare_answers(one.signature, rows, *answers)
+    for row in [] if show_rows else difference["rows_that_differ_most"]:
         del row["values"]
     return Comparison(
         (one.version, other.version),
         compare_metadata(one, other),
-        found,
+        difference,
         None if truth is None else compare_truth(one.signature, truth, *answers),
     )
 
 
 def compare_metadata(one: Manifest, other: Manifest) -> dict[str, Any]:
-    """Columns, metrics, speed and origin: [first, second] of whatever is not the same, metrics and speed always."""
+    """Return the columns, metrics, speed and origin of two versions as pairs [first, second].
+
+    Metrics and speed are always listed, everything else where it differs.
+    """
     columns = [{c.name: _described(c) for c in manifest.signature.columns} for manifest in (one, other)]
     described = {name: [of.get(name) for of in columns] for name in {**columns[0], **columns[1]}}
     facts = {
@@ -91,9 +101,9 @@ def compare_metadata(one: Manifest, other: Manifest) -> dict[str, Any]:
 
 
 def compare_answers(signature: Signature, rows: np.ndarray, one: Outputs, other: Outputs) -> dict[str, Any]:
-    """How many predictions change, how far scores are apart, which rows differ most, and in which slices.
+    """Return on which rows, where and by how much the answers of two versions differ.
 
-    A score is the prediction of a number, or the probability of the class that the first version names.
+    The score of a number is the prediction, that of a class is the probability of the first version's class.
     """
     n = len(one)
     changed = np.array(
@@ -104,7 +114,7 @@ def compare_answers(signature: Signature, rows: np.ndarray, one: Outputs, other:
     most = [
         i for i in order[:MOST_ROWS].tolist() if changed[i] or (distance is not None and distance[i] != 0)
     ]
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "rows": n,
         **_changes(changed),
         "rows_that_differ_most": [
@@ -119,7 +129,7 @@ def compare_answers(signature: Signature, rows: np.ndarray, one: Outputs, other:
         "slices": _slices(signature, rows, changed),
     }
     if signature.output.kind == "several":
-        found["outputs"] = {
+        document["outputs"] = {
             declared.name: _changes(own.values != others.values)
             for (declared, own), (_, others) in zip(
                 one_by_one(signature.output, one), one_by_one(signature.output, other), strict=True
@@ -127,29 +137,32 @@ def compare_answers(signature: Signature, rows: np.ndarray, one: Outputs, other:
         }
     if distance is not None and n:
         counts, edges = np.histogram(distance, bins=BINS)
-        found["difference"] = {
+        document["difference"] = {
             "mean": float(distance.mean()),
             "quantiles": {
                 str(q): float(v) for q, v in zip(QUANTILES, np.quantile(distance, QUANTILES), strict=True)
             },
             "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
         }
-    return found
+    return document
 
 
 def _in_order(one: Signature, other: Signature, outputs: Outputs) -> Outputs:
-    """The second version's answers with the probabilities of each output in the order of the first one's classes; without
-    them where it knows other classes. Scores are not compared."""
-    wanted, there = ([_typed(o.classes) for o in s.output.with_classes] for s in (one, other))
+    """Return the second version's answers with each output's probabilities in the order of the first one's
+    classes.
+
+    The probabilities are dropped if the classes differ. Scores are not compared.
+    """
+    expected, actual = ([_typed(o.classes) for o in s.output.with_classes] for s in (one, other))
     probabilities = outputs.probabilities
-    if probabilities is not None and wanted != there:
-        if list(map(set, wanted)) != list(map(set, there)):
+    if probabilities is not None and expected != actual:
+        if list(map(set, expected)) != list(map(set, actual)):
             probabilities = None
         else:
-            starts = [sum(map(len, there[:i])) for i in range(len(there))]
+            starts = [sum(map(len, actual[:i])) for i in range(len(actual))]
             order = [
-                start + has.index(label)
-                for start, labels, has in zip(starts, wanted, there, strict=True)
+                start + labels_there.index(label)
+                for start, labels, labels_there in zip(starts, expected, actual, strict=True)
                 for label in labels
             ]
             probabilities = probabilities[:, order]
@@ -161,64 +174,72 @@ def _typed(classes: tuple[Any, ...]) -> list[tuple[type, Any]]:
 
 
 def _labels_only(other: Outputs, one: Outputs, i: int) -> Outputs:
-    """The second version's prediction beside the first one's probabilities: those alone make no other prediction."""
+    """Return one prediction of the second version with the first one's probabilities.
+
+    Probabilities that differ while the prediction is the same do not count as a change.
+    """
     return Outputs(
         other.values[i : i + 1], None if one.probabilities is None else one.probabilities[i : i + 1]
     )
 
 
 def _distances(output: Output, one: Outputs, other: Outputs) -> np.ndarray | None:
-    """Second less first for each row, shape (n_rows,), where there are scores to be compared: of several outputs, or of
-    several numbers, the one that is farthest apart."""
+    """Return second minus first for each row, shape (n_rows,); None without numbers to compare.
+
+    Of several outputs or numbers, the largest difference counts.
+    """
     pairs = zip(one_by_one(output, one), one_by_one(output, other), strict=True)
-    found = [_distance(declared.kind, a, b) for (declared, a), (_, b) in pairs]
-    apart = [distance for distance in found if distance is not None]
-    return _farthest(np.column_stack(apart)) if apart else None
+    distances = [_distance(declared.kind, a, b) for (declared, a), (_, b) in pairs]
+    numeric = [distance for distance in distances if distance is not None]
+    return _farthest(np.column_stack(numeric)) if numeric else None
 
 
 def _distance(kind: str, one: Outputs, other: Outputs) -> np.ndarray | None:
-    """Of one output."""
+    """Return second minus first of one output; None if it has no numbers to compare."""
     if one.probabilities is not None and other.probabilities is not None:
         if one.probabilities.shape != other.probabilities.shape:
             return None
-        named = one.probabilities.argmax(axis=1)
-        at = np.arange(len(named))
-        found: np.ndarray = other.probabilities[at, named] - one.probabilities[at, named]
-        return found
+        labels = one.probabilities.argmax(axis=1)
+        index = np.arange(len(labels))
+        differences: np.ndarray = other.probabilities[index, labels] - one.probabilities[index, labels]
+        return differences
     if (
         kind != "class"
         and one.values.dtype.kind in "fiu"
         and other.values.dtype.kind in "fiu"
         and one.values.shape == other.values.shape
     ):
-        apart = (other.values.astype(float) - one.values.astype(float)).reshape(len(one), -1)
-        return _farthest(apart)
+        differences = (other.values.astype(float) - one.values.astype(float)).reshape(len(one), -1)
+        return _farthest(differences)
     return None
 
 
-def _farthest(apart: np.ndarray) -> np.ndarray:
-    """apart : shape (n_rows, width)."""
-    largest: np.ndarray = apart[np.arange(len(apart)), np.abs(apart).argmax(axis=1)]
+def _farthest(differences: np.ndarray) -> np.ndarray:
+    """Return the difference of largest size in each row of ``differences``, of shape (n_rows, width)."""
+    largest: np.ndarray = differences[np.arange(len(differences)), np.abs(differences).argmax(axis=1)]
     return largest
 
 
 def _slices(signature: Signature, rows: np.ndarray, changed: np.ndarray) -> list[dict[str, Any]]:
-    """Where predictions change most: values of a column, or quarters of a numeric one with many, with at least a few rows."""
-    found: list[dict[str, Any]] = []
+    """Return the slices in which predictions change most, with at least a few rows each.
+
+    A slice is a value of a column, or a quarter of a numeric column with many values.
+    """
+    slices: list[dict[str, Any]] = []
     for j, column in enumerate(signature.columns):
-        for what, inside in _parts(column, rows[:, j]):
+        for label, inside in _parts(column, rows[:, j]):
             n = int(inside.sum())
             if n >= LEAST_ROWS and changed[inside].any():
-                found.append(
+                slices.append(
                     {
                         "column": column.name,
-                        "slice": what,
+                        "slice": label,
                         "rows": n,
                         "changed_share": share(changed[inside]),
                     }
                 )
-    found.sort(key=lambda part: (-part["changed_share"], -part["rows"]))
-    return found[:MOST_SLICES]
+    slices.sort(key=lambda part: (-part["changed_share"], -part["rows"]))
+    return slices[:MOST_SLICES]
 
 
 def _parts(column: Column, cells: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -263,15 +284,17 @@ def _changes(flags: np.ndarray) -> dict[str, Any]:
 
 
 def comparable(one: Signature, other: Signature) -> str:
-    """Why the same rows cannot be asked of both, or nothing."""
+    """Return why the two versions cannot be given the same rows; empty if they can."""
     names: Sequence[list[tuple[str, str]]] = [[(c.name, c.dtype) for c in s.columns] for s in (one, other)]
     if names[0] != names[1]:
-        return "they take other columns, so no rows can be asked of both"
-    asked: Sequence[list[tuple[str, str]]] = [[(c.name, c.dtype) for c in s.parameters] for s in (one, other)]
-    if asked[0] != asked[1]:
-        return "they take other parameters, so they cannot be asked the same"
+        return "they take different columns, so they cannot be given the same rows"
+    parameters: Sequence[list[tuple[str, str]]] = [
+        [(c.name, c.dtype) for c in s.parameters] for s in (one, other)
+    ]
+    if parameters[0] != parameters[1]:
+        return "they take different parameters, so they cannot be called the same way"
     if one.output.kind != other.output.kind:
         return f"one answers {one.output.kind}, the other {other.output.kind}"
     if [o.name for o in one.output.outputs] != [o.name for o in other.output.outputs]:
-        return "they have other outputs, so their answers cannot be set side by side"
+        return "they have different outputs, so their answers cannot be compared"
     return ""

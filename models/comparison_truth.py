@@ -1,4 +1,4 @@
-"""How right two versions are about known outcomes, and whether the difference of the two is more than chance."""
+"""How right two versions are about known outcomes, and whether their difference is more than chance."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from models.outputs import Outputs
 from models.signature import Signature
 
 RESAMPLES, LEVEL = 1000, 0.95
-#: Two-sided 95 % of the normal distribution.
+#: The quantile of the normal distribution for a two-sided interval of 95 %.
 Z = 1.959963984540054
 
 
 def compare_truth(signature: Signature, truth: np.ndarray, one: Outputs, other: Outputs) -> dict[str, Any]:
-    """Accuracy of labels with Wilson's interval (1927), or the mean absolute error of numbers with a bootstrap interval; and
-    the difference of both on the same rows, second less first, with one too. Of several outputs all must be right."""
+    """Compare two versions with known outcomes, ``truth``, of shape (n_rows,).
+
+    Labels are scored by accuracy with Wilson's interval (1927), numbers by the mean absolute error with a
+    bootstrap interval. The difference, second minus first, is taken on the same rows and has a bootstrap
+    interval too. A row of several outputs is right only if all of them are.
+    """
     rng = np.random.default_rng(0)
     if signature.output.kind in ("class", "several"):
         right = [
@@ -25,27 +29,31 @@ def compare_truth(signature: Signature, truth: np.ndarray, one: Outputs, other: 
             for o in (one, other)
         ]
         scores = [{"value": share(r), "interval": _wilson(int(r.sum()), len(r))} for r in right]
-        apart = right[1].astype(float) - right[0].astype(float)
+        differences = right[1].astype(float) - right[0].astype(float)
         measure, better = "accuracy", "more"
     else:
         errors = [_absolute_errors(o, truth) for o in (one, other)]
         scores = [{"value": float(e.mean()), "interval": _bootstrap(e, rng)} for e in errors]
-        apart = errors[1] - errors[0]
+        differences = errors[1] - errors[0]
         measure, better = "mean absolute error", "less"
-    low, high = interval = _bootstrap(apart, rng)
+    low, high = interval = _bootstrap(differences, rng)
     return {
         "measure": measure,
         "better": better,
         "rows": len(truth),
         "scores": scores,
-        "difference": {"value": float(apart.mean()), "interval": interval, "clear": not low <= 0.0 <= high},
+        "difference": {
+            "value": float(differences.mean()),
+            "interval": interval,
+            "clear": not low <= 0.0 <= high,
+        },
     }
 
 
 def _absolute_errors(outputs: Outputs, truth: np.ndarray) -> np.ndarray:
     errors = np.abs(outputs.values.astype(float) - np.asarray(truth, dtype=float))
-    found: np.ndarray = errors.reshape(len(errors), -1).mean(axis=1)
-    return found
+    means: np.ndarray = errors.reshape(len(errors), -1).mean(axis=1)
+    return means
 
 
 def share(flags: np.ndarray) -> float:
@@ -53,7 +61,7 @@ def share(flags: np.ndarray) -> float:
 
 
 def _wilson(right: int, n: int) -> list[float]:
-    """Score interval of a proportion; E. B. Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212."""
+    """Return Wilson's score interval of a proportion: J. Am. Stat. Assoc. 22 (1927), 209-212."""
     if not n:
         return [0.0, 1.0]
     p, z2 = right / n, Z * Z
@@ -63,7 +71,7 @@ def _wilson(right: int, n: int) -> list[float]:
 
 
 def _bootstrap(values: np.ndarray, rng: np.random.Generator) -> list[float]:
-    """Percentile interval of the mean."""
+    """Return the percentile interval of the mean."""
     if not len(values):
         return [0.0, 0.0]
     means = [float(values[rng.integers(len(values), size=len(values))].mean()) for _ in range(RESAMPLES)]

@@ -1,4 +1,4 @@
-"""Whether what a model answered is what its signature declares."""
+"""Validation of a model's answers against its signature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from models.outputs import Outputs
 from models.signature import Column, Output
 
-#: What JSON has for each dtype of a record's column. Other types would come back as something else.
+#: Dtype of a record's column -> the Python types that JSON preserves.
 _TYPES: dict[str, tuple[type, ...]] = {
     "float": (float, int),
     "duration": (float, int),
@@ -21,28 +21,28 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 NOT_FINITE = "answers NaN or Infinity for a row; JSON has no such number"
 
-#: Type of a class -> the kinds of dtype in which what equals it is of its type. 1, 1.0 and True are equal, but not the same
-#: label; nothing but text equals text.
+#: Type of a class -> the kinds of dtype in which equal values have its type. 1, 1.0 and True are equal but
+#: are different labels; only text equals text.
 _KINDS: Mapping[type, str] = {int: "iu", float: "f", bool: "b", str: "UO"}
 
-#: Of fewer rows it takes longer to ask NumPy.
+#: For fewer rows, a check in NumPy takes longer than one in Python.
 MANY_ROWS = 64
 
-#: The answers, and the number of rows that were asked, to what is wrong with them as a clause about the model.
+#: A function from answers and the number of rows to their fault, as a clause about the model.
 Judge = Callable[[Outputs, int], str]
 
 
 def misfit(output: Output, outputs: Outputs, n_rows: int) -> str:
-    """What is wrong with the answers to n_rows rows, as a clause about the model; empty when they fit."""
+    """Return the fault of the answers to n_rows rows, as a clause about the model; empty if they conform."""
     return judge(output)(outputs, n_rows)
 
 
 def judge(output: Output) -> Judge:
-    """``misfit`` of one output, prepared for many calls."""
+    """Return ``misfit`` of one output, prepared for many calls."""
     shape = (output.width,) if output.kind in ("vector", "several") else ()
     check = _check_of(output)
-    chances = sum(len(one.classes) for one in output.with_classes) if output.probability else None
-    scores = sum(score.width for score in output.scores) or None
+    n_probabilities = sum(len(one.classes) for one in output.with_classes) if output.probability else None
+    n_scores = sum(score.width for score in output.scores) or None
 
     def of_answers(outputs: Outputs, n_rows: int) -> str:
         values = outputs.values
@@ -50,27 +50,27 @@ def judge(output: Output) -> Judge:
             return _wrong_shape(values.shape, (n_rows, *shape))
         return (
             check(values)
-            or _wrong_floats("probabilities", outputs.probabilities, n_rows, chances)
-            or _wrong_floats("scores", outputs.scores, n_rows, scores)
+            or _wrong_floats("probabilities", outputs.probabilities, n_rows, n_probabilities)
+            or _wrong_floats("scores", outputs.scores, n_rows, n_scores)
         )
 
     return of_answers
 
 
 def _check_of(output: Output) -> Callable[[np.ndarray], str]:
-    """What tells of values of the right shape what is wrong with them."""
+    """Return a function from values of the right shape to their fault."""
     if output.kind == "records":
         columns = {c.name: c for c in output.columns if c.name != output.version_column}
         return lambda values: next(
-            (why for records in values for r in records if (why := _wrong_record(columns, r))), ""
+            (fault for records in values for r in records if (fault := _wrong_record(columns, r))), ""
         )
     if output.kind == "several":
         checks = list(map(_check_of, output.outputs))
         return lambda values: next(
             (
-                f"{why} of {one.name!r}"
+                f"{fault} of {one.name!r}"
                 for one, check, column in zip(output.outputs, checks, values.T, strict=True)
-                if (why := check(column))
+                if (fault := check(column))
             ),
             "",
         )
@@ -83,17 +83,17 @@ def _wrong_numbers(values: np.ndarray) -> str:
         return "" if np.isfinite(values).all() else NOT_FINITE
     if kind in "iu":
         return ""
-    found = str(values.dtype)
+    culprit = str(values.dtype)
     if kind == "O":
-        found = next((repr(v) for v in values.ravel().tolist() if type(v) not in (int, float)), found)
-    return f"answers {found:.50} where numbers are declared"
+        culprit = next((repr(v) for v in values.ravel().tolist() if type(v) not in (int, float)), culprit)
+    return f"answers {culprit:.50} where numbers are declared"
 
 
 def _labels(classes: tuple[Any, ...]) -> Callable[[np.ndarray], str]:
     known, typed = frozenset(classes), {(type(c), c) for c in classes}
     types = {type(c) for c in classes}
     kinds = _KINDS.get(types.pop(), "") if len(types) == 1 else ""
-    # Nearly all labels are 0, 1, 2 ..: then the least and the greatest tell, in a fraction of the time.
+    # Most labels are 0, 1, 2 ..: the least and the greatest value then decide, in a fraction of the time.
     first, last = (min(classes), max(classes)) if kinds == _KINDS[int] else (0, -1)
     steps = len(known) == last - first + 1
 
@@ -115,7 +115,7 @@ def _labels(classes: tuple[Any, ...]) -> Callable[[np.ndarray], str]:
 def _are_all(labels: list[Any], known: frozenset[Any]) -> bool:
     try:
         return known.issuperset(labels)
-    except TypeError:  # a list or an object has no hash
+    except TypeError:  # a list has no hash
         return False
 
 
@@ -128,16 +128,18 @@ def _wrong_floats(what: str, array: np.ndarray | None, n_rows: int, width: int |
     return "" if np.isfinite(array).all() else NOT_FINITE
 
 
-def _wrong_shape(found: tuple[int, ...], declared: tuple[int, ...]) -> str:
-    if found and found[0] != declared[0]:
-        return f"answers {found[0]} rows where {declared[0]} were asked"
-    return f"answers in shape {found} where {declared} is declared"
+def _wrong_shape(shape: tuple[int, ...], declared: tuple[int, ...]) -> str:
+    if shape and shape[0] != declared[0]:
+        return f"answers {shape[0]} rows where {declared[0]} were asked"
+    return f"answers in shape {shape} where {declared} is declared"
 
 
 def _wrong_record(columns: Mapping[str, Column], record: Any) -> str:
     if not isinstance(record, dict) or record.keys() != columns.keys():
         return f"answers a record with {sorted(map(str, record))} where {sorted(columns)} are declared"
-    return next((why for name, value in record.items() if (why := _wrong_value(columns[name], value))), "")
+    return next(
+        (fault for name, value in record.items() if (fault := _wrong_value(columns[name], value))), ""
+    )
 
 
 def _wrong_value(column: Column, value: Any) -> str:

@@ -1,30 +1,30 @@
-"""Which things can go wrong, as one tree without any HTTP in it.
+"""The errors of this project, as one tree that knows nothing of HTTP.
 
     PlumblineError
-    ├── InputError              the rows or parameters of a request do not fit the signature (a list of faults)
-    ├── NotFound                what was named does not exist; says what does
+    ├── InputError              the rows or parameters of a request do not fit the signature; lists the faults
+    ├── NotFound                a name does not exist; the error lists the names that do
     │   ├── ModelNotFound
     │   ├── NoDefaultModel      the short routes have no model behind them
     │   └── VersionNotFound
-    ├── InvalidName             a model name, tag or version that the rules do not allow
-    ├── InvalidRule             a traffic rule that says what no rule can say
-    ├── Conflict                the store's state forbids it (a version that an alias names, a taken tag)
-    ├── PublishError            what was given cannot become a version
-    │   └── WrongCount          the number of answers is not the number of rows that were asked
+    ├── InvalidName             a model name, tag or version breaks the naming rules
+    ├── InvalidRule             a traffic rule is not valid
+    ├── Conflict                the state of the store forbids the change (an alias names the version)
+    ├── PublishError            a model, sample or signature cannot become a version
+    │   └── WrongCount          the number of answers differs from the number of rows
     ├── CompileError            a model has no compiled form of some kind; the original serves
     ├── StoreUnavailable        the store cannot be read or written
     ├── ArchiveRefused          an archive cannot be written, or is damaged, hostile or too large
     ├── LoadError               a stored version cannot be served
-    │   ├── ArtifactDamaged     bytes do not match their digest, or the manifest is not whole
-    │   ├── ArtifactUnsigned    the store has a key and the manifest no valid signature
+    │   ├── ArtifactDamaged     bytes do not match their digest, or the manifest is incomplete
+    │   ├── ArtifactUnsigned    the store has a key, and the manifest has no valid signature
     │   ├── CodeMissing         a pickled class whose module or name cannot be found
-    │   └── LibraryMismatch     other library versions than recorded, and other answers
-    ├── NotReady                a version that exists cannot answer now
-    ├── Overloaded              too much waits for the version already
-    ├── DeadlinePassed          the answer did not come in the time that it may take
+    │   └── LibraryMismatch     library versions and answers differ from the recorded ones
+    ├── NotReady                a version exists but cannot answer now
+    ├── Overloaded              too many rows wait for the version
+    ├── DeadlinePassed          the time limit passed before the answer came
     └── PredictError            the model itself failed on rows that fit its signature
 
-Every message is one line, names the thing, and says how to put it right where there is a way.
+Every message is one line, names its subject, and says how to fix the problem if there is a way.
 """
 
 from __future__ import annotations
@@ -35,25 +35,27 @@ from typing import Any
 
 
 class PlumblineError(Exception):
-    """The root of every error that this project raises on purpose."""
+    """The root of all errors that this project raises on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with an input: where it is, what is wrong, what was expected and what came."""
+    """One fault of an input."""
 
+    #: Where the fault is, from the outside in.
     loc: tuple[str | int, ...]
+    #: What is wrong.
     msg: str
     expected: str = ""
     got: Any = None
 
     def under(self, *prefix: str | int) -> Fault:
-        """The same fault seen from further out, for example below ``("inputs", 3)``."""
+        """Return the same fault with its location below a prefix, for example ``("inputs", 3)``."""
         return Fault((*prefix, *self.loc), self.msg, self.expected, self.got)
 
 
 class InputError(PlumblineError):
-    """The rows or parameters of a request do not fit the model; carries every fault found."""
+    """The rows or parameters of a request do not fit the signature. ``faults`` lists every fault."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -61,7 +63,7 @@ class InputError(PlumblineError):
 
 
 class NotFound(PlumblineError):
-    """What was named does not exist; ``available`` lists what does."""
+    """A name that does not exist. ``available`` lists the names that do."""
 
     def __init__(self, message: str, available: Iterable[str] = ()) -> None:
         self.available = tuple(available)
@@ -69,7 +71,7 @@ class NotFound(PlumblineError):
 
 
 class ModelNotFound(NotFound):
-    """No model of that name has a version in the store."""
+    """The store has no version of a model with that name."""
 
     def __init__(self, name: str, available: Iterable[str] = ()) -> None:
         available = tuple(available)
@@ -78,7 +80,7 @@ class ModelNotFound(NotFound):
 
 
 class NoDefaultModel(NotFound):
-    """The short routes have no model behind them."""
+    """The short routes have no model, because the default model does not exist."""
 
     def __init__(self, name: str, available: Iterable[str] = ()) -> None:
         available = tuple(available)
@@ -105,27 +107,32 @@ class InvalidName(PlumblineError):
 
 
 class InvalidRule(PlumblineError):
-    """A traffic rule that is none."""
+    """The traffic rule is not valid."""
 
 
 class Conflict(PlumblineError):
-    """The present state of the store forbids the change."""
+    """The current state of the store forbids the change."""
 
 
 class PublishError(PlumblineError):
-    """What was given to publish cannot become a version."""
+    """The given model, sample or signature cannot become a version."""
 
 
 class PublishWarning(UserWarning):
-    """What a publisher should look at although the version is published: a warning of Python, and no error of the tree."""
+    """A published version that its publisher should look at: a warning of Python, not an error of the
+    tree.
+    """
 
 
 class WrongCount(PublishError):
-    """The number of answers is not the number of rows: in another container the same model may answer row by row."""
+    """The number of answers differs from the number of rows.
+
+    The same model may answer row by row when it is given another container.
+    """
 
 
 class CompileError(PlumblineError):
-    """A compiled form cannot be built, or is not as good as the original; the message says why."""
+    """A compiled form cannot be built, or is not as good as the original; the message gives the reason."""
 
 
 class StoreUnavailable(PlumblineError):
@@ -137,10 +144,10 @@ class ArchiveRefused(PlumblineError):
 
 
 class LoadError(PlumblineError):
-    """A stored version cannot be served; the message says why and what to do.
+    """A stored version cannot be served. The message gives the reason and the remedy.
 
-    ``foreign`` is what other code said, such as the text of an exception in a pickle: for logs and commands, not for
-    clients, since it may hold paths and data.
+    ``foreign`` holds the text of other code, such as an exception in a pickle. It is for logs and commands,
+    not for clients, since it may contain paths and data.
     """
 
     def __init__(self, message: str, foreign: str = "") -> None:
@@ -149,23 +156,23 @@ class LoadError(PlumblineError):
 
     @property
     def in_full(self) -> str:
-        """The message, with what other code said."""
+        """The message with the text of other code."""
         return f"{self} ({self.foreign})" if self.foreign else str(self)
 
 
 class ArtifactDamaged(LoadError):
-    """Bytes do not match the digest that was recorded for them, or the manifest is not whole."""
+    """Bytes do not match their recorded digest, or the manifest is incomplete."""
 
 
 class ArtifactUnsigned(LoadError):
-    """The store is used with a key and this version carries no valid signature."""
+    """The store is used with a key, and the version has no valid signature."""
 
 
 class CodeMissing(LoadError):
-    """The model needs a module, or a class or function of one, that cannot be found.
+    """The model needs a module, class or function that cannot be found.
 
-    module: the one that is missing, which may be another than the one that was asked for. ``path`` : where the
-    publisher has it, if that is known.
+    ``module`` is the missing one, which may differ from the one that was imported. ``path`` is where the
+    publisher has it, if known.
     """
 
     def __init__(self, what: str, module: str, foreign: str = "", path: str = "") -> None:
@@ -177,19 +184,21 @@ class CodeMissing(LoadError):
 
 
 class LibraryMismatch(LoadError):
-    """The version was made with other library versions, and its answers are no longer the recorded ones."""
+    """The installed libraries differ from the recorded ones, and the answers differ from the recorded ones
+    too.
+    """
 
 
 class NotReady(PlumblineError):
-    """A version that exists cannot answer now, because loading it failed."""
+    """The version exists but cannot answer now, because loading it failed."""
 
 
 class Overloaded(PlumblineError):
-    """More rows wait for a version than may."""
+    """More rows wait for the version than its limit allows."""
 
 
 class DeadlinePassed(PlumblineError):
-    """A request was given up because its answer did not come in time."""
+    """The request's time limit passed before its answer came."""
 
 
 class PredictError(PlumblineError):

@@ -1,4 +1,4 @@
-"""Golden rows: inputs with their recorded answers, by which a loaded version proves that it is still the
+"""Golden rows: inputs with their recorded answers, which verify that a loaded version still answers the
 same.
 """
 
@@ -19,23 +19,23 @@ from models.signature import Column, Signature
 GOLDEN = "golden.json"
 AT_LEAST = 32
 AT_MOST = 64
-#: The part by which a number of a made-up row differs from its origin; the sizes are tried one after the
-#: other.
+#: Relative sizes of the change to a number of a made-up row, in the order in which they are tried.
 VARIATIONS = (0.1, 0.01, 0.0)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class GoldenRows:
-    """rows : ndarray of shape (n_rows, n_columns); ``outputs`` answers them all, called with
-    ``parameters``.
-    """
+    """The golden rows of a version."""
 
+    #: ndarray of shape (n_rows, n_columns).
     rows: np.ndarray
+    #: The parameters of the call.
     parameters: Mapping[str, Any]
+    #: The recorded answers to all rows.
     outputs: Outputs
 
     def to_bytes(self) -> bytes:
-        """JSON; floats keep every bit, NaN in an input is null."""
+        """Return the rows as JSON. Floats keep every bit; NaN in an input becomes null."""
         return orjson.dumps(
             {
                 "rows": [[None if c is None or c != c else c for c in row] for row in self.rows.tolist()],
@@ -47,14 +47,14 @@ class GoldenRows:
 
     @classmethod
     def from_bytes(cls, raw: bytes, signature: Signature) -> GoldenRows:
-        """The golden rows of a version with this signature, as ``to_bytes`` wrote them."""
+        """Return the golden rows that ``to_bytes`` wrote for a version with this signature."""
         data = orjson.loads(raw)
         rows = np.array(data["rows"], dtype=object)
         outputs = Outputs.of_lists(data, signature.output)
         return cls(rows.astype(np.float64) if signature.numeric else rows, data["parameters"], outputs)
 
     def holds(self, runtime: Runtime, tolerance: float = ABSOLUTE_TOLERANCE) -> bool:
-        """Whether the runtime gives the recorded answers; ``tolerance`` is that of a compiled form."""
+        """Return whether the runtime gives the recorded answers, within the tolerance of a compiled form."""
         return same_answers(self.outputs, runtime.predict(self.rows, self.parameters), tolerance)
 
 
@@ -64,12 +64,11 @@ def choose_rows(
     is_answered: Callable[[np.ndarray], bool] = lambda rows: True,
     seed: int = 0,
 ) -> tuple[np.ndarray, bool]:
-    """32 to 64 of the given rows, the first one among them; filled up with seeded variations when there are
-    fewer.
+    """Choose 32 to 64 of the given rows, the first one among them; seeded variations fill up what is missing.
 
-    is_answered: tells whether the model answers all of some rows. A variation that it does not answer, such
-        as a negative number under a root, is replaced by a smaller one, and in the end by the row that it was
-        made of.
+    ``is_answered`` tells whether the model answers all of some rows. A variation that the model does not
+    answer, such as a negative number under a root, is replaced by a smaller one, and in the end by its
+    original row.
 
     Returns the rows and whether any of them is made up.
     """
@@ -96,7 +95,7 @@ def choose_rows(
 def _vary(
     columns: tuple[Column, ...], origin: list[Any], rows: np.ndarray, rng: np.random.Generator, size: float
 ) -> list[Any]:
-    """A row like ``origin``, whose numbers differ by about the part ``size`` of them."""
+    """Return a row like ``origin`` whose numbers differ by about the relative ``size``."""
     row = list(origin)
     for j, column in enumerate(columns):
         if column.values:

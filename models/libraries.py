@@ -1,4 +1,4 @@
-"""Which versions of libraries are installed here, and which library a module belongs to."""
+"""The installed libraries: their versions, and which library a module belongs to."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ from pathlib import Path
 
 
 def installed_versions(names: Iterable[str]) -> dict[str, str]:
-    """Python's by major and minor, packages' in full; one that is not installed is left out."""
-    found = {}
+    """Return the version of each installed library: Python's by major and minor, a package's in full.
+
+    Libraries that are not installed are left out.
+    """
+    versions = {}
     for name in names:
         try:
-            found[name] = (
+            versions[name] = (
                 ".".join(platform.python_version_tuple()[:2]) if name == "python" else metadata.version(name)
             )
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def versions_of(modules: Mapping[str, str]) -> dict[str, str]:
-    """The installed libraries that modules belong to, with their versions.
+    """Return the installed libraries that modules belong to, with their versions.
 
-    modules: names with the files that they were imported from. What no library brought, such as a file of one's own, has
-    no version and is left out.
+    ``modules`` maps names to the files that they were imported from. A module that belongs to no library,
+    such as a file of the publisher's own, has no version and is left out.
     """
     files: dict[str, list[Path]] = {}
     for name, file in modules.items():
         files.setdefault(name.split(".")[0], []).append(Path(file))
     if not files:
         return {}
-    there = tuple((path, os.stat(path).st_mtime_ns) for path in sys.path if os.path.isdir(path))
-    packages = _packages(there)
+    search_path = tuple((path, os.stat(path).st_mtime_ns) for path in sys.path if os.path.isdir(path))
+    packages = _packages(search_path)
     return {
         name: metadata.version(name)
         for package in sorted(files.keys() & packages.keys())
@@ -48,41 +51,46 @@ def versions_of(modules: Mapping[str, str]) -> dict[str, str]:
 
 
 def requirements_of(names: Iterable[str]) -> set[str]:
-    """These libraries, and what they and their requirements declare to need, extras aside; names as ``canonical`` has them."""
-    found: set[str] = set()
+    """Return the libraries and everything that they require, without extras; names as ``canonical`` spells
+    them.
+    """
+    required: set[str] = set()
     waiting = [canonical(name) for name in names]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in required:
+            required.add(name)
             try:
                 declared = metadata.requires(name) or []
             except metadata.PackageNotFoundError:
                 continue
             needed = (re.match(r"[\w.-]+", one) for one in declared if "extra ==" not in one)
             waiting += [canonical(match[0]) for match in needed if match]
-    return found
+    return required
 
 
 def canonical(name: str) -> str:
-    """The one spelling of a library's name (PEP 503)."""
+    """Return the normalized spelling of a library's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @lru_cache(maxsize=1)
-def _packages(there: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
-    """Top-level module -> the libraries that have it; read again, which takes a while, when a directory of ``sys.path``
-    changed."""
-    return {name: sorted(set(found)) for name, found in metadata.packages_distributions().items()}
+def _packages(search_path: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    """Map each top-level module to the libraries that provide it.
+
+    The lookup takes a while. It is repeated only when a directory of ``sys.path`` has changed.
+    """
+    return {name: sorted(set(libraries)) for name, libraries in metadata.packages_distributions().items()}
 
 
 def _brought(library: metadata.Distribution, files: Iterable[Path], alone: bool) -> bool:
-    """Whether the library brought one of these files; another directory may have a package of the same name.
+    """Return whether the library provides one of these files. Another directory may have a package of the
+    same name.
 
-    alone: no other library has a package of that name, so that not every file of it needs to be looked at.
+    ``alone``: no other library has a package of that name, so its list of files need not be read.
     """
     url = json.loads(library.read_text("direct_url.json") or "{}")
-    if url.get("dir_info", {}).get("editable"):  # its files stay where they were written
+    if url.get("dir_info", {}).get("editable"):  # its files stay in their source tree
         return any(str(file).startswith(url["url"].removeprefix("file://")) for file in files)
     own = Path(str(library.locate_file("")))
     listed = frozenset() if alone else {str(file) for file in library.files or ()}

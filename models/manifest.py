@@ -1,4 +1,4 @@
-"""The manifest: what a version records about itself, in one JSON file next to its artifact."""
+"""The manifest of a version: what it records about itself, in one JSON file beside its artifact."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 MANIFEST_SIGNATURE = "manifest.json.hmac"
 
-#: JSON type -> the fields of a manifest that have it.
+#: JSON type -> the fields of a manifest of that type.
 _TYPES: dict[type, tuple[str, ...]] = {
     str: (
         *("name", "framework", "estimator", "trained_at", "published_at", "description"),
@@ -31,7 +31,7 @@ _TYPES: dict[type, tuple[str, ...]] = {
     bool: ("golden_synthetic", "exact", "alone"),
     dict: ("libraries", "metrics", "measured_ms", "example", "compiled", "pickled_with"),
 }
-#: Field -> what its values are.
+#: Field -> the type of its values.
 _MAPPINGS: dict[str, Any] = {
     "libraries": str,
     "pickled_with": str,
@@ -42,7 +42,7 @@ _MAPPINGS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What a file of the version must be, byte for byte."""
+    """The digest and the size of a file of the version."""
 
     sha256: str
     size_bytes: int
@@ -53,11 +53,11 @@ class FileRecord:
 
     @classmethod
     def of(cls, data: bytes) -> FileRecord:
-        """The record of these bytes."""
+        """Return the record of these bytes."""
         return cls(hashlib.sha256(data).hexdigest(), len(data))
 
     def check(self, data: bytes, where: str) -> bytes:
-        """The same bytes if they are the recorded ones; raises ArtifactDamaged."""
+        """Return the bytes if they match the record; raises ArtifactDamaged."""
         if len(data) != self.size_bytes:
             raise ArtifactDamaged(
                 f"{where} has {len(data)} bytes where {self.size_bytes} were published; publish it again"
@@ -69,46 +69,44 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything recorded when a version was published.
-
-    container: what the model is called with (models/runtimes/containers.py).
-    frame: (column name, pandas dtype) of each column of a DataFrame.
-    array_dtype: the dtype of an array, where it is not float64.
-    measured_ms: the median time of one call in milliseconds, by its number of rows as text.
-    exact: every answer has the bits of a call with its request alone.
-    alone: a row can change the answers to other rows of its call, so requests never share a call.
-    example: a request body and the prediction of its reply.
-    pickled_with: libraries that wrote the artifact in another version than it was published with.
-    compiled: a CompiledRecord, when a compiled form was requested (models/compiled.py).
-    Times are UTC, RFC 3339.
-    """
+    """Everything that was recorded when a version was published."""
 
     name: str
     version: int
     framework: str
     estimator: str
     signature: Signature
+    #: Times are UTC in the format of RFC 3339.
     trained_at: str
     published_at: str
     libraries: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     description: str = ""
+    #: (column name, pandas dtype) of each column of a DataFrame that the model is called with.
     frame: tuple[tuple[str, str], ...] = ()
+    #: Number of rows, as text -> median time of one call in milliseconds.
     measured_ms: Mapping[str, float] = field(default_factory=dict)
+    #: The body of a request, and the prediction of its reply.
     example: Mapping[str, Any] = field(default_factory=dict)
     golden_rows: int = 0
     golden_synthetic: bool = False
+    #: Every answer has the same bits as a call with its request alone.
     exact: bool = False
+    #: Rows change the answers of other rows in a call, so two requests never share one.
     alone: bool = False
+    #: A CompiledRecord, if a compiled form was asked for (models/compiled.py).
     compiled: Mapping[str, Any] = field(default_factory=dict)
+    #: Libraries that pickled the artifact in another version than the one it was published with.
     pickled_with: Mapping[str, str] = field(default_factory=dict)
+    #: The container of the rows that the model is called with (models/runtimes/containers.py).
     container: str = ""
+    #: The dtype of an array of rows, if not float64.
     array_dtype: str = ""
 
     @property
     def key(self) -> Version:
-        """The name of its model and its number."""
+        """The model's name and the version's number."""
         return Version(self.name, self.version)
 
     @property
@@ -118,11 +116,11 @@ class Manifest:
 
     @property
     def tolerance(self) -> float:
-        """By how much floats may differ from the recorded answers, and by which part of their size."""
+        """The absolute and relative tolerance of floats against the recorded answers."""
         return max(float(self.compiled.get("tolerance", 0.0)), ABSOLUTE_TOLERANCE)
 
     def to_bytes(self) -> bytes:
-        """The manifest as indented JSON, with a digest of the rest of it as its last member."""
+        """Return the manifest as indented JSON, with the digest of all other members as its last member."""
         data = {
             "format": FORMAT,
             **{k: getattr(self, k) for k in self.__slots__ if k not in ("signature", "files")},
@@ -134,7 +132,10 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, raw: bytes, where: str) -> Manifest:
-        """Raises ArtifactDamaged, which says ``where``, for bytes that are no manifest of this format."""
+        """Read a manifest; raises ArtifactDamaged for bytes that are not a manifest of this format.
+
+        ``where`` names the file in the error.
+        """
         try:
             data = orjson.loads(raw)
             if data.pop("sha256") != _digest(data):
@@ -143,7 +144,7 @@ class Manifest:
                 )
             if data.pop("format") != FORMAT:
                 raise ArtifactDamaged(
-                    f"{where} is of another format than {FORMAT}; publish it with this release"
+                    f"{where} has another format than {FORMAT}; publish it with this release"
                 )
             data["signature"] = Signature.from_dict(data["signature"])
             data["files"] = {_safe_path(p): FileRecord(**record) for p, record in data["files"].items()}
@@ -157,25 +158,28 @@ class Manifest:
 
 
 def sealed(data: Mapping[str, Any]) -> bytes:
-    """The JSON text of a manifest's members, closed by the digest of all others."""
+    """Return a manifest's members as JSON text, with the digest of all other members as the last one."""
     members = {name: value for name, value in data.items() if name != "sha256"}
     return orjson.dumps({**members, "sha256": _digest(members)}, option=orjson.OPT_INDENT_2)
 
 
 def _digest(data: Mapping[str, Any]) -> str:
-    """SHA-256 over the JSON text with sorted names and no blanks: of what it says, not of its layout."""
+    """Return the SHA-256 digest of the JSON text with sorted names and no blanks, so that layout does not
+    matter.
+    """
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def sign(manifest: bytes, key: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) of the manifest's bytes, in hexadecimal. The manifest names its model and
-    version, so a signature cannot be moved to another one.
+    """Return the HMAC-SHA256 (RFC 2104) of the manifest's bytes, in hexadecimal.
+
+    The manifest names its model and version, so a signature is not valid for another one.
     """
     return hmac.new(key, manifest, hashlib.sha256).hexdigest().encode()
 
 
 def check_signature(manifest: bytes, signature: bytes, key: bytes, where: str) -> None:
-    """Raises ArtifactUnsigned when the signature is not that of the manifest under this key."""
+    """Verify the signature of a manifest with this key; raises ArtifactUnsigned."""
     if not hmac.compare_digest(sign(manifest, key), signature.strip()):
         raise ArtifactUnsigned(
             f"{where} has no valid signature for this store's key; publish it again with the key"
@@ -191,10 +195,10 @@ def _safe_path(path: str) -> str:
 
 
 def _check_types(data: Mapping[str, Any]) -> None:
-    """Raises ValueError for a field of another type than every reader of a manifest relies on."""
+    """Validate the types of the fields that readers rely on; raises ValueError."""
     for kind, names in _TYPES.items():
         if not all(isinstance(data[name], kind) for name in names if name in data):
-            raise ValueError(f"a field is no {kind}")
+            raise ValueError(f"a field is not of type {kind}")
     for name, kind in _MAPPINGS.items():
         if not all(isinstance(value, kind) for value in data.get(name, {}).values()):
-            raise ValueError(f"a value of {name} is no {kind}")
+            raise ValueError(f"a value of {name} is not of type {kind}")

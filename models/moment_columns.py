@@ -1,4 +1,4 @@
-"""Columns of pandas that hold dates, date-times and durations, made of what JSON has of them."""
+"""pandas' columns of dates, date-times and durations, built from the spelling of JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NONE = timedelta(0)
 
 
 def moment_column(pandas_dtype: str, cells: list[Any]) -> Any:
-    """A column of dates or date-times; those with an offset are brought to the zone of the column.
+    """Return a column of dates or date-times; those with an offset are converted to the column's time zone.
 
     Raises ValueError or OverflowError for a cell that the dtype cannot hold.
     """
@@ -29,7 +29,9 @@ def moment_column(pandas_dtype: str, cells: list[Any]) -> Any:
 
 
 def duration_column(pandas_dtype: str, cells: list[Any]) -> Any:
-    """A column of durations, of cells in seconds; raises OverflowError for one that the dtype cannot hold."""
+    """Return a column of durations from cells in seconds; raises OverflowError for one that the dtype cannot
+    hold.
+    """
     lengths = pd.TimedeltaIndex(timedelta64(cells, unit_of(pandas_dtype)))
     if not pandas_dtype.endswith("[pyarrow]"):
         return lengths.astype(pandas_dtype).array
@@ -37,7 +39,10 @@ def duration_column(pandas_dtype: str, cells: list[Any]) -> Any:
 
 
 def moment_text(moment: pd.Timestamp) -> str:
-    """With an offset of whole minutes: the local times of long ago have seconds in theirs."""
+    """Return the ISO text of a moment, with an offset of whole minutes.
+
+    Historic local times have offsets with seconds, which RFC 3339 cannot spell; they are converted to UTC.
+    """
     offset = moment.utcoffset()
     if offset is not None and offset.seconds % 60:
         moment = moment.tz_convert("UTC")
@@ -45,9 +50,10 @@ def moment_text(moment: pd.Timestamp) -> str:
 
 
 def moment_range(pandas_dtype: str, zone: str) -> tuple[str | None, str | None]:
-    """The first and last date-time that the dtype can hold, None without a limit in years of four digits.
+    """Return the first and last date-time that the dtype can hold; None without a limit in years of four
+    digits.
 
-    With a zone they are such in the zone too: pandas raises where a local time is further away than any.
+    With a time zone, the local times of both can be represented too: pandas raises for one that cannot.
     """
     first, last = _CALENDAR
     if "[ns" in pandas_dtype:
@@ -64,6 +70,6 @@ def moment_range(pandas_dtype: str, zone: str) -> tuple[str | None, str | None]:
 
 
 def unit_of(pandas_dtype: str) -> str:
-    """Of moments and durations; days are counted in seconds."""
-    found = re.search(r"\[([mun]?s)\b", pandas_dtype)
-    return str(found[1]) if found else "s"
+    """Return the unit of a dtype of moments or durations; "s" for days."""
+    match = re.search(r"\[([mun]?s)\b", pandas_dtype)
+    return str(match[1]) if match else "s"

@@ -1,4 +1,4 @@
-"""The record of a version: its manifest, and the bytes of its files, which are verified when they are read.
+"""The record of a version: its manifest and the bytes of its files, which are verified when they are read.
 
 A version that is being published and one that lies in a store differ only in where the bytes come from.
 """
@@ -17,22 +17,22 @@ from models.names import Version
 
 
 class Contents(Mapping[str, bytes]):
-    """The bytes of a version's files by path, as they are: nothing is verified yet.
+    """The bytes of a version's files by path. They are not verified.
 
-    Looking up a file raises KeyError for one that does not exist and OSError for one that cannot be read.
+    A lookup raises KeyError for a file that does not exist and OSError for one that cannot be read.
     """
 
     @abstractmethod
     def size_bytes(self, path: str) -> int | None:
-        """The size of a file, found without reading it; None where it is missing."""
+        """Return the size of a file without reading it; None if it is missing."""
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether the version can still be read at all."""
+        """Return whether the version can still be read at all."""
 
 
 class InMemory(Contents):
-    """The files of a version that no store has yet."""
+    """The files of a version that is not in a store yet."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = dict(files)
@@ -50,23 +50,21 @@ class InMemory(Contents):
         return "memory"
 
     def size_bytes(self, path: str) -> int | None:
-        """The length of its bytes."""
+        """Return the length of the file's bytes; None if it is missing."""
         return len(self._files[path]) if path in self._files else None
 
     def exists(self) -> bool:
-        """True: memory keeps it."""
+        """Return True: the files live as long as this object."""
         return True
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Record:
-    """One version.
+    """One version: its manifest and its files."""
 
-    manifest: what was recorded when it was published; version 0 before a store has given it a number.
-    files: its bytes, by path. Use ``read``, which verifies them.
-    """
-
+    #: What was recorded when the version was published. Its number is 0 until a store assigns one.
     manifest: Manifest
+    #: The bytes of its files by path, not verified. ``read`` verifies them.
     files: Contents
     _golden: WeakValueDictionary[str, GoldenRows] = field(
         default_factory=WeakValueDictionary, init=False, repr=False, compare=False
@@ -74,24 +72,24 @@ class Record:
 
     @classmethod
     def draft(cls, manifest: Manifest, files: Mapping[str, bytes]) -> Record:
-        """A version in memory, whose manifest records exactly these files."""
+        """Return a version in memory whose manifest records exactly these files."""
         return cls(replace(manifest, files=file_records(files)), InMemory(files))
 
     def __repr__(self) -> str:
-        """One line, as at a prompt after publishing."""
+        """Return one line, as a prompt shows it after publishing."""
         return f"<{self.key} in {self.files}, {self.manifest.estimator}>"
 
     @property
     def key(self) -> Version:
-        """The name of its model and its number."""
+        """The model's name and the version's number."""
         return self.manifest.key
 
     @property
     def golden(self) -> GoldenRows:
-        """Its golden rows, read and verified once for as long as somebody holds them; raises ArtifactDamaged.
+        """The golden rows, read and verified; raises ArtifactDamaged.
 
-        They are not kept beyond that: golden rows of a wide table take megabytes, and a later load must
-        notice that the file was damaged meanwhile.
+        They are cached only while a caller holds them. Golden rows of a wide table take megabytes, and a
+        later load must notice that the file was damaged in the meantime.
         """
         golden = self._golden.get(GOLDEN)
         if golden is None:
@@ -100,7 +98,7 @@ class Record:
         return golden
 
     def read(self, path: str) -> bytes:
-        """The bytes of a file, after they matched their recorded digest; raises ArtifactDamaged."""
+        """Return the bytes of a file after verifying their digest; raises ArtifactDamaged."""
         where = self._where(path)
         try:
             record = self.manifest.files[path]
@@ -112,7 +110,9 @@ class Record:
         return record.check(data, where)
 
     def check_sizes(self) -> None:
-        """Raises ArtifactDamaged where a recorded file is missing or has another size, without reading it."""
+        """Verify that every recorded file exists in its recorded size; raises ArtifactDamaged. No file is
+        read.
+        """
         for path, record in self.manifest.files.items():
             size = self.files.size_bytes(path)
             if size is None:
@@ -124,11 +124,11 @@ class Record:
                 )
 
     def exists(self) -> bool:
-        """Whether the version can still be read at all."""
+        """Return whether the version can still be read at all."""
         return self.files.exists()
 
     def with_files(self, files: Mapping[str, bytes]) -> Record:
-        """A draft with these files added or replaced. Only their digests are computed."""
+        """Return a draft with these files added or replaced. Only their digests are computed."""
         records = {**self.manifest.files, **file_records(files)}
         return Record(replace(self.manifest, files=records), InMemory({**self.files, **files}))
 
@@ -137,12 +137,15 @@ class Record:
 
 
 def file_records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
-    """What a manifest records about each file."""
+    """Return the manifest's record of each file."""
     return {path: FileRecord.of(content) for path, content in files.items()}
 
 
 def same_version(one: Record | None, other: Record | None) -> bool:
-    """Whether both were published at the same moment with the same bytes. Manifests are long to compare."""
+    """Return whether both were published at the same moment with the same bytes.
+
+    Comparing whole manifests takes long, and these two facts decide.
+    """
     if one is None or other is None:
         return one is other
     return (one.manifest.published_at, one.manifest.files) == (

@@ -1,4 +1,6 @@
-"""What a runtime is: something that loads one version, answers rows, and lets go of it."""
+"""The interface of a runtime, which loads one version and answers rows, and the context of every call of a
+model.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,18 @@ from models.talk import RUNNING_VERSION
 
 
 class Runtime(Protocol):
-    """One version of one model. The constructor stores, ``load`` acts, ``close`` undoes."""
+    """One version of one model in memory. The constructor only stores; ``load`` acts and ``close`` undoes
+    it.
+    """
 
     def load(self) -> None:
-        """Bring the model into memory; raises LoadError."""
+        """Load the model into memory; raises LoadError."""
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
-        """Answer rows of shape (n_rows, n_columns), float64 or object as the signature says.
+        """Return the answers to rows: ndarray of shape (n_rows, n_columns), float64 or object as the
+        signature says.
 
-        Raises InputError for values that only the model can judge, PredictError for anything else.
+        Raises InputError for values that only the model can judge, and PredictError for any other failure.
         """
 
     def close(self) -> None:
@@ -32,14 +37,17 @@ class Runtime(Protocol):
 
 @contextmanager
 def model_call(manifest: Manifest) -> Iterator[None]:
-    """InputError passes; any other exception of the model becomes a PredictError that names the version."""
+    """Mark the version whose code runs, and turn its failures into the errors of this project.
+
+    InputError passes. Any other exception becomes a PredictError that names the version.
+    """
     token = RUNNING_VERSION.set(manifest)
     try:
         yield
     except InputError:
         raise
-    except (Exception, SystemExit) as error:  # the model is foreign code
-        said = " ".join(str(error).split())[:300]
-        raise PredictError(f"{manifest.key} failed: {type(error).__name__}: {said}") from error
+    except (Exception, SystemExit) as error:  # a model's code may raise anything
+        message = " ".join(str(error).split())[:300]
+        raise PredictError(f"{manifest.key} failed: {type(error).__name__}: {message}") from error
     finally:
         RUNNING_VERSION.reset(token)

@@ -1,8 +1,8 @@
-"""What "the same answer" means. Nothing else in the project defines another meaning.
+"""The meaning of "the same answer". No other module defines one.
 
-Labels, integers and text are identical; floats lie within ``1e-9 + 1e-9 * |expected|`` and are finite in the same
-places. Tree models meet this bit for bit; models that use BLAS may differ in the last bit between batch sizes.
-A form of a model that computes in float32 states a wider tolerance, which takes the place of both 1e-9 above.
+Labels, integers and text are identical. Floats lie within ``1e-9 + 1e-9 * |expected|`` and are finite in the
+same places. Tree models meet this bit for bit; models that use BLAS may differ in the last bit between batch
+sizes. A compiled form that computes in float32 records a wider tolerance, which replaces both 1e-9 above.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ FLOAT32_TOLERANCE = 1e-5
 
 
 def same_answers(expected: Outputs, actual: Outputs, tolerance: float = ABSOLUTE_TOLERANCE) -> bool:
-    """Whether ``actual`` answers every row as ``expected`` does; ``tolerance`` is that of a compiled form."""
+    """Return whether ``actual`` has the same answer as ``expected`` for every row.
+
+    ``tolerance`` is the absolute and the relative tolerance of floats; that of a compiled form is wider.
+    """
     return all(
         (one is other) if one is None or other is None else _same(one, other, tolerance)
         for one, other in zip(expected.arrays, actual.arrays, strict=True)
@@ -28,7 +31,7 @@ def same_answers(expected: Outputs, actual: Outputs, tolerance: float = ABSOLUTE
 
 
 def largest_difference(expected: Outputs, actual: Outputs) -> float:
-    """The largest difference between two floats of answers of one shape; 0 where there are none."""
+    """Return the largest difference between two floats of answers of one shape; 0 without floats."""
     pairs = zip(expected.arrays, actual.arrays, strict=True)
     floats = [(e, a) for e, a in pairs if e is not None and a is not None and e.dtype.kind == "f"]
     return max((float(np.abs(e - a).max()) for e, a in floats if e.size), default=0.0)

@@ -1,8 +1,8 @@
-"""What goes into a model and what comes out: columns, parameters and one output, declared as plain data.
+"""The signature of a model: its columns, parameters and output, declared as plain data.
 
 Rows travel through the whole server as one ndarray of shape (n_rows, n_columns): float64 when every column is
-numeric (a boolean is then 0.0 or 1.0), else dtype object with Python values as they came. Both can be sliced and
-concatenated by row without knowing the model.
+numeric (a boolean is then 0.0 or 1.0), else dtype object with Python values as they came. Both can be sliced
+and concatenated by row without knowing the model.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ OutputKind = Literal["number", "class", "vector", "several", "records"]
 
 _DTYPES = get_args(Dtype)
 
-#: What fits a float64 matrix.
+#: Types that fit a float64 matrix.
 NUMERIC: frozenset[str] = frozenset({"float", "int", "bool", "duration"})
-#: What is counted or measured, so that it can have a least and a greatest number.
+#: Types of quantities, whose bounds are numbers.
 MEASURED: frozenset[str] = frozenset({"float", "int", "duration"})
-#: What is text that stands for a moment, so that its bounds are text too.
+#: Types of text that stands for a moment, whose bounds are text too.
 MOMENTS: frozenset[str] = frozenset({"date", "datetime"})
 
-#: Integers beyond 2**53 are not exact in JSON (RFC 8259, section 6) nor in float64, so they are not taken.
+#: Integers of 2**53 and more are refused, because they are not exact in JSON (RFC 8259, section 6) or
+#: float64.
 MAX_EXACT_INT = 2**53
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
-#: The largest that a cell may be, whatever is declared. A float fits float32, in which trees and others compute: more
-#: makes them fail. An integer stays below 2**53, because 2**53 + 1 becomes 2**53 on its way into a float64.
+#: The largest absolute value of a cell, whatever the signature declares. A float fits float32, in which trees
+#: and others compute: they fail beyond it. An integer stays below 2**53, because 2**53 + 1 becomes 2**53 in a
+#: float64.
 LARGEST: dict[str, float] = {
     "float": FLOAT32_MAX,
     "duration": FLOAT32_MAX,
@@ -44,35 +46,38 @@ LARGEST: dict[str, float] = {
 class Column:
     """One named, typed value: an input column, a parameter, or a column of a record in the output.
 
-    ``minimum``/``maximum``, ``min_length``/``max_length`` and ``values`` are declared constraints: an input outside
-    them is refused. ``observed`` is the range of the training data: an input outside it is drift, not an error.
-    A column without a default is required; ``nullable`` columns take null (NaN or None inside the model). An
-    ``optional`` one may be left out of an object although it has no default, which is the same as null.
+    The types with more to say:
 
-    date      text in the form YYYY-MM-DD (RFC 3339 full-date)
-    datetime  text in the form YYYY-MM-DDThh:mm:ss, with up to nine digits after the second. If ``timezone`` names the
-              zone that the model computes in, such as UTC or Europe/Berlin, an offset or Z must follow (RFC 3339
-              date-time); if it is empty, none may
-    duration  a number of seconds
+        date      text in the form YYYY-MM-DD (RFC 3339 full-date)
+        datetime  text in the form YYYY-MM-DDThh:mm:ss, with up to nine digits after the second
+        duration  a number of seconds
 
-    ``minimum`` and ``maximum`` are numbers; for dates and date-times they are text of the column's own form, compared
-    as moments. ``limit_of`` says where they come from if no person chose them, such as "uint8". ``observed`` is of the
-    same type as they are. Raises ValueError for what contradicts itself.
+    Raises ValueError for declarations that contradict each other.
     """
 
     name: str
     dtype: Dtype = "float"
     description: str = ""
+    #: The value of a column that a request leaves out. A column without a default is required.
     default: Any = None
+    #: Null is accepted; the model gets NaN or None.
     nullable: bool = False
+    #: An object may leave the column out although it has no default, which means null.
     optional: bool = False
+    #: Declared constraints: an input outside them is refused. The bounds are numbers; those of dates and
+    #: date-times are text of the column's own form, compared as moments.
     minimum: Any = None
     maximum: Any = None
+    #: What the bounds follow from if no person chose them, such as "uint8".
     limit_of: str = ""
     min_length: int | None = None
     max_length: int | None = None
     values: tuple[Any, ...] | None = None
+    #: The range of the training data, of the same type as the bounds. An input outside it is drift, not an
+    #: error.
     observed: tuple[Any, Any] | None = None
+    #: The time zone in which the model computes date-times, such as UTC or Europe/Berlin. With one, an offset
+    #: or Z must follow the time (RFC 3339 date-time); without one, neither may.
     timezone: str = ""
     example: Any = None
 
@@ -85,7 +90,7 @@ class Column:
             raise ValueError(f"column {self.name!r}: only a datetime has a time zone")
         if self.optional and not self.nullable:
             raise ValueError(
-                f"column {self.name!r}: what may be left out may be null; declare it nullable too"
+                f"column {self.name!r}: an optional column may also be null; declare it nullable too"
             )
         for bound in (self.minimum, self.maximum):
             if bound is not None and not self._can_bound(bound):
@@ -93,7 +98,7 @@ class Column:
 
     @property
     def required(self) -> bool:
-        """Whether a request has to give it."""
+        """Whether a request must contain the column."""
         return self.default is None and not self.optional
 
     @property
@@ -103,17 +108,19 @@ class Column:
 
     @property
     def seen(self) -> str:
-        """The range of the training data in words, empty where none is known."""
+        """The range of the training data in words; empty if unknown."""
         if self.observed is None:
             return ""
         return " to ".join(end if isinstance(end, str) else f"{end:g}" for end in self.observed)
 
     def moment(self, text: str) -> int | None:
-        """A date or date-time as nanoseconds since 1970-01-01, or None when the column takes no such text."""
+        """Return a date or date-time as nanoseconds since 1970-01-01; None if the text is not valid in this
+        column.
+        """
         return date_ns(text) if self.dtype == "date" else datetime_ns(text, offset=bool(self.timezone))
 
     def natural(self, cell: Any) -> Any:
-        """A cell of a row as JSON spells it: in a float64 matrix integers and booleans are floats."""
+        """Return a cell of a row in JSON's type: in a float64 matrix, integers and booleans are floats."""
         if cell is None or cell != cell:
             return None
         kind = _NATURAL.get(self.dtype)
@@ -130,30 +137,34 @@ _NATURAL: dict[str, type] = {"int": int, "bool": bool, "float": float, "duration
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What one row is answered with.
+    """The answer to one row.
 
-    number    one float
-    class     one of ``classes`` (JSON numbers, text or booleans), with a probability for each if ``probability``
-    vector    a list of ``size`` floats; ``components`` are their names, if they have any
-    several   an object with one number or class for each of ``outputs``, which have names; all classes have
-              probabilities if ``probability``, or none has
-    records   a list of objects with the given ``columns``, any number of them for a row; the server fills
-              ``version_column``, when named, with the number of the version that answers
+    The kinds:
 
-    ``scores`` are further numbers or vectors with names, beside the prediction. ``method`` is what of an estimator is
-    called for the prediction, with ``arguments`` beside the rows.
+        number    one float
+        class     one of ``classes``, with a probability for each if ``probability``
+        vector    a list of ``size`` floats
+        several   an object with one number or class for each of ``outputs``
+        records   a list of objects with the given ``columns``, any number of them for a row
     """
 
     kind: OutputKind
+    #: JSON numbers, text or booleans.
     classes: tuple[Any, ...] = ()
+    #: Of several outputs, either all classes have probabilities or none has.
     probability: bool = False
     size: int | None = None
     columns: tuple[Column, ...] = ()
+    #: The column of records that the server fills with the number of the version that answers.
     version_column: str | None = None
     name: str = ""
+    #: The names of a vector's components, if they have any.
     components: tuple[str, ...] = ()
+    #: The named parts of several outputs.
     outputs: tuple[Output, ...] = ()
+    #: Named numbers or vectors that accompany the prediction.
     scores: tuple[Output, ...] = ()
+    #: The method of an estimator that computes the prediction, and its arguments next to the rows.
     method: str = "predict"
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -165,11 +176,13 @@ class Output:
         for group in (self.outputs, self.scores):
             names = [output.name for output in group]
             if "" in names or len(set(names)) < len(names):
-                raise ValueError(f"outputs and scores need names, each its own; these are {names}")
+                raise ValueError(
+                    f"outputs and scores need names that differ from each other; these are {names}"
+                )
 
     @property
     def width(self) -> int:
-        """How many numbers or labels the answer to a row has."""
+        """The number of numbers or labels in the answer to one row."""
         return len(self.outputs) if self.kind == "several" else self.size or 1
 
     @property
@@ -178,7 +191,7 @@ class Output:
         return tuple(o for o in (self.outputs or (self,)) if o.kind == "class")
 
     def to_dict(self) -> dict[str, Any]:
-        """The members that differ from their defaults, and the kind always, as plain JSON data."""
+        """Return the kind and the members that differ from their defaults, as plain JSON data."""
         data = {name: value for name, value in _compact(self).items() if value}
         data["columns"] = [_compact(c) for c in self.columns]
         for key in ("outputs", "scores"):
@@ -188,7 +201,9 @@ class Output:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Output:
-        """Raises ValueError, TypeError or KeyError for data that is no output."""
+        """Return the output of ``to_dict``; raises ValueError, TypeError or KeyError for data that is not
+        valid.
+        """
         tuples = {key: tuple(data[key]) for key in ("classes", "components") if key in data}
         nested = {
             key: tuple(cls.from_dict(o) for o in data[key]) for key in ("outputs", "scores") if key in data
@@ -199,19 +214,19 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The whole contract of a model.
-
-    ``named`` is False when the model recorded no feature names: its columns are then called x0, x1 .. here, and a
-    client's object of any names is taken in the text order of its keys. ``parameters`` are given once a request.
-    ``bare`` replies consist of the prediction alone, without an envelope. ``coerce`` takes text for numbers and
-    booleans where it is written as JSON writes them ("12", "1.5e3", "true"), for clients that have nothing but text.
-    """
+    """The whole contract of a model."""
 
     columns: tuple[Column, ...]
     output: Output
+    #: Values that a request gives once, for all of its rows.
     parameters: tuple[Column, ...] = ()
+    #: False if the model recorded no feature names. Its columns are then called x0, x1 .., and an object with
+    #: any names is accepted in the text order of its keys.
     named: bool = True
+    #: Replies consist of the prediction alone, without an envelope.
     bare: bool = False
+    #: Text is accepted for numbers and booleans in JSON's spelling ("12", "1.5e3", "true"), for clients that
+    #: can only send text.
     coerce: bool = False
     _index: Mapping[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -229,22 +244,22 @@ class Signature:
 
     @property
     def numeric(self) -> bool:
-        """Whether rows are float64 of shape (n_rows, n_columns); else they are dtype object."""
+        """Whether rows are float64 of shape (n_rows, n_columns); otherwise they have dtype object."""
         return all(column.numeric for column in self.columns)
 
     @property
     def one_text(self) -> bool:
-        """Whether a row is one text, which may then stand for the row."""
+        """Whether a row is a single text, which a request may then send instead of a row."""
         one = self.columns[0]
         texts = all(isinstance(value, str) for value in one.values or ())
         return len(self.columns) == 1 and not one.numeric and texts
 
     def index(self, name: str) -> int | None:
-        """The position of a column, or None when there is none of that name."""
+        """Return the position of a column; None if no column has that name."""
         return self._index.get(name)
 
     def with_examples(self, row: list[Any], parameters: Mapping[str, Any]) -> Signature:
-        """The same signature with an example value in every column and parameter."""
+        """Return the signature with an example value in every column and parameter."""
         columns = tuple(
             replace(c, example=c.natural(value)) for c, value in zip(self.columns, row, strict=True)
         )
@@ -252,7 +267,7 @@ class Signature:
         return replace(self, columns=columns, parameters=params)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data; ``from_dict`` gives the same signature back."""
+        """Return plain JSON data, which ``from_dict`` turns back into the same signature."""
         return {
             "columns": [_compact(c) for c in self.columns],
             "parameters": [_compact(p) for p in self.parameters],
@@ -264,7 +279,9 @@ class Signature:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Signature:
-        """Raises ValueError, TypeError or KeyError for data that is no signature."""
+        """Return the signature of ``to_dict``; raises ValueError, TypeError or KeyError for data that is not
+        valid.
+        """
         return cls(
             columns=tuple(_column(c) for c in data["columns"]),
             parameters=tuple(_column(p) for p in data.get("parameters", ())),
@@ -276,10 +293,14 @@ class Signature:
 
 
 def _compact(value: Column | Output) -> dict[str, Any]:
-    """The fields that differ from their defaults, and the name and type always."""
+    """Return the name, the type and the fields that differ from their defaults."""
     always = {"name", "dtype", "kind"}
-    said = ((f, getattr(value, f.name)) for f in fields(value))
-    return {f.name: given for f, given in said if f.name in always or given != f.default}
+    values_by_field = ((f, getattr(value, f.name)) for f in fields(value))
+    return {
+        f.name: value_given
+        for f, value_given in values_by_field
+        if f.name in always or value_given != f.default
+    }
 
 
 def _column(data: Mapping[str, Any]) -> Column:

@@ -1,4 +1,4 @@
-"""Where models print to: standard error, with the version's name before each line.
+"""The output of models: it goes to standard error, with the version's name before each line.
 
 Standard output belongs to the access log of a server and to the results of a command.
 """
@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from models.manifest import Manifest
 
-#: The version whose code runs here and now.
+#: The version whose code runs in this context.
 RUNNING_VERSION: ContextVar[Manifest | None] = ContextVar("RUNNING_VERSION", default=None)
 
 
 class Talk(io.TextIOBase):
-    """What is written while a version runs goes to ``to`` with its name before each line; anything else as it is."""
+    """A text stream that puts the name of the running version before each line. Without one, text passes
+    unchanged.
+    """
 
     def __init__(self, to: TextIO) -> None:
         self._to = to
@@ -30,16 +32,16 @@ class Talk(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream behind it."""
+        """The encoding of the underlying stream."""
         return self._to.encoding
 
     @property
     def buffer(self) -> io.BufferedIOBase:
-        """For bytes, which carry no name."""
+        """The binary stream underneath. Bytes get no name."""
         return self._to.buffer  # type: ignore[return-value]
 
     def write(self, text: str) -> int:
-        """As every text stream does."""
+        """Write text, and return the number of its characters."""
         manifest = RUNNING_VERSION.get()
         if manifest is None:
             self._to.write(text)
@@ -51,20 +53,22 @@ class Talk(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """As every text stream does."""
+        """Flush the underlying stream."""
         self._to.flush()
 
     def fileno(self) -> int:
-        """That of the stream behind it."""
+        """Return the descriptor of the underlying stream."""
         return self._to.fileno()
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
 
 def take_standard_output() -> TextIO:
-    """Standard output, for whoever asked; from now on all others, C libraries too, write to standard error instead."""
+    """Return standard output for the caller's own use, and point everything else, C libraries too, at
+    standard error.
+    """
     sys.stdout.flush()
     own = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -74,9 +78,9 @@ def take_standard_output() -> TextIO:
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """As long as this lasts, what models print goes to standard error."""
+    """Send what models print to standard error while this context is open."""
     own = None
-    with suppress(OSError, ValueError):  # not every process has these descriptors
+    with suppress(OSError, ValueError):  # a process may lack these descriptors
         sys.stdout.flush()
         own = os.dup(1)
         os.dup2(2, 1)
@@ -86,6 +90,6 @@ def aside() -> Iterator[None]:
     finally:
         if own is not None:
             with suppress(OSError, AttributeError):
-                ctypes.CDLL(None).fflush(None)  # what C libraries printed and kept
+                ctypes.CDLL(None).fflush(None)  # the buffers of C libraries
             os.dup2(own, 1)
             os.close(own)

@@ -1,6 +1,7 @@
-"""What a traffic rule is: which share of a model's requests, or which of them, another version than the stable one gets.
+"""Traffic rules: which share of a model's requests, or which of them, go to another version than the stable
+one.
 
-A rule is data in the model's state; ``app/engine/router.py`` applies it.
+A rule is data in the model's state; ``app/engine`` applies it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _HEADER = re.compile(HEADER_PATTERN[1:-1])
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A version that gets a share of the keys."""
+    """A version that gets a share of the routing keys."""
 
     version: int
     percent: float
@@ -29,7 +30,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A version that gets the requests whose header has this value."""
+    """A version that gets the requests with this value of a header."""
 
     header: str
     value: str
@@ -38,7 +39,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A version that is asked the same as the one that answered, after the reply, for a share of the requests."""
+    """A version that predicts the same rows after the reply, for a share of the requests."""
 
     version: int
     percent: float = 100.0
@@ -46,14 +47,14 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """First a match decides, then the arms by the request's key; what is left is for the stable version.
-
-    key: the column by whose value requests without a routing key stay with their arm; empty for none.
+    """How requests are divided: matches decide first, then the arms by routing key; the stable version gets
+    the rest.
     """
 
     arms: tuple[Arm, ...] = ()
     matches: tuple[Match, ...] = ()
     shadow: Shadow | None = None
+    #: The column whose value keeps requests without a routing key on one arm; empty for none.
     key: str = ""
 
     def __post_init__(self) -> None:
@@ -62,18 +63,18 @@ class Rule:
 
     @property
     def versions(self) -> set[int]:
-        """Every version that the rule names."""
+        """The numbers of all versions that the rule names."""
         named = {arm.version for arm in self.arms} | {match.version for match in self.matches}
         return named | ({self.shadow.version} if self.shadow else set())
 
     @property
     def aliases(self) -> dict[str, int]:
-        """What ``canary`` and ``shadow`` mean under this rule: the first arm, and the version that is asked beside."""
+        """The versions of ``canary`` (the first arm) and ``shadow`` under this rule."""
         canary = {"canary": self.arms[0].version} if self.arms else {}
         return canary | ({"shadow": self.shadow.version} if self.shadow else {})
 
     def to_json(self) -> dict[str, Any]:
-        """As ``read_rule`` takes it; parts that are empty are left out."""
+        """Return JSON data for ``read_rule``, without empty parts."""
         parts = asdict(self)
         lists = {name: list(parts[name]) for name in ("arms", "matches")}
         return {name: value for name, value in {**parts, **lists}.items() if value}
@@ -94,38 +95,38 @@ class Rule:
             yield "the shares are more than 100 percent together"
         for match in self.matches:
             if not _HEADER.fullmatch(match.header):
-                yield f"{match.header!r} is no header: use 1-64 letters, digits and '-'"
+                yield f"{match.header!r} is not a header: use 1-64 letters, digits and '-'"
             if not (match.value.isascii() and match.value.isprintable() and 0 < len(match.value) <= 200):
-                yield f"the value of {match.header}: use 1-200 printable characters of ASCII, as headers are"
+                yield f"the value of {match.header}: use 1-200 printable characters of ASCII"
 
 
-def read_rule(said: Any) -> Rule:
-    """The rule that JSON data describes; raises InvalidRule, which says where it is none.
+def read_rule(data: Any) -> Rule:
+    """Return the rule that JSON data describes; raises InvalidRule, whose message names the faulty part.
 
-    ``{"arms": [{"version": 3, "percent": 10}], "matches": [{"header", "value", "version"}], "shadow": {"version": 4},
-    "key": "column"}``, each part optional.
+    ``{"arms": [{"version": 3, "percent": 10}], "matches": [{"header", "value", "version"}], "shadow":
+    {"version": 4}, "key": "column"}``, each part optional.
     """
-    if not isinstance(said, Mapping):
+    if not isinstance(data, Mapping):
         raise InvalidRule("a traffic rule is an object with arms, matches, shadow or key")
     parts = {"arms", "matches", "shadow", "key"}
-    if unknown := sorted(map(str, said.keys() - parts)):
+    if unknown := sorted(map(str, data.keys() - parts)):
         raise InvalidRule(f"a traffic rule has no {unknown[0][:64]!r}: use {', '.join(sorted(parts))}")
-    key = said.get("key", "")
+    key = data.get("key", "")
     if not isinstance(key, str) or len(key) > 200:
         raise InvalidRule("key: use the name of a column")
     return Rule(
-        tuple(_part(Arm, one, "arms") for one in _listed(said, "arms")),
-        tuple(_part(Match, one, "matches") for one in _listed(said, "matches")),
-        _part(Shadow, said["shadow"], "shadow") if "shadow" in said else None,
+        tuple(_part(Arm, one, "arms") for one in _listed(data, "arms")),
+        tuple(_part(Match, one, "matches") for one in _listed(data, "matches")),
+        _part(Shadow, data["shadow"], "shadow") if "shadow" in data else None,
         key,
     )
 
 
-def _listed(said: Mapping[str, Any], name: str) -> list[Any]:
-    found = said.get(name, [])
-    if not isinstance(found, list | tuple):
+def _listed(data: Mapping[str, Any], name: str) -> list[Any]:
+    parts = data.get(name, [])
+    if not isinstance(parts, list | tuple):
         raise InvalidRule(f"{name}: use a list")
-    return list(found)
+    return list(parts)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -136,14 +137,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _part(kind: Callable[..., T], said: Any, where: str) -> T:
-    if not isinstance(said, Mapping):
+def _part(kind: Callable[..., T], data: Any, where: str) -> T:
+    if not isinstance(data, Mapping):
         raise InvalidRule(f"{where}: use an object, such as {{'version': 3}}")
-    for name, value in said.items():
+    for name, value in data.items():
         if type(value) not in _TYPES.get(name, ()):
             known = name in _TYPES
             raise InvalidRule(f"{where}.{str(name)[:64]}: {'of the wrong type' if known else 'not known'}")
     try:
-        return kind(**said)
+        return kind(**data)
     except TypeError:
-        raise InvalidRule(f"{where}: {', '.join(map(str, said)) or 'nothing'} is not what it takes") from None
+        raise InvalidRule(f"{where}: {', '.join(map(str, data)) or 'nothing'} is not what it takes") from None

@@ -17,7 +17,7 @@ def test_a_model_name_is_lower_case_letters_digits_and_two_signs(name: str) -> N
     "name", ["", "Iris", "-a", "_a", ".git", "a.b", "a b", "a/b", "..", "é", "a\n", "a:1", "x" * 65, "٣"]
 )
 def test_a_name_that_could_leave_its_directory_or_be_misread_is_refused(name: str) -> None:
-    with pytest.raises(InvalidName, match="is no model name: use"):
+    with pytest.raises(InvalidName, match="is not a model name: use"):
         check_model_name(name)
 
 
@@ -28,7 +28,7 @@ def test_a_tag_may_have_dots_so_a_release_number_is_one(tag: str) -> None:
 
 @pytest.mark.parametrize("tag", ["1", "007", "", "A", ".1", "a/b", "..", "a b", "a\n", "x" * 65])
 def test_a_tag_of_digits_alone_would_be_a_version_number(tag: str) -> None:
-    with pytest.raises(InvalidName, match="is no tag"):
+    with pytest.raises(InvalidName, match="is not a tag"):
         check_tag(tag)
 
 

@@ -48,7 +48,7 @@ def test_what_a_rule_names() -> None:
         ({"arms": [{"version": n, "percent": 1} for n in range(11)]}, "at most 10 shares"),
         ({"shadow": {"version": 3, "percent": -1}}, "-1 percent"),
         ({"shadow": {"version": 3, "speed": 1}}, "shadow.speed: not known"),
-        ({"matches": [{"header": "X Y", "value": "1", "version": 3}]}, "'X Y' is no header"),
+        ({"matches": [{"header": "X Y", "value": "1", "version": 3}]}, "'X Y' is not a header"),
         ({"matches": [{"header": "X-Y", "value": "a\nb", "version": 3}]}, "printable"),
         ({"matches": [{"header": "X-Y", "value": "", "version": 3}]}, "printable"),
         ({"shadow": {"version": 3}, "key": 5}, "key: use the name of a column"),

@@ -265,8 +265,8 @@ def test_shows_everything_that_was_recorded(run: Run) -> None:
         ("tyo", ["no model called 'tyo'", "listing, sum, toy, vector"]),
         ("toy:7", ["no version or tag '7'", "1, 2, 1.0.0, 2.0.0"]),
         ("toy:best", ["no version or tag 'best'"]),
-        ("Toy", ["'Toy' is no model name"]),
-        ("../toy", ["'../toy' is no model name"]),
+        ("Toy", ["'Toy' is not a model name"]),
+        ("../toy", ["'../toy' is not a model name"]),
     ],
 )
 def test_what_does_not_exist_is_one_line_that_lists_what_does(
@@ -286,8 +286,8 @@ def test_a_tag_moves(run: Run, store: Store) -> None:
 
 def test_what_cannot_be_tagged_is_refused(run: Run) -> None:
     fails(run("models", "tag", "toy:9", "best"), "no version or tag '9'")
-    fails(run("models", "tag", "toy:1", "stable"), "'stable' is not set as a tag")
-    fails(run("models", "tag", "toy:1", "3"), "'3' is no tag")
+    fails(run("models", "tag", "toy:1", "stable"), "'stable' cannot be set as a tag")
+    fails(run("models", "tag", "toy:1", "3"), "'3' is not a tag")
     for reference in ("toy", "toy:"):
         fails(run("models", "tag", reference, "best"), "such as toy:2", "tag --help", exit_code=2)
 
@@ -308,7 +308,7 @@ def test_a_whole_model_is_deleted_only_on_purpose(run: Run, store: Store) -> Non
     fails(
         run("models", "delete", "toy", "--all"), "toy with 2 versions would be deleted", "--yes", exit_code=2
     )
-    fails(run("models", "delete", "toy:1", "--all", "--yes"), "'toy:1' is no model name")
+    fails(run("models", "delete", "toy:1", "--all", "--yes"), "'toy:1' is not a model name")
     fails(run("models", "delete", "tyo", "--all", "--yes"), "no model called 'tyo'")
     assert store.versions("toy") == [1, 2]
     assert tells(run("models", "delete", "toy", "--all", "--yes", "--json")) == {
@@ -340,7 +340,7 @@ def test_what_cannot_be_imported_or_exported_is_refused(run: Run, tmp_path: Path
     fails(run("models", "import", "nowhere.tar.gz"), "nowhere.tar.gz", "no such file")
     fails(run("models", "export", "toy", "nowhere/toy.tar.gz"), "nowhere/toy.tar.gz cannot be written")
     prints(run("models", "export", "toy", "toy.tar.gz"))
-    fails(run("models", "import", "toy.tar.gz", "--name", "No"), "'No' is no model name")
+    fails(run("models", "import", "toy.tar.gz", "--name", "No"), "'No' is not a model name")
 
 
 def test_demo_models_are_left_alone_when_the_store_has_models(run: Run, store: Store) -> None:

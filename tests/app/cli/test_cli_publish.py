@@ -390,9 +390,9 @@ def test_what_is_no_model_name_tag_or_metric_is_refused(
     run: Run, store: Store, files: dict[str, str]
 ) -> None:
     example = ("--example", ROW)
-    fails(run("Box", files["named"], *example), "'Box' is no model name")
-    fails(run("box", files["named"], *example, "--tag", "7"), "'7' is no tag")
-    fails(run("box", files["named"], *example, "--tag", "stable"), "'stable' is not set as a tag")
+    fails(run("Box", files["named"], *example), "'Box' is not a model name")
+    fails(run("box", files["named"], *example, "--tag", "7"), "'7' is not a tag")
+    fails(run("box", files["named"], *example, "--tag", "stable"), "'stable' cannot be set as a tag")
     fails(run("box", files["named"], *example, "--metric", "auc=nan"), "'auc' is nan", "finite")
     assert store.names() == []
 
