@@ -1,7 +1,7 @@
 """The errors of this project, as one tree that knows nothing of HTTP.
 
     PlumblineError
-    ├── InputError              the rows or parameters of a request do not fit the signature; lists the faults
+    ├── InputError              rows or parameters do not fit the signature; lists the faults
     ├── NotFound                a name does not exist; the error lists the names that do
     │   ├── ModelNotFound
     │   ├── NoDefaultModel      the short routes have no model behind them

@@ -102,7 +102,7 @@ def test_what_was_recorded_is_shown_where_it_differs() -> None:
 
 def test_versions_of_other_columns_cannot_be_asked_the_same() -> None:
     assert comparable(NUMBERS, NUMBERS) == ""
-    assert "other columns" in comparable(NUMBERS, LABELS)
+    assert "different columns" in comparable(NUMBERS, LABELS)
     assert "one answers number, the other class" in comparable(
         replace(LABELS, output=Output("number")), LABELS
     )

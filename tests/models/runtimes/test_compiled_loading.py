@@ -102,7 +102,9 @@ def test_another_library_version_means_the_original(store: Store, graph: Record,
 
 def test_a_record_of_another_release_means_the_original(store: Store, trees: Record, caplog: Log) -> None:
     version = stored(store, trees, lanes=4)
-    assert "the record of its compiled form was written by another release" in served_by_original(version, caplog)
+    assert "the record of its compiled form was written by another release" in served_by_original(
+        version, caplog
+    )
     assert compiled_state(version.manifest.compiled)["here"]["form"] == "original"
 
 
