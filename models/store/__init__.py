@@ -1,4 +1,7 @@
-"""Versions on disk: changed under one lock, read without it. No library of models comes in."""
+"""The versions on disk: changed under one lock, read without it.
+
+No library of models comes in, so a command that only lists or moves versions starts fast.
+"""
 
 from models.store.store import Store
 

@@ -1,9 +1,9 @@
 """Export and import of one version as a file: a tar.gz that is written reproducibly and read with limits.
 
-The manifest is the first member, so that a reader knows all others before it meets them: their names, their
-sizes and their digests. Headers are read one block at a time and only plain files are understood (no links,
-devices, directories or extended headers), so nothing in an archive can make the reader write elsewhere or
-hold more than the manifest says. Importing checks and copies bytes; it never unpickles them.
+The manifest is the first member, so a reader knows the names, sizes and digests of all other members before
+it meets them. Headers are read one block at a time, and only plain files are understood (no links, devices,
+directories or extended headers). An archive therefore cannot make the reader write elsewhere or hold more
+than the manifest says. An import validates and copies bytes; it never unpickles them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ MAX_UNPACKED_BYTES = 2 * 2**30
 
 
 def export_version(store: Store, name: str, version: int, file: Path) -> None:
-    """Write a version to ``file`` after every byte of it matched its digest; the same version gives the same
-    bytes.
+    """Write a version to ``file`` after verifying all of its files. The same version gives the same bytes.
 
-    Raises VersionNotFound, LoadError, or ArchiveRefused when the file cannot be written.
+    Raises VersionNotFound, LoadError, or ArchiveRefused if the file cannot be written.
     """
     record = store.get(name, version)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
@@ -54,7 +53,8 @@ def export_version(store: Store, name: str, version: int, file: Path) -> None:
         raise ArchiveRefused(f"{file} cannot be written: {reason}; choose another place for it") from error
     except ValueError as error:  # a plain header of tar holds 255 bytes of a path, and sizes below 8 GiB
         raise ArchiveRefused(
-            f"{record.key} fits no archive: {error}; publish it again with shorter names and smaller files"
+            f"{record.key} does not fit into an archive: {error}; "
+            "publish it again with shorter names and smaller files"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -70,8 +70,9 @@ def import_version(
 ) -> Record:
     """Add the archived version under the next free number of ``name``, by default the archived name.
 
-    ``max_bytes`` limits the unpacked files. A store with a key takes only a version that was signed with the
-    same key, and signs it again under its new number. Raises ArchiveRefused, InvalidName or StoreUnavailable.
+    ``max_bytes`` limits the unpacked files. A store with a key accepts only a version that was signed with
+    the same key, and signs it again under its new number. Raises ArchiveRefused, InvalidName or
+    StoreUnavailable.
     """
     check_tags(tags)
     with _refusing(file), gzip.open(file) as stream:
@@ -81,7 +82,7 @@ def import_version(
 
 
 def _contents(store: Store, record: Record) -> Iterator[tuple[str, bytes]]:
-    """Every file of the version, the manifest first."""
+    """Yield every file of the version, the manifest first."""
     yield from store.sealed_manifest(record.key).items()
     for path in sorted(record.manifest.files):
         yield path, record.read(path)
@@ -110,8 +111,8 @@ def _unpack(stream: gzip.GzipFile, key: bytes | None, max_bytes: int) -> tuple[M
     while header is not None:
         record = missing.pop(header.name, None)
         if record is None:
-            why = "is in it twice" if header.name in files else "is not in its manifest"
-            raise ArchiveRefused(f"{header.name!r} {why}")
+            fault = "is in it twice" if header.name in files else "is not in its manifest"
+            raise ArchiveRefused(f"{header.name!r} {fault}")
         files[header.name] = record.check(_body(stream, header, record.size_bytes), header.name)
         header = _next_header(stream)
     if missing:
@@ -120,20 +121,22 @@ def _unpack(stream: gzip.GzipFile, key: bytes | None, max_bytes: int) -> tuple[M
 
 
 def _next_header(stream: gzip.GzipFile) -> tarfile.TarInfo | None:
-    """The header of the next member, or None at the end; raises ArchiveRefused unless it is a plain file."""
+    """Return the header of the next member, None at the end; raises ArchiveRefused unless it is a plain
+    file.
+    """
     block = stream.read(tarfile.BLOCKSIZE)
     if not block.strip(tarfile.NUL):
         return None
     header = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
     if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-        raise ArchiveRefused(f"{header.name!r} is no plain file")
+        raise ArchiveRefused(f"{header.name!r} is not a plain file")
     return header
 
 
 def _body(stream: gzip.GzipFile, header: tarfile.TarInfo, limit: int) -> bytes:
-    """The bytes of a member, and the padding after it read away."""
+    """Read the bytes of a member and skip the padding after them."""
     if not 0 <= header.size <= limit:
-        raise ArchiveRefused(f"{header.name!r} is of {header.size} bytes where {limit} are allowed")
+        raise ArchiveRefused(f"{header.name!r} has {header.size} bytes where {limit} are allowed")
     data = stream.read(header.size)
     stream.read(-header.size % tarfile.BLOCKSIZE)
     if len(data) != header.size:
@@ -143,7 +146,7 @@ def _body(stream: gzip.GzipFile, header: tarfile.TarInfo, limit: int) -> bytes:
 
 @contextmanager
 def _refusing(file: Path) -> Iterator[None]:
-    """Turn everything that reading an archive can raise into one line about the file."""
+    """Turn every error of reading an archive into one line about the file."""
     fix = "export it again with this release"
     try:
         yield
@@ -156,6 +159,6 @@ def _refusing(file: Path) -> Iterator[None]:
     except ArtifactDamaged as error:
         raise ArchiveRefused(f"{file} is not imported: {str(error).partition(';')[0]}; {fix}") from error
     except (EOFError, zlib.error, tarfile.HeaderError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise ArchiveRefused(f"{file} is no whole tar.gz file; {fix}") from error
+        raise ArchiveRefused(f"{file} is not a complete tar.gz file; {fix}") from error
     except OSError as error:
         raise ArchiveRefused(f"{file} cannot be read: {(error.strerror or str(error)).lower()}") from error

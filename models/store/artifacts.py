@@ -1,9 +1,10 @@
-"""The bytes of a store's versions: written once under a number, verified against their digests on each read.
+"""The files of a store's versions: written once under a number, and verified against their digests on each
+read.
 
-    <store>/<name>/<version>/             manifest.json, its signature, and the files that the manifest records
-    <store>/<name>/.staging-*             a version that is being written, or deleted
+    <store>/<name>/<version>/             manifest.json, its signature, and the files that it records
+    <store>/<name>/.staging-*             a version that is being written or deleted
 
-Nothing here knows which version is stable, nor who changed what; the registry does.
+This module does not know which version is stable or who changed what; the registry does.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ STAGING = ".staging-"
 class Directory(Contents):
     """The files of a version in a store.
 
-    sizes_bytes: the recorded size of each file. Of a longer file one byte more is read, which is enough to
-        see it.
+    ``sizes_bytes`` holds the recorded size of each file. Of a longer file, only one byte more is read, which
+    is enough to notice.
     """
 
     def __init__(self, path: Path, sizes_bytes: Mapping[str, int]) -> None:
@@ -54,36 +55,39 @@ class Directory(Contents):
         return str(self._path)
 
     def size_bytes(self, path: str) -> int | None:
-        """The size of the file itself, which a link does not have."""
+        """Return the size of the file itself, without following links; None if it is missing."""
         identity = _identity(self._path / path)
         return None if identity is None else identity[1]
 
     def exists(self) -> bool:
-        """Whether its manifest is still there."""
+        """Return whether the manifest still exists."""
         return (self._path / MANIFEST).exists()
 
 
 class Artifacts:
-    """Every version of a store as a record.
+    """The records of all versions of a store.
 
-    key: with one, manifests carry an HMAC, and a version without a valid one is not read.
+    With a ``key``, manifests carry an HMAC, and a version without a valid one is not read.
     """
 
     def __init__(self, path: Path, key: bytes | None, files: Files) -> None:
         self._path = path
         self._key = key
         self._files = files
-        #: What was read of a version, and of which files: a server looks at all versions after each change.
+        #: Key of a version -> the identity of the files that were read, and the record. It is a cache because
+        #: a server looks at all versions after each change.
         self._known: dict[Version, tuple[Any, Record]] = {}
 
     def names(self) -> list[str]:
-        """What may be a model, by its name; raises OSError."""
+        """Return the names of the directories that may be models; raises OSError."""
         if not self._path.exists():
             return []
         return [p.name for p in self._path.iterdir() if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", p.name)]
 
     def numbers(self, name: str) -> list[int]:
-        """The versions of a model, ascending; none where there is no such model. Raises StoreUnavailable."""
+        """Return the version numbers of a model, ascending; empty for an unknown model. Raises
+        StoreUnavailable.
+        """
         with store_errors(self._path):
             try:
                 entries = list((self._path / name).iterdir())
@@ -92,13 +96,13 @@ class Artifacts:
         return sorted(n for e in entries if (n := version_number(e.name)) is not None and e.is_dir())
 
     def has(self, version: Version) -> bool:
-        """Whether there is such a version, readable or not."""
+        """Return whether the version exists, readable or not."""
         return self._directory(version).is_dir()
 
     def get(self, version: Version) -> Record:
-        """The record of a version. It is not read again while its files are the same.
+        """Return the record of a version. It is cached until its files change.
 
-        Raises OSError when its files cannot be read, ArtifactDamaged or ArtifactUnsigned.
+        Raises OSError if its files cannot be read, ArtifactDamaged or ArtifactUnsigned.
         """
         path = self._directory(version)
         files = [_identity(path / file) for file in (MANIFEST, MANIFEST_SIGNATURE)]
@@ -121,7 +125,7 @@ class Artifacts:
         return self._known[version][1]
 
     def sealed_manifest(self, version: Version) -> dict[str, bytes]:
-        """The manifest as it was written, and its signature if it has one, by the names of their files.
+        """Return the manifest as it was written, and its signature if it has one, by file name.
 
         Raises OSError.
         """
@@ -130,16 +134,17 @@ class Artifacts:
 
     @contextmanager
     def staged(self, name: str, files: Mapping[str, bytes]) -> Iterator[Staged]:
-        """The files of a version that has no number yet, durable; they stay only if they are ``kept``.
+        """Write the files of a version that has no number yet, durably. They are removed unless they are
+        ``kept``.
 
-        What other publishers left behind is removed before something is written and after, also when there
-        was no room for it.
+        Leftovers of other publishers are removed before the first write and at the end, also if the disk was
+        full.
         """
         self._collect_leftovers()
         self._files.make_dir(self._path / name)
         staging = self._path / name / f"{STAGING}{os.getpid()}-{os.urandom(4).hex()}"
         try:
-            # Locked for as long as the publisher lives.
+            # The lock lasts as long as the publisher lives.
             with self._files.locked(staging.with_name(f"{staging.name}.lock")):
                 for path, data in files.items():
                     self._files.write(staging / path, data)
@@ -148,11 +153,11 @@ class Artifacts:
             self._collect_leftovers()
 
     def remove(self, version: Version) -> None:
-        """Take a version out of sight, and then delete it, which is more than one step."""
+        """Rename a version out of sight, and then delete it, because deleting takes more than one step."""
         path = self._directory(version)
-        aside = path.with_name(f"{STAGING}deleted-{path.name}-{os.urandom(4).hex()}")
-        self._files.rename(path, aside)
-        self._files.remove_tree(aside)
+        deleted = path.with_name(f"{STAGING}deleted-{path.name}-{os.urandom(4).hex()}")
+        self._files.rename(path, deleted)
+        self._files.remove_tree(deleted)
 
     def _directory(self, version: Version) -> Path:
         return self._path / check_model_name(version.name) / str(version.number)
@@ -162,7 +167,7 @@ class Artifacts:
         return Record(manifest, Directory(self._directory(manifest.key), sizes_bytes))
 
     def _collect_leftovers(self) -> None:
-        """Remove what publishers of any model left that died or found the disk full: their locks are free."""
+        """Remove what crashed publishers of any model left behind: nobody holds their locks."""
         for lock in self._path.glob(f"*/{STAGING}*.lock"):
             with self._files.locked(lock, wait=False) as free:
                 if free:
@@ -180,7 +185,7 @@ class Staged:
         self._path = path
 
     def seal(self, manifest: Manifest) -> None:
-        """Write the manifest, with its signature if the store has a key, and make all names durable."""
+        """Write the manifest, and its signature if the store has a key, and make all names durable."""
         files, key = self._artifacts._files, self._artifacts._key
         raw = manifest.to_bytes()
         files.write(self._path / MANIFEST, raw)
@@ -189,23 +194,23 @@ class Staged:
         files.sync_tree(self._path)
 
     def keep(self, manifest: Manifest) -> Record:
-        """Give the sealed files the number of the manifest. From here on they are a version."""
+        """Move the sealed files to the number of the manifest. This makes them a version."""
         record = self._artifacts._record(manifest)
         self._artifacts._files.rename(self._path, self._artifacts._directory(manifest.key))
         return record
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """What differs once the file is another, or None for one that cannot be looked at."""
+    """Return inode, size and modification time, which change with the file; None if it cannot be examined."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _read(path: Path, expected_bytes: int) -> bytes:
-    """The file's bytes, never through a link, and of a larger file one byte more; raises OSError."""
+    """Return the bytes of a file, at most one more than expected, without following links; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         return file.read(expected_bytes + 1)

@@ -1,7 +1,7 @@
-"""The one place where the store changes a disk: every operation is durable before it returns.
+"""Changes to the disk. Every operation of the store is durable before it returns.
 
 A test counts these operations and kills the publisher after each of them, so nothing in ``models/`` that is
-part of a store may change a file any other way.
+part of a store may change a file in any other way.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from models.errors import StoreUnavailable
 
 
 class Files:
-    """Durable file operations. Each public method is one step that a crash can come after."""
+    """Durable file operations. Each public method is one step, and a crash may follow each step."""
 
     def make_dir(self, path: Path) -> None:
-        """Create the directory and its parents, if they are missing."""
+        """Create the directory and its parents."""
         path.mkdir(parents=True, exist_ok=True)
         self._sync_dir(path.parent)
 
     def write(self, path: Path, data: bytes) -> None:
-        """Write a new file and fsync it; the name is durable after the directory's rename."""
+        """Write a new file and fsync it. Its name becomes durable when the directory is renamed."""
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
         with os.fdopen(descriptor, "wb") as file:
@@ -34,22 +34,24 @@ class Files:
             os.fsync(file.fileno())
 
     def sync_tree(self, path: Path) -> None:
-        """Make the names of every file below ``path`` durable."""
+        """Make the names of all files below ``path`` durable."""
         for directory, _, _ in os.walk(path):
             self._sync_dir(Path(directory))
 
     def rename(self, source: Path, target: Path) -> None:
-        """Move a directory to a name that must not exist; raises FileExistsError or OSError (ENOTEMPTY)."""
+        """Move a directory to a name that does not exist yet; raises FileExistsError or OSError
+        (ENOTEMPTY).
+        """
         if target.exists():
             raise FileExistsError(f"{target} exists")
         os.rename(source, target)
         self._sync_dir(target.parent)
 
     def replace(self, path: Path, data: bytes) -> None:
-        """Give a small file new content: readers see the old bytes or the new ones, never a mixture.
+        """Replace the content of a small file. Readers see the old bytes or the new ones, never a mixture.
 
-        Only under a lock: there is one temporary name, so that what a crash leaves there is used up by the
-            next.
+        The caller holds the lock: there is only one temporary name, so that the next call reuses what a crash
+        left.
         """
         temporary = path.with_name(f".{path.name}.tmp")
         self.write(temporary, data)
@@ -57,7 +59,7 @@ class Files:
         self._sync_dir(path.parent)
 
     def append_line(self, path: Path, line: bytes) -> None:
-        """Add one line. A line that a crash cut short is ended first, so that it spoils only itself."""
+        """Append a line. A line that a crash cut short is ended first, so that only that line is lost."""
         with open(path, "a+b") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
@@ -68,19 +70,19 @@ class Files:
             os.fsync(file.fileno())
 
     def remove_tree(self, path: Path) -> None:
-        """Delete a directory that no reader looks into any more."""
+        """Delete a directory that readers no longer use."""
         shutil.rmtree(path, ignore_errors=True)
 
     def remove_file(self, path: Path) -> None:
-        """Delete a file that may be gone already."""
+        """Delete a file if it exists."""
         path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self, path: Path, *, wait: bool = True) -> Iterator[bool]:
-        """Hold an exclusive flock on ``path`` (created if missing); yields False if it is held and ``wait``
-        is off.
+        """Hold an exclusive flock on ``path``, which is created if missing.
 
-        The kernel frees the lock when the process dies, so no lock outlives its owner.
+        Yields False if another process holds it and ``wait`` is off. The kernel releases the lock when the
+        process dies, so no lock outlives its owner.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
@@ -102,7 +104,7 @@ class Files:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the flock on ``path`` at this moment; raises StoreUnavailable. Nothing is
+    """Return whether a process holds the flock on ``path`` now; raises StoreUnavailable. Nothing is
     created.
     """
     with store_errors(path.parent):
@@ -120,7 +122,7 @@ def is_locked(path: Path) -> bool:
 
 
 def read_if_there(path: Path) -> bytes | None:
-    """The bytes of a small file of a store, or None when it does not exist; raises StoreUnavailable."""
+    """Return the bytes of a small file of a store; None if it does not exist. Raises StoreUnavailable."""
     with store_errors(path.parent):
         try:
             return path.read_bytes()
@@ -130,7 +132,7 @@ def read_if_there(path: Path) -> bytes | None:
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals below ``path`` into StoreUnavailable."""
+    """Turn errors of the operating system below ``path`` into StoreUnavailable."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Which version answers: a promotion, a rollback, a traffic rule, each one atomic change that the history
-records.
+"""Changes of what answers: promotion, rollback and traffic rules, each one atomic change in the history.
 
-Only the store changes here. A server proves a version first and waits for its workers (app/operations).
+Only the store changes in this module. A server verifies a version first and waits for its workers
+(app/operations).
 """
 
 from __future__ import annotations
@@ -19,25 +19,23 @@ from models.traffic import Rule
 #: The number of earlier versions that a rollback can return to.
 MOST_PREVIOUS = 100
 
-#: A metric whose name holds one of these is better when it is smaller, and one that has one of these words in
-#: it, too; unless it begins with ``neg_``, as scikit-learn's scorers do, which are better when they are
-#: larger.
+#: Parts of names and whole words of metrics that are better when they are smaller. A name that begins with
+#: ``neg_``, such as those of scikit-learn's scorers, is an exception.
 SMALLER_IS_BETTER = ("error", "loss", "mae", "mse", "msle", "mape", "wape", "deviance", "perplexity", "brier")
 SMALLER_WORDS = {"wer", "cer", "ece", "nll", "mase", "crps", "fpr", "fnr", "pinball", "hinge"}
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What an operation did.
+    """The result of an operation."""
 
-    before, after: the stable version, or the traffic rule as JSON data.
-    generation: the store's, with this change in it.
-    """
-
+    #: The model's name; empty for an operation on the whole store.
     name: str
     verb: str
+    #: The stable version, or the traffic rule as JSON data.
     before: Any
     after: Any
+    #: The generation of the store that contains this change.
     generation: str
 
 
@@ -51,17 +49,17 @@ def promote(
     why: str = "",
     who: str = "",
 ) -> Changed:
-    """Make the version stable. For one that is stable already nothing is changed or recorded.
+    """Make the version stable. If it is stable already, nothing is changed or recorded.
 
-    expected: the version that the caller believes to be stable; Conflict if it is another.
-    if_better: a metric that both versions recorded; Conflict unless this version's is better.
+    ``expected`` is the version that the caller believes to be stable; another one raises Conflict.
+    ``if_better`` is a metric that both versions recorded; Conflict unless this version's value is better.
     Raises ModelNotFound, VersionNotFound, Conflict or a LoadError.
     """
     with store_errors(store.path):
         store.versions(name)
         with store.change(name) as change:
-            if version not in (live := store.versions(name)):
-                raise VersionNotFound(name, str(version), map(str, live))
+            if version not in (versions := store.versions(name)):
+                raise VersionNotFound(name, str(version), map(str, versions))
             state = store.state(name)
             before = _stable(state, name, expected)
             if before == version:
@@ -75,46 +73,50 @@ def promote(
 def rollback(
     store: Store, name: str, *, expected: int | None = None, why: str = "", who: str = ""
 ) -> Changed:
-    """Make the version stable that was stable before, step by step back; raises as ``promote`` does."""
+    """Make the version stable that was stable before, one step at a time; raises the errors of
+    ``promote``.
+    """
     with store_errors(store.path):
         store.versions(name)
         with store.change(name) as change:
             state = store.state(name)
             before = _stable(state, name, expected)
-            live = set(store.versions(name))
-            left = [version for version in state.previous if version in live]
-            while left and left[-1] == before:
-                left.pop()
-            if not left:
+            versions = set(store.versions(name))
+            previous = [version for version in state.previous if version in versions]
+            while previous and previous[-1] == before:
+                previous.pop()
+            if not previous:
                 raise Conflict(f"{name} has no version that was stable before version {before}")
-            return _move_stable(change, "rollback", replace(state, previous=left[:-1]), left[-1], why, who)
+            return _move_stable(
+                change, "rollback", replace(state, previous=previous[:-1]), previous[-1], why, who
+            )
 
 
 def set_traffic(store: Store, name: str, rule: Rule | None, *, why: str = "", who: str = "") -> Changed:
-    """Set the rule that gives requests another version than the stable one; None removes it.
+    """Set the rule that sends requests to other versions than the stable one; None removes it.
 
-    ``canary`` and ``shadow`` name the versions that the rule gives these parts. Raises ModelNotFound,
+    ``canary`` and ``shadow`` then name the versions with these roles in the rule. Raises ModelNotFound,
     VersionNotFound or Conflict.
     """
     with store_errors(store.path):
         store.versions(name)
         with store.change(name) as change:
-            live = store.versions(name)
-            if rule is not None and (missing := sorted(rule.versions - set(live))):
-                raise VersionNotFound(name, str(missing[0]), map(str, live))
+            versions = store.versions(name)
+            if rule is not None and (missing := sorted(rule.versions - set(versions))):
+                raise VersionNotFound(name, str(missing[0]), map(str, versions))
             state = store.state(name)
-            said = None if rule is None else rule.to_json()
-            if said == state.traffic:
-                return Changed(name, "traffic", state.traffic, said, store.generation())
+            data = None if rule is None else rule.to_json()
+            if data == state.traffic:
+                return Changed(name, "traffic", state.traffic, data, store.generation())
             aliases = {"stable": state.aliases["stable"], **(rule.aliases if rule else {})}
             generation = change.begin()
-            changed = replace(state, traffic=said, aliases=aliases)
-            change.commit(changed, "traffic", who=who, before=state.traffic, rule=said, why=why)
-            return Changed(name, "traffic", state.traffic, said, generation)
+            changed = replace(state, traffic=data, aliases=aliases)
+            change.commit(changed, "traffic", who=who, before=state.traffic, rule=data, why=why)
+            return Changed(name, "traffic", state.traffic, data, generation)
 
 
 def touch(store: Store) -> Changed:
-    """Give the store another generation although nothing changed, so that every server reads it again."""
+    """Increase the generation of the store without a change, so that every server reads the store again."""
     with store_errors(store.path):
         return Changed("", "reload", None, None, store.registry.touch())
 
@@ -137,7 +139,7 @@ def _move_stable(change: Change, verb: str, state: State, version: int, why: str
 
 
 def smaller_is_better(metric: str) -> bool:
-    """Whether the smaller value of a metric of this name is the better one."""
+    """Return whether a smaller value of the metric is better, judging by its name."""
     name = metric.lower()
     words = set(re.split(r"[^a-z]+", name))
     return not name.startswith("neg_") and (
@@ -146,17 +148,17 @@ def smaller_is_better(metric: str) -> bool:
 
 
 def _check_better(store: Store, name: str, before: int, version: int, metric: str) -> None:
-    found = []
+    values = []
     for number in (before, version):
         metrics = store.get(name, number).manifest.metrics or {}
         if metric not in metrics:
             listed = ", ".join(sorted(metrics)) or "none"
             raise Conflict(f"{name}:{number} recorded no metric {metric!r} (it has: {listed})")
-        found.append(metrics[metric])
+        values.append(metrics[metric])
     smaller = smaller_is_better(metric)
-    better = found[1] < found[0] if smaller else found[1] > found[0]
+    better = values[1] < values[0] if smaller else values[1] > values[0]
     if not better:
         raise Conflict(
-            f"{metric} of {name}:{version} is {found[1]:g}, which is not {'less' if smaller else 'more'} than "
-            f"{found[0]:g} of version {before}; nothing was changed"
+            f"{metric} of {name}:{version} is {values[1]:g}, which is not "
+            f"{'less' if smaller else 'more'} than {values[0]:g} of version {before}; nothing was changed"
         )

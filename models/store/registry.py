@@ -1,6 +1,6 @@
-"""What may change about a store's models: state, history and generation, each change under one lock.
+"""The mutable part of a store: state, history and generation, each changed under one lock.
 
-No file of a version is read or written here.
+This module does not touch the files of a version.
 """
 
 from __future__ import annotations
@@ -26,30 +26,31 @@ MOST_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state of one model.
+    """The state of one model."""
 
-    highest: the largest version number ever given.
-    aliases, tags: names of version numbers; only operations set an alias.
-    traffic: the traffic rule as JSON data.
-    previous: the versions that were stable before, the latest last; a rollback removes it.
-    last: the history's line about the change that made this state. If a process dies before the line is in
-        the history, the next change writes it.
-    """
-
+    #: The largest version number ever assigned.
     highest: int = 0
+    #: Name -> version number. Only operations set an alias.
     aliases: dict[str, int] = field(default_factory=dict)
     tags: dict[str, int] = field(default_factory=dict)
+    #: The traffic rule as JSON data.
     traffic: Mapping[str, Any] | None = None
+    #: The versions that were stable before, the latest last. A rollback removes that one.
     previous: list[int] = field(default_factory=list)
+    #: The history's line about the change that made this state. If the process dies before the line is in the
+    #: history, the next change writes it.
     last: Mapping[str, Any] | None = None
 
     def selectors(self, latest: int) -> dict[str, int]:
-        """Everything but a number that picks a version: tags, aliases and ``latest``, the version given."""
+        """Return every selector but numbers, with the version that it names: tags, aliases and ``latest``.
+
+        ``latest`` names the version that is given.
+        """
         return {**self.tags, **self.aliases, "latest": latest}
 
 
 def held_by(state: State, version: int) -> list[str]:
-    """What of the state names the version, so that it cannot be deleted."""
+    """Return the parts of the state that name the version, which therefore cannot be deleted."""
     held = [alias for alias, number in state.aliases.items() if number == version]
     rule = state.traffic or {}
     named = any(part["version"] == version for part in (*rule.get("arms", ()), *rule.get("matches", ())))
@@ -57,24 +58,24 @@ def held_by(state: State, version: int) -> list[str]:
 
 
 class Registry:
-    """What a store says about its models. Reading needs no lock."""
+    """The state, history and generation of a store's models. Reading needs no lock."""
 
     def __init__(self, path: Path, files: Files) -> None:
         self._path = path
         self._files = files
 
     def generation(self) -> str:
-        """A number, as text, that grows as soon as the store begins to change; "0" where none can be read."""
+        """Return a number, as text, that grows when the store begins to change; "0" if it cannot be read."""
         raw = read_if_there(self._path / "generation") or b"0"
         text = raw.decode("ascii", "replace").strip()
         return text if text.isdecimal() and len(text) <= MOST_DIGITS else "0"
 
     def at_rest(self) -> bool:
-        """Whether no change is under way."""
+        """Return whether no change is in progress."""
         return not is_locked(self._path / "lock")
 
     def state(self, name: str) -> State:
-        """The state of a model as it was written, empty before that; raises ArtifactDamaged."""
+        """Return the stored state of a model, empty if it has none; raises ArtifactDamaged."""
         raw = read_if_there(self._path / name / "state.json")
         if raw is None:
             return State()
@@ -82,7 +83,7 @@ class Registry:
             state = State(**orjson.loads(raw))
             numbers = (state.highest, *state.aliases.values(), *state.tags.values(), *state.previous)
             if not {type(n) for n in numbers} <= {int}:
-                raise ValueError("a version that is no number")
+                raise ValueError("a version that is not a number")
             return state
         except (ValueError, TypeError, AttributeError) as error:
             raise ArtifactDamaged(
@@ -90,7 +91,7 @@ class Registry:
             ) from error
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """Every recorded change of a model, oldest first; a line that a crash cut short is left out."""
+        """Return the recorded changes of a model, oldest first, without lines that a crash cut short."""
         written = (read_if_there(self._path / name / HISTORY) or b"").splitlines()
         changes = []
         for line in [*written, *self._unwritten(name)]:
@@ -107,7 +108,7 @@ class Registry:
             yield Change(self, name)
 
     def touch(self) -> str:
-        """Give the store another generation although nothing changed; returns it."""
+        """Increase the generation without a change, and return it."""
         with self._locked():
             return self._next_generation()
 
@@ -118,16 +119,20 @@ class Registry:
             yield
 
     def _next_generation(self) -> str:
-        """Under the lock. Where the last generation is lost the next one is larger all the same: a worker
-        that serves an earlier one must not be taken for one that serves this.
+        """Increase the generation under the lock, and return it.
+
+        If the last generation is lost, the next one is larger all the same: a worker that serves an earlier
+        generation must not be taken for one that serves this one.
         """
         number = max(int(self.generation()) + 1, time.time_ns() // 1000)
         self._files.replace(self._path / "generation", str(number).encode())
         return str(number)
 
     def _unwritten(self, name: str) -> list[bytes]:
-        """The line of the last change, if its process died before it was in the history; at most one."""
-        with suppress(ArtifactDamaged):  # of the state; what the history holds can be read all the same
+        """Return the line of the last change if its process died before it was in the history; at most one
+        line.
+        """
+        with suppress(ArtifactDamaged):  # the state is damaged; the history can still be read
             if (last := self.state(name).last) is not None:
                 line = orjson.dumps(last)
                 return [line] if line not in (read_if_there(self._path / name / HISTORY) or b"") else []
@@ -145,16 +150,16 @@ class Registry:
 class Change:
     """One change of one model, made under the store's lock.
 
-    The generation grows first: a reader that sees the new one waits until the lock is free, and reads what
-    the change made or what a process that died on the way left. If it grew last, no reader would hear of the
-    latter.
+    The generation grows first. A reader that sees the new one waits until the lock is free, and then reads
+    the finished change, or what a process that died on the way left behind. If the generation grew last, no
+    reader would notice the latter.
     """
 
     registry: Registry
     name: str
 
     def begin(self) -> str:
-        """Give the store another generation, which is returned; before anything is changed."""
+        """Increase the generation, and return it. It is called before anything is changed."""
         for line in self.registry._unwritten(self.name):
             self.registry._add_to_history(self.name, line)
         return self.registry._next_generation()
@@ -164,13 +169,13 @@ class Change:
         self.registry._set_state(self.name, state)
 
     def commit(self, state: State, what: str, *, who: str = "", **details: Any) -> None:
-        """Replace the state and add the change to the history, which cannot lack it from then on.
+        """Replace the state and add the change to the history, which contains it from then on.
 
-        who: by default the user of this process.
+        ``who`` is the user of this process by default.
         """
         when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        said = {key: value for key, value in details.items() if value not in (None, "", [])}
-        line = {"when": when, "who": who or _who(), "what": what, **said}
+        details_given = {key: value for key, value in details.items() if value not in (None, "", [])}
+        line = {"when": when, "who": who or _who(), "what": what, **details_given}
         self.set_state(replace(state, last=line))
         with suppress(OSError):  # a full disk: the state has the line, and the next change writes it first
             self.registry._add_to_history(self.name, orjson.dumps(line))

@@ -1,17 +1,17 @@
-"""Where versions are kept: add, resolve, list, tag and delete, each one atomic and never torn.
+"""The model store: add, resolve, list, tag and delete versions, each operation atomic.
 
-A store has two sides: the registry (state, history, generation, lock) and the artifacts (bytes of versions).
-Only this room knows the paths of either.
+A store has two sides: the registry (state, history, generation, lock) and the artifacts (files of versions).
+Only this package knows the paths of either.
 
     <store>/lock                          an flock for every change
     <store>/generation                    a number that grows when a change begins; all that a worker watches
-    <store>/<name>/state.json             aliases, tags, the highest version number given
-    <store>/<name>/history.jsonl          one line a change: when, who, what, why
-    <store>/<name>/<version>/             manifest.json and the files it records; never changed again
+    <store>/<name>/state.json             aliases, tags, the highest version number ever assigned
+    <store>/<name>/history.jsonl          one line for each change: when, who, what, why
+    <store>/<name>/<version>/             manifest.json and the files that it records; never changed again
 
-A person who can write the store can run code in the server: digests guard against damage, not against an
+A person who can write to the store can run code in the server: digests protect against damage, not against an
 author. With a key, manifests carry an HMAC, and a version without a valid one is neither loaded nor listed as
-whole.
+valid.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from models.store.registry import Change, Registry, State, held_by
 
 
 class Store:
-    """A directory of models. Nothing is created before the first change; every reader works on a read-only disk."""
+    """A directory of models. Nothing is created before the first change; readers work on a read-only disk."""
 
     def __init__(self, path: str | Path, *, key: bytes | None = None, files: Files | None = None) -> None:
         self.path = Path(path)
@@ -58,61 +58,67 @@ class Store:
     # -- reading
 
     def generation(self) -> str:
-        """A text that differs as soon as the store begins to change; read what changed when it is
+        """Return a text that differs as soon as the store begins to change; the change is complete once
         ``at_rest``.
         """
         return self.registry.generation()
 
     def at_rest(self) -> bool:
-        """Whether no change is under way: everything that ``generation`` said before this call stands for is done."""
+        """Return whether no change is in progress: all changes of an earlier ``generation`` are then
+        complete.
+        """
         return self.registry.at_rest()
 
     def names(self) -> list[str]:
-        """The models that have at least one version, sorted."""
+        """Return the models that have at least one version, sorted."""
         with store_errors(self.path):
-            found = self._artifacts.names()
-        return sorted(name for name in found if self._holds(name))
+            names = self._artifacts.names()
+        return sorted(name for name in names if self._holds(name))
 
     def _holds(self, name: str) -> bool:
-        """Whether the model has a version; one that cannot be read is not passed over in silence."""
+        """Return whether the model has a version. One that cannot be read counts, so that it is not
+        hidden.
+        """
         try:
             return bool(self._artifacts.numbers(name))
         except (StoreUnavailable, OSError):
             return True
 
     def versions(self, name: str) -> list[int]:
-        """The version numbers of a model, ascending; raises ModelNotFound or InvalidName."""
-        found = self._artifacts.numbers(check_model_name(name))
-        if not found:
+        """Return the version numbers of a model, ascending; raises ModelNotFound or InvalidName."""
+        numbers = self._artifacts.numbers(check_model_name(name))
+        if not numbers:
             raise ModelNotFound(name, self.names())
-        return found
+        return numbers
 
     def state(self, name: str) -> State:
-        """Aliases and tags of a model; ``stable`` is its lowest version until something else was promoted."""
+        """Return the state of a model. ``stable`` is its lowest version until another one is promoted."""
         versions = self.versions(name)
         state = self.registry.state(name)
         return replace(state, aliases={"stable": versions[0], **state.aliases})
 
     def selectors(self, name: str) -> dict[str, int]:
-        """Everything but a number that picks a version of the model: tags, aliases and ``latest``."""
+        """Return every selector but numbers, with the version that it names: tags, aliases and ``latest``."""
         return self.state(name).selectors(self.versions(name)[-1])
 
     def resolve(self, name: str, selector: str = "stable") -> int:
-        """The version that a number, tag or alias names; raises ModelNotFound, VersionNotFound, InvalidName."""
+        """Return the version that a number, tag or alias names; raises ModelNotFound, VersionNotFound or
+        InvalidName.
+        """
         versions, selectors = self.versions(name), self.selectors(name)
         number = version_number(selector)
-        found = selectors.get(selector) if number is None else number
-        if found not in versions:
+        version = selectors.get(selector) if number is None else number
+        if version not in versions:
             raise VersionNotFound(name, selector, [*map(str, versions), *selectors])
-        return found
+        return version
 
     def resolve_reference(self, reference: str) -> tuple[str, int]:
-        """``name``, ``name:3`` or ``name:tag`` -> name and version."""
+        """Return the name and the version of a reference: ``name``, ``name:3`` or ``name:tag``."""
         name, selector = split_reference(reference)
         return name, self.resolve(name, selector)
 
     def get(self, name: str, version: int) -> Record:
-        """A version with its manifest read and, if the store has a key, its signature checked.
+        """Return the record of a version, its signature verified if the store has a key.
 
         Raises VersionNotFound, ArtifactDamaged or ArtifactUnsigned.
         """
@@ -127,14 +133,14 @@ class Store:
             ) from error
 
     def sealed_manifest(self, version: Version) -> dict[str, bytes]:
-        """The manifest of a version as it was written, and its signature if it has one, by their file names.
+        """Return the manifest of a version as it was written, and its signature if it has one, by file name.
 
         Raises OSError.
         """
         return self._artifacts.sealed_manifest(version)
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """Every change of the model, oldest first."""
+        """Return every change of the model, oldest first."""
         return self.registry.history(check_model_name(name))
 
     # -- changing
@@ -147,10 +153,10 @@ class Store:
         tags: Sequence[str] = (),
         what: str = "publish",
     ) -> Record:
-        """Write a version under the next free number. ``manifest.files`` must be the records of ``files``."""
+        """Write a version under the next free number. ``manifest.files`` must record exactly ``files``."""
         recorded = {path: record.size_bytes for path, record in manifest.files.items()}
         if recorded != {path: len(data) for path, data in files.items()}:
-            raise PublishError("the manifest does not record the files that it comes with")
+            raise PublishError("the manifest does not record exactly the files that come with it")
         check_tags(tags)
         name = check_model_name(manifest.name)
         with (
@@ -171,7 +177,9 @@ class Store:
         return record
 
     def tag(self, name: str, version: int, tag: str, why: str = "", who: str = "") -> str:
-        """Let a tag name the version; returns the new generation. Raises VersionNotFound or InvalidName."""
+        """Assign a tag to the version, and return the new generation. Raises VersionNotFound or
+        InvalidName.
+        """
         check_tag(tag)
         with store_errors(self.path):
             self.versions(name)
@@ -184,9 +192,9 @@ class Store:
                 return generation
 
     def delete(self, name: str, version: int, why: str = "") -> None:
-        """Remove a version and its tags; its number is never given again.
+        """Remove a version and its tags. Its number is never used again.
 
-        Raises VersionNotFound, or Conflict when an alias or the traffic rule names it.
+        Raises VersionNotFound, or Conflict if an alias or the traffic rule names the version.
         """
         with store_errors(self.path):
             self.versions(name)
@@ -201,13 +209,14 @@ class Store:
                 self._remove(name, [version])
 
     def delete_model(self, name: str, why: str = "") -> None:
-        """Remove every version of a model; its numbers are never given again. Raises ModelNotFound."""
+        """Remove every version of a model. Its numbers are never used again. Raises ModelNotFound."""
         with store_errors(self.path):
             self.versions(name)
             with self.change(name) as change:
                 versions, stable = self._artifacts.numbers(name), self.state(name).aliases["stable"]
                 change.begin()
-                # Stable goes last: until the model is gone its name keeps answering with the same version.
+                # The stable version goes last, so that the model's name answers the same until the model is
+                # gone.
                 others = [v for v in versions if v != stable]
                 change.commit(self._without(name, others), "delete", versions=versions, why=why)
                 self._remove(name, others)
@@ -221,8 +230,9 @@ class Store:
     # -- inside
 
     def _without(self, name: str, versions: Sequence[int]) -> State:
-        """The state of a model that loses these versions. It is set before they go: were their numbers not on
-        record, a crash between would free them.
+        """Return the state of a model without these versions.
+
+        It is written before they are removed: a crash in between would otherwise free their numbers.
         """
         state = self.registry.state(name)
         tags = {tag: version for tag, version in state.tags.items() if version not in versions}

@@ -336,7 +336,7 @@ def test_a_version_travels_as_a_file(run: Run, store: Store) -> None:
 
 def test_what_cannot_be_imported_or_exported_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "text.tar.gz").write_text("no archive")
-    fails(run("models", "import", "text.tar.gz"), "text.tar.gz is no whole tar.gz file")
+    fails(run("models", "import", "text.tar.gz"), "text.tar.gz is not a complete tar.gz file")
     fails(run("models", "import", "nowhere.tar.gz"), "nowhere.tar.gz", "no such file")
     fails(run("models", "export", "toy", "nowhere/toy.tar.gz"), "nowhere/toy.tar.gz cannot be written")
     prints(run("models", "export", "toy", "toy.tar.gz"))

@@ -85,7 +85,8 @@ def test_a_place_that_cannot_be_written_is_one_line(whole: Path, store: Store, t
     draft = summing_draft().with_files({"code/" + "long/" * 80 + "a.py": b""})
     store.add(draft.manifest, draft.files)
     with pytest.raises(
-        ArchiveRefused, match="toy:2 fits no archive: name is too long; publish it again with shorter"
+        ArchiveRefused,
+        match="toy:2 does not fit into an archive: name is too long; publish it again with shorter",
     ):
         export_version(store, "toy", 2, tmp_path / "long.tar.gz")
     assert {p.name for p in tmp_path.iterdir()} == {"store", whole.name}

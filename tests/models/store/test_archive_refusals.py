@@ -67,14 +67,14 @@ def not_utf8() -> bytes:
         ),
         (lambda m: [m[0], (m[1][0], m[1][1][:-1]), *m[2:]], "golden.json has "),
         (lambda m: [(MANIFEST, b"{}"), *m[1:]], "manifest.json is damaged"),
-        (lambda m: [(MANIFEST, m[0][1] + b" " * 9 * 2**20), *m[1:]], "'manifest.json' is of"),
-        (lambda m: [*m, (special("code", tarfile.SYMTYPE, "/etc"), b"")], "'code' is no plain file"),
-        (lambda m: [*m, (special("code", tarfile.LNKTYPE, MANIFEST), b"")], "'code' is no plain file"),
-        (lambda m: [*m, (special("code", tarfile.CHRTYPE), b"")], "'code' is no plain file"),
-        (lambda m: [*m, (special("code", tarfile.BLKTYPE), b"")], "'code' is no plain file"),
-        (lambda m: [*m, (special("code", tarfile.FIFOTYPE), b"")], "'code' is no plain file"),
-        (lambda m: [*m, (special("code", tarfile.DIRTYPE), b"")], "'code' is no plain file"),
-        (lambda m: [(special(MANIFEST, tarfile.SYMTYPE, "/etc/passwd"), b""), *m[1:]], "is no plain file"),
+        (lambda m: [(MANIFEST, m[0][1] + b" " * 9 * 2**20), *m[1:]], "'manifest.json' has"),
+        (lambda m: [*m, (special("code", tarfile.SYMTYPE, "/etc"), b"")], "'code' is not a plain file"),
+        (lambda m: [*m, (special("code", tarfile.LNKTYPE, MANIFEST), b"")], "'code' is not a plain file"),
+        (lambda m: [*m, (special("code", tarfile.CHRTYPE), b"")], "'code' is not a plain file"),
+        (lambda m: [*m, (special("code", tarfile.BLKTYPE), b"")], "'code' is not a plain file"),
+        (lambda m: [*m, (special("code", tarfile.FIFOTYPE), b"")], "'code' is not a plain file"),
+        (lambda m: [*m, (special("code", tarfile.DIRTYPE), b"")], "'code' is not a plain file"),
+        (lambda m: [(special(MANIFEST, tarfile.SYMTYPE, "/etc/passwd"), b""), *m[1:]], "is not a plain file"),
     ],
 )
 def test_an_archive_is_exactly_what_its_manifest_says(
@@ -103,7 +103,7 @@ def test_extended_headers_are_not_understood_so_they_cannot_allocate(
     header.pax_headers = {"comment": "x" * 10_000}
     for format in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
         name = header if format == tarfile.PAX_FORMAT else "n" * 200
-        assert "is no plain file" in refused(
+        assert "is not a plain file" in refused(
             other, pack(tmp_path / "x.gz", [*members_of(whole), (name, b"")], format)
         )
 
@@ -139,7 +139,7 @@ def test_a_bomb_is_left_unread(whole: Path, other: Store, tmp_path: Path) -> Non
         for _ in range(size // 2**24):
             packed.write(bytes(2**24))
     tracemalloc.start()
-    assert f"'golden.json' is of {size} bytes where" in refused(other, file)
+    assert f"'golden.json' has {size} bytes where" in refused(other, file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**22
@@ -148,15 +148,15 @@ def test_a_bomb_is_left_unread(whole: Path, other: Store, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda data: gzip.compress(not_utf8()), "is no whole tar.gz file"),
-        (lambda data: data[: len(data) // 2], "is no whole tar.gz file"),
-        (lambda data: data[:5], "is no whole tar.gz file"),
+        (lambda data: gzip.compress(not_utf8()), "is not a complete tar.gz file"),
+        (lambda data: data[: len(data) // 2], "is not a complete tar.gz file"),
+        (lambda data: data[:5], "is not a complete tar.gz file"),
         (lambda data: b"", "it does not begin with manifest.json"),
-        (lambda data: b"PK\x03\x04", "is no whole tar.gz file"),
-        (lambda data: gzip.decompress(data), "is no whole tar.gz file"),
+        (lambda data: b"PK\x03\x04", "is not a complete tar.gz file"),
+        (lambda data: gzip.decompress(data), "is not a complete tar.gz file"),
         (lambda data: gzip.compress(gzip.decompress(data)[:700]), "'manifest.json' is cut short"),
-        (lambda data: gzip.compress(b"x" * 5000), "is no whole tar.gz file"),
-        (lambda data: gzip.compress(gzip.decompress(data)[:100]), "is no whole tar.gz file"),
+        (lambda data: gzip.compress(b"x" * 5000), "is not a complete tar.gz file"),
+        (lambda data: gzip.compress(gzip.decompress(data)[:100]), "is not a complete tar.gz file"),
         (
             lambda data: data[:200] + bytes([data[200] ^ 255]) + data[201:],
             "; export it again with this release",

@@ -277,7 +277,7 @@ def test_a_damaged_state_is_named_and_not_overwritten(store: Store) -> None:
 
 
 def test_files_that_are_not_the_recorded_ones_are_not_added(store: Store) -> None:
-    with pytest.raises(PublishError, match="does not record the files"):
+    with pytest.raises(PublishError, match="does not record exactly the files"):
         store.add(DRAFT.manifest, {**DRAFT.files, "more": b""})
     assert not store.path.exists()
 
