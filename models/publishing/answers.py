@@ -1,6 +1,4 @@
-"""What a fitted estimator answers: the output that its signature declares, judged by its answers to a
-sample.
-"""
+"""The output of a fitted estimator, inferred from its answers to a sample."""
 
 from __future__ import annotations
 
@@ -17,9 +15,9 @@ from models.runtimes.arrays import chances, dense, labels
 from models.runtimes.methods import Method, asked, last_step, method_of, score_of
 from models.signature import Output
 
-#: Enough to see what is answered, and few enough for a slow model.
+#: Rows of a sample that are tried: enough to recognise the output, few enough for a slow model.
 TRIED_ROWS = 64
-#: A second size, so that what always answers the same number is found out.
+#: Rows of a second call, which exposes a model that always gives the same number of answers.
 FEW_ROWS = 2
 
 
@@ -32,13 +30,15 @@ def infer_output(
     scores: Sequence[str] = (),
     names: Sequence[str] = (),
 ) -> Output:
-    """What ``method`` answers when it is called with ``arguments``: by default the first of METHODS that the
+    """Return the output of ``method`` called with ``arguments``; by default, the first of METHODS that the
     model has.
 
-    X: rows in the container that the estimator takes: array, DataFrame, list, sparse matrix; best 3 or more.
-    scores: what a reply has beside the prediction, of SCORES. names : those of several outputs, or of a
-    vector's numbers. Raises WrongCount when the model does not answer row by row, PublishError for answers
-    that cannot be declared.
+        X: at least 3 rows in the container that the estimator takes: array, DataFrame, list, sparse matrix.
+        scores: additions to a reply, of SCORES.
+        names: those of several outputs, or of a vector's components.
+
+    Raises WrongCount if the model does not answer row by row, PublishError for answers that cannot be
+    declared.
     """
     method = method_of(model, method)
     answer = _tried(asked(model, method, arguments), X)
@@ -59,66 +59,72 @@ def infer_output(
 
 
 def check_count(answer: np.ndarray, n_rows: int) -> None:
-    """Raises WrongCount unless there is one answer for each row."""
-    found = len(answer) if answer.ndim else None
-    if found == n_rows:
+    """Validate that each row has one answer; raises WrongCount."""
+    n_answers = len(answer) if answer.ndim else None
+    if n_answers == n_rows:
         return
-    values = "a single value" if found is None else f"{found} value{'' if found == 1 else 's'}"
+    values = "a single value" if n_answers is None else f"{n_answers} value{'' if n_answers == 1 else 's'}"
     raise WrongCount(
-        f"the model answers {values} for {n_rows} row{'' if n_rows == 1 else 's'}: it does not answer row by row; give the "
-        "sample in the form that the model was fitted on: a model of texts takes a list of texts or one column of a "
-        "DataFrame, df['text'] and not df[['text']]"
+        f"the model answers {values} for {n_rows} row{'' if n_rows == 1 else 's'}: it does not answer row "
+        "by row; give the sample in the form that the model was fitted on: a model of texts takes a list "
+        "of texts or one column of a DataFrame, df['text'] and not df[['text']]"
     )
 
 
 def row_count(X: Any) -> int:
-    """How many rows a container has: a sparse matrix has no length."""
+    """Return the number of rows in a container. A sparse matrix has no length."""
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
 def first_rows(X: Any, n: int) -> Any:
-    """The first rows of an array, a list, a frame or series of pandas or polars, or a sparse matrix."""
+    """Return the first rows of an array, a list, a frame or series of pandas or polars, or a sparse
+    matrix.
+    """
     if hasattr(X, "iloc"):
         return X.iloc[:n]
     return X.tocsr()[:n] if hasattr(X, "tocsr") else X[:n]
 
 
 def _tried(ask: Method, X: Any) -> np.ndarray:
-    """The answers to the first rows; two of them alone are asked as well."""
+    """Return the answers to the first rows. Two rows are answered on their own as well."""
     n_rows = row_count(X)
     few = min(n_rows, FEW_ROWS)
-    given = ask(first_rows(X, TRIED_ROWS))
+    raw_answers = ask(first_rows(X, TRIED_ROWS))
     if (
-        isinstance(given, list)
-        and given
-        and all(isinstance(one, np.ndarray) and one.ndim == 2 for one in given)
+        isinstance(raw_answers, list)
+        and raw_answers
+        and all(isinstance(one, np.ndarray) and one.ndim == 2 for one in raw_answers)
     ):
         raise PublishError(
-            "it gives an array for each of several outputs; predict() answers all of them, each with its probabilities"
+            "it gives one array for each output; predict() answers all of them, each with its probabilities"
         )
-    check_count(answer := dense(given), min(n_rows, TRIED_ROWS))
+    check_count(answer := dense(raw_answers), min(n_rows, TRIED_ROWS))
     check_count(dense(ask(first_rows(X, few))), few)
     return answer
 
 
 def _labelled(model: Any, answer: np.ndarray, names: Sequence[str]) -> Output | None:
-    """The output of a classifier, or None for a model that does not answer with classes that it knows."""
+    """Return the output of a classifier; None for a model whose answers are not classes that it records."""
     known = _classes(model)
     if known and isinstance(known[0], tuple):
         if answer.ndim != 2 or answer.shape[1] != len(known):
             return None
         return _several(names, known)
     if known and answer.ndim == 2 and answer.shape[1] > 1:
-        # An indicator: for each label whether a row has it. The model's classes are then the labels
-        # themselves, or nothing.
-        found = sorted(set(answer.ravel().tolist()))
-        if not set(found) <= {0, 1}:
+        # An indicator tells for each label whether a row has it. The model's classes are then the labels
+        # themselves, or missing.
+        values = sorted(set(answer.ravel().tolist()))
+        if not set(values) <= {0, 1}:
             return None
-        each: tuple[Any, ...] = (False, True) if answer.dtype.kind == "b" else (0, 1)
-        return _several(names, [each] * answer.shape[1])
+        classes: tuple[Any, ...] = (False, True) if answer.dtype.kind == "b" else (0, 1)
+        return _several(names, [classes] * answer.shape[1])
     output = Output("class", classes=known)
-    given = labels(answer, output) if known else answer
-    return output if known and given.ndim == 1 and _typed(given.tolist()) <= _typed(known) else None
+    answer_labels = labels(answer, output) if known else answer
+    return (
+        output
+        if known and answer_labels.ndim == 1 and _typed(answer_labels.tolist()) <= _typed(known)
+        else None
+    )
 
 
 def _several(names: Sequence[str], classes: Sequence[tuple[Any, ...]]) -> Output:
@@ -129,15 +135,16 @@ def _several(names: Sequence[str], classes: Sequence[tuple[Any, ...]]) -> Output
 
 
 def _classes(model: Any) -> tuple[Any, ...]:
-    """The labels that a classifier knows, or a tuple of them for each of several outputs; empty where it
-    records none.
+    """Return the labels of a classifier, or a tuple of them for each of several outputs; empty if none are
+    recorded.
     """
     recorded = getattr(model, "classes_", None)
     if recorded is None:
         return ()
     if len(recorded) and isinstance(recorded[0], (np.ndarray, list, tuple)):
         return tuple(_json_labels(dense(one)) for one in recorded)
-    # Neighbours within a radius: the label of who has none is no class, and has no probability.
+    # Neighbours within a radius: the label of a row without neighbours is not a class, and has no
+    # probability.
     outliers = [
         label for label in getattr(last_step(model), "outlier_label_", None) or () if label is not None
     ]
@@ -146,15 +153,16 @@ def _classes(model: Any) -> tuple[Any, ...]:
 
 
 def _json_labels(classes: np.ndarray) -> tuple[Any, ...]:
-    found = tuple(classes.tolist())
-    fit = {type(label) for label in found} <= {int, float, str, bool} and classes.dtype.kind not in "mM"
+    labels = tuple(classes.tolist())
+    fit = {type(label) for label in labels} <= {int, float, str, bool} and classes.dtype.kind not in "mM"
     if not fit:
         raise PublishError(
-            f"labels of type {classes.dtype} cannot be JSON; train with numbers, text or booleans, such as y.astype(str)"
+            f"labels of type {classes.dtype} cannot be JSON; train with numbers, text or booleans, such "
+            "as y.astype(str)"
         )
-    if not all(math.isfinite(label) for label in found if type(label) is float):
+    if not all(math.isfinite(label) for label in labels if type(label) is float):
         raise PublishError("NaN or Infinity is a label; JSON has no such number, train without such rows")
-    return found
+    return labels
 
 
 def _typed(labels: Sequence[Any]) -> set[tuple[type, Any]]:
@@ -173,11 +181,11 @@ def _numbers(answer: np.ndarray, asked: str, components: Sequence[str]) -> Outpu
 
 
 def _components(model: Any, method: str) -> list[str]:
-    """What the numbers of a vector are called; empty where the model does not say."""
+    """Return the names of a vector's components; empty if the model does not name them."""
     if method == "transform":
         try:
             return [str(name) for name in model.get_feature_names_out()]
-        except Exception:  # a step without the method, or one that wants the names of its inputs
+        except Exception:  # a step lacks the method, or needs the names of its inputs
             return []
     if method in ("predict_proba", "decision_function"):
         return [str(label) for label in getattr(model, "classes_", ())]
@@ -188,16 +196,22 @@ def _has_probabilities(model: Any, X: Any, output: Output) -> bool:
     if not callable(getattr(model, "predict_proba", None)):
         return False
     try:
-        found = chances(asked(model, "predict_proba")(X), output)
+        probabilities = chances(asked(model, "predict_proba")(X), output)
         n_labels = sum(len(one.classes) for one in output.with_classes)
-        why = "" if found.min() >= 0.0 and found.max() <= 1.0 else "gives what lies outside of 0 to 1"
-        if found.shape[1] != n_labels:
-            why = f"gives {found.shape[1]} numbers a row for {n_labels} labels"
-    except Exception as error:  # foreign code; the labels are answered all the same
-        why = f"fails ({type(error).__name__}: {error})"
-    if why:
-        warnings.warn(f"predict_proba() {why}, so replies have no probability", PublishWarning, stacklevel=2)
-    return not why
+        fault = (
+            ""
+            if probabilities.min() >= 0.0 and probabilities.max() <= 1.0
+            else "gives values outside of 0 to 1"
+        )
+        if probabilities.shape[1] != n_labels:
+            fault = f"gives {probabilities.shape[1]} numbers a row for {n_labels} labels"
+    except Exception as error:  # a model's code may raise anything; labels do not depend on it
+        fault = f"fails ({type(error).__name__}: {error})"
+    if fault:
+        warnings.warn(
+            f"predict_proba() {fault}, so replies have no probability", PublishWarning, stacklevel=2
+        )
+    return not fault
 
 
 def _score(model: Any, X: Any, name: str) -> Output:

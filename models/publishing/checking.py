@@ -1,9 +1,8 @@
-"""Problems that a version would have in production, found by trying rows that clients will send one day.
+"""Concerns about a version, found by trying rows that clients will send one day.
 
 A client sends null, numbers outside the range of the sample, and unknown words. Each is tried in one column
-of the first golden row at a time. A value that the signature refuses is no concern, since the client gets a
-422. A value that the model
-fails on is one: the client gets a 500.
+of the first golden row at a time. A value that the signature refuses is not a concern, since the client gets
+a 422. A value that makes the model fail is one: the client gets a 500.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from models.runtime import Runtime
 from models.runtimes import runtime_for
 from models.signature import MEASURED, Column
 
-#: More columns than these take too long to try one by one.
+#: The number of columns that are tried, since each takes several calls.
 MAX_COLUMNS = 200
-#: Calls that take longer are worth a word.
+#: Slower calls for one row are reported.
 SLOW_MS = 100.0
 LARGE_BYTES = 500 * 2**20
 UNSEEN = "never seen before"
@@ -33,63 +32,62 @@ UNSEEN = "never seen before"
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One finding.
+    """One finding about a version."""
 
-    level: ``problem`` for requests that will fail, ``hint`` for what could be better.
-    text: one line.
-    """
-
+    #: ``problem``: requests will fail. ``hint``: something could be better.
     level: Literal["problem", "hint"]
+    #: One line.
     text: str
 
 
 def concerns(draft: Record) -> list[Concern]:
-    """Everything that was found, problems first. Raises LoadError when the draft cannot be loaded at all."""
+    """Return all concerns, problems first. Raises LoadError if the draft cannot be loaded."""
     runtime = runtime_for(draft)
     runtime.load()
     try:
-        found = [*_of_columns(draft, runtime), *_of_the_whole(draft)]
+        findings = [*_of_columns(draft, runtime), *_of_the_whole(draft)]
     finally:
         runtime.close()
-    return sorted(found, key=lambda concern: concern.level != "problem")
+    return sorted(findings, key=lambda concern: concern.level != "problem")
 
 
 def _of_columns(draft: Record, runtime: Runtime) -> Iterator[Concern]:
     signature, golden = draft.manifest.signature, draft.golden
-    why = _asker(draft, runtime, golden)
+    fault_of = _asker(draft, runtime, golden)
     answers_null, open_ended = [], []
     for j, column in enumerate(signature.columns[:MAX_COLUMNS]):
-        if not column.nullable and not why(j, None):
+        if not column.nullable and not fault_of(j, None):
             answers_null.append(column.name)
         for value in _unusual(column):
-            if said := why(j, value):
+            if fault := fault_of(j, value):
                 yield Concern(
-                    "problem", f"{column.name} = {value!r} makes the model fail ({said}); a client gets a 500"
+                    "problem",
+                    f"{column.name} = {value!r} makes the model fail ({fault}); a client gets a 500",
                 )
                 break
-        if column.dtype == "string" and column.values is None and not why(j, UNSEEN):
+        if column.dtype == "string" and column.values is None and not fault_of(j, UNSEEN):
             open_ended.append(column.name)
     if answers_null:
         yield Concern(
             "hint",
-            f"null is refused for {_listed(answers_null)}, although the model answers without; "
+            f"null is refused for {_listed(answers_null)}, although the model answers without a value; "
             f"--nullable {answers_null[0]} takes it",
         )
     if open_ended:
         yield Concern(
-            "hint", f"text that the sample does not hold is answered, not refused: {_listed(open_ended)}"
+            "hint", f"text that is not in the sample is answered, not refused: {_listed(open_ended)}"
         )
     if len(signature.columns) > MAX_COLUMNS:
         yield Concern("hint", f"only the first {MAX_COLUMNS} of {len(signature.columns)} columns were tried")
 
 
 def _asker(draft: Record, runtime: Runtime, golden: GoldenRows) -> Callable[[int, Any], str]:
-    """What is wrong with the answer to the first golden row with another value in one column; empty if
-    nothing is.
+    """Return a function from a column's position and a value to the fault of the answer to the first golden
+    row with that value; the fault is empty if the answer conforms.
     """
     output = draft.manifest.signature.output
 
-    def why(j: int, value: Any) -> str:
+    def fault_of(j: int, value: Any) -> str:
         row = golden.rows[:1].copy()
         row[0, j] = np.nan if value is None and row.dtype == np.float64 else value
         try:
@@ -97,16 +95,16 @@ def _asker(draft: Record, runtime: Runtime, golden: GoldenRows) -> Callable[[int
                 warnings.simplefilter("ignore")
                 outputs = runtime.predict(row, golden.parameters)
         except InputError:
-            return ""  # told to the client, with its place
+            return ""  # the client gets it with its location
         except PlumblineError as error:
             return (str(error).partition(" failed: ")[2] or str(error))[:120]
         return misfit(output, outputs, 1)
 
-    return why
+    return fault_of
 
 
 def _unusual(column: Column) -> Iterator[Any]:
-    """Values that the signature takes and the sample did not hold."""
+    """Yield values that the signature accepts and the sample did not contain."""
     if column.values is not None:
         return
     if column.dtype == "string":
@@ -141,7 +139,7 @@ def _of_the_whole(draft: Record) -> Iterator[Concern]:
     if size > LARGE_BYTES:
         yield Concern(
             "hint",
-            f"it has {size / 2**20:,.0f} MiB, in each worker again; PLUMBLINE_SHARE_MODELS=1 loads it once",
+            f"it has {size / 2**20:,.0f} MiB in each worker; PLUMBLINE_SHARE_MODELS=1 loads it once",
         )
 
 

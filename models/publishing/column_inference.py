@@ -1,4 +1,4 @@
-"""Which columns a signature has: types and limits from the sample, allowed values from the encoders inside a
+"""The columns of a signature: types and limits from the sample, allowed values from the encoders inside a
 model.
 """
 
@@ -14,31 +14,44 @@ from models.runtimes.estimator_parts import estimator_parts
 from models.signature import MEASURED, MOMENTS, Column
 
 
-def infer_columns(model: Any, names: Sequence[str], found: Sequence[ColumnType]) -> tuple[Column, ...]:
-    """The columns of a sample, as far as the values and the encoders inside the model tell."""
+def infer_columns(model: Any, names: Sequence[str], column_types: Sequence[ColumnType]) -> tuple[Column, ...]:
+    """Return the columns of a sample, as far as its values and the encoders inside the model determine
+    them.
+    """
     strict = _categories(model, names, strict=True)
-    return tuple(_column(name, of, strict.get(name)) for name, of in zip(names, found, strict=True))
+    return tuple(
+        _column(name, column_type, strict.get(name))
+        for name, column_type in zip(names, column_types, strict=True)
+    )
 
 
-def _column(name: str, of: ColumnType, strict: Sequence[Any] | None) -> Column:
-    dtype, cells = of.dtype, of.cells
-    allowed = strict if of.categories is None else of.categories
+def _column(name: str, column_type: ColumnType, strict: Sequence[Any] | None) -> Column:
+    dtype, cells = column_type.dtype, column_type.cells
+    allowed = strict if column_type.categories is None else column_type.categories
     nullable = any(c is None or c != c for c in cells)
     values = None if allowed is None else tuple(v for v in allowed if v is not None and v == v)
     if values is not None and not {c for c in cells if c is not None and c == c} <= set(values):
-        values = None  # the encoder sees something else than this column
+        values = None  # the encoder gets something other than this column
     if values is not None and dtype == "string":
         dtype = "category"
-    limits = {} if values else {"minimum": of.minimum, "maximum": of.maximum, "limit_of": of.limit_of}
-    column = Column(name, dtype, nullable=nullable, values=values, timezone=of.timezone, **limits)
-    # A single row is an example; it says nothing about the range of the data.
+    limits = (
+        {}
+        if values
+        else {
+            "minimum": column_type.minimum,
+            "maximum": column_type.maximum,
+            "limit_of": column_type.limit_of,
+        }
+    )
+    column = Column(name, dtype, nullable=nullable, values=values, timezone=column_type.timezone, **limits)
+    # A single row is an example, and does not show the range of the data.
     if len(cells) == 1 or dtype not in MEASURED | MOMENTS:
         return column
     return replace(column, observed=observed_range(cells, column.moment if dtype in MOMENTS else None))
 
 
 def text_columns(model: Any, names: Sequence[str]) -> list[str]:
-    """The columns of which an encoder inside the model knows nothing but text, though it may look like
+    """Return the columns that an encoder inside the model knows only as text, though they may look like
     numbers.
     """
     return [
@@ -49,19 +62,21 @@ def text_columns(model: Any, names: Sequence[str]) -> list[str]:
 
 
 def _categories(model: Any, names: Sequence[str], *, strict: bool) -> dict[str, list[Any]]:
-    """Column -> the values that an encoder inside the model knows; with ``strict`` where it raises for any
-    other.
+    """Map columns to the values that an encoder inside the model knows.
+
+    ``strict`` selects encoders that raise for any other value.
     """
-    found: dict[str, list[Any]] = {}
+    categories: dict[str, list[Any]] = {}
     for part in estimator_parts(model):
-        own = [str(n) for n in getattr(part, "feature_names_in_", ())] or list(names)
-        found.update(_encoder_categories(part, own, strict))
-        # A ColumnTransformer selects by name, position, slice, mask or callable; this has it as positions.
+        part_names = [str(n) for n in getattr(part, "feature_names_in_", ())] or list(names)
+        categories.update(_encoder_categories(part, part_names, strict))
+        # A ColumnTransformer selects by name, position, slice, mask or callable; this attribute has
+        # positions.
         for key, positions in getattr(part, "_transformer_to_input_indices", {}).items():
-            selected = [own[i] for i in positions if i < len(own)]
+            selected = [part_names[i] for i in positions if i < len(part_names)]
             for inner in estimator_parts(part.named_transformers_.get(key)):
-                found.update(_encoder_categories(inner, selected, strict))
-    return found
+                categories.update(_encoder_categories(inner, selected, strict))
+    return categories
 
 
 def _encoder_categories(part: Any, names: Sequence[str], strict: bool) -> dict[str, list[Any]]:

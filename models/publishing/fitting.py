@@ -116,8 +116,9 @@ def compare_with_given(model: Any, truth: Truth) -> None:
         answers = plain(model, truth.output)(_own(truth.X))
     if not same_answers(answers, truth.answers, FLOAT32_TOLERANCE):  # it may use threads, in any order
         raise PublishError(
-            "the model answers otherwise when it is loaded from its pickle: it counts on what this process did before, such as a "
-            "global variable or an attribute of its class that fit() set; keep that in attributes of the object itself"
+            "the model answers otherwise when it is loaded from its pickle: it counts on what this "
+            "process did before, such as a global variable or an attribute of its class that fit() set; "
+            "keep that in attributes of the object itself"
         )
 
 
@@ -135,7 +136,8 @@ def with_container(draft: Record, truth: Truth, sample: Sample) -> Record:
         except PlumblineError as error:
             why = f"fails ({error})"
     raise PublishError(
-        f"the model {why} when the sample's rows are made from JSON again; a server could not answer as it does"
+        f"the model {why} when the sample's rows are made from JSON again; a server could not answer as "
+        "it does"
     )
 
 
@@ -166,8 +168,8 @@ def compare_as_served(
         beside = beside or not same_answers(truth.answers.rows(i, i + 1), alone, FLOAT32_TOLERANCE)
     if beside:
         warnings.warn(
-            "the model answers a row otherwise when others stand beside it; a server asks the rows of one request together, and "
-            "no two requests",
+            "the model answers a row otherwise when others stand beside it; a server asks the rows of "
+            "one request together, and no two requests",
             PublishWarning,
             stacklevel=2,
         )

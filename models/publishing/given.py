@@ -69,8 +69,9 @@ def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool
         raise _mismatch(data, code, error) or error from error
     if others and not accept_version_mismatch:
         raise LibraryMismatch(
-            f"{_written_by(others)}, and with it the model may answer otherwise; train it again, or publish it from an "
-            "environment that has that version. --accept-version-mismatch publishes it as it is"
+            f"{_written_by(others)}, and with it the model may answer otherwise; train it again, or "
+            "publish it from an environment that has that version. --accept-version-mismatch publishes "
+            "it as it is"
         )
     pickled_with = {SKLEARN: ", ".join(others)} if others else {}
     in_memory = None if isinstance(model, Path) else model
@@ -127,8 +128,8 @@ def _mismatch(data: bytes, code: Mapping[str, bytes], error: LoadError) -> Libra
     if not others:
         return None
     return LibraryMismatch(
-        f"{_written_by(others)}, which cannot load it; train it again, or publish it from an environment that has that "
-        "version",
+        f"{_written_by(others)}, which cannot load it; train it again, or publish it from an environment "
+        "that has that version",
         LoadError(str(error).partition(";")[0], error.foreign).in_full,
     )
 
@@ -147,5 +148,6 @@ def _explain(file: Path, data: bytes, error: LoadError) -> None:
         ) from error
     if isinstance(cause, CUT_SHORT) or any(word in str(cause) for word in SAYS_CUT_SHORT):
         raise PublishError(
-            f"{file} is cut short or damaged at its {len(data):,} bytes; copy it again, and save it again if that does not help"
+            f"{file} is cut short or damaged at its {len(data):,} bytes; copy it again, and save it again "
+            "if that does not help"
         ) from error

@@ -201,7 +201,8 @@ def _with_signature(
     if manifest.signature is not None:
         if said.method or said.arguments or said.scores:
             raise PublishError(
-                "a model that declares its signature answers as that says; leave out method, arguments and scores"
+                "a model that declares its signature answers as that says; leave out method, arguments "
+                "and scores"
             )
         return draft, declared_rows(manifest.signature, X_sample), None
     # Only an estimator needs scikit-learn.

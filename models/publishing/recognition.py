@@ -16,8 +16,8 @@ HEAD_BYTES = 512
 FETCH = "fetch the file itself: git lfs pull"
 LIBRARY = "load it with its library, and publish the loaded model from Python: publish(store, name, model, X_sample)"
 OBJECT = (
-    "publish an object that holds it and has a signature and predict(rows), as docs/publishing.md shows under "
-    "'Models that are not estimators'"
+    "publish an object that holds it and has a signature and predict(rows), as docs/publishing.md shows "
+    "under 'Models that are not estimators'"
 )
 SKLEARN_CLASS = "load it into the library's scikit-learn class (load_model), and publish that"
 PICKLE = "name the joblib or pickle file of the fitted model"

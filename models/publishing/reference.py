@@ -1,4 +1,4 @@
-"""Statistics of the training data, column by column: the reference that drift is measured against later."""
+"""The reference statistics of the training data, column by column, against which drift is measured later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from models.signature import MOMENTS, Column
 
-#: The file of a version that holds them.
+#: The file of a version with its reference statistics.
 REFERENCE = "reference.json"
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 HISTOGRAM_BINS = 20
@@ -21,11 +21,11 @@ MOMENT_UNIT = "seconds since 1970-01-01"
 
 
 def column_statistics(columns: tuple[Column, ...], rows: np.ndarray) -> list[dict[str, Any]]:
-    """One JSON object a column of ``rows``, which is of shape (n_rows, n_columns).
+    """Return one JSON object for each column of ``rows``, which have shape (n_rows, n_columns).
 
-    Numeric columns have quantiles and a histogram (``counts`` between ``edges``), and so have dates and
-    date-times, in seconds since 1970 (UTC, where they have an offset); the others have the counts of their
-    most frequent values. ``missing`` counts NaN and None.
+    Numeric columns have quantiles and a histogram (``counts`` between ``edges``). Dates and date-times have
+    them too, in seconds since 1970 (UTC, if they have an offset). Other columns have the counts of their most
+    frequent values. ``missing`` counts NaN and None.
     """
     return [_statistics(column, rows[:, j]) for j, column in enumerate(columns)]
 
@@ -33,10 +33,10 @@ def column_statistics(columns: tuple[Column, ...], rows: np.ndarray) -> list[dic
 def observed_range(
     cells: list[Any], moment: Callable[[str], int | None] | None = None
 ) -> tuple[Any, Any] | None:
-    """The smallest and largest finite number among the cells, or None when there is none.
+    """Return the smallest and largest finite number among the cells; None without one.
 
-    moment: ``Column.moment``, for dates and date-times; the range is then the first and the last of the
-        texts.
+    With ``moment`` (``Column.moment``), the cells are dates or date-times, and the range is the first and the
+    last of their texts.
     """
     if moment is not None:
         dated = [(at, text) for text in cells if text is not None and (at := moment(text)) is not None]
@@ -46,7 +46,7 @@ def observed_range(
 
 
 def _statistics(column: Column, cells: np.ndarray) -> dict[str, Any]:
-    """cells : (n_rows,), float64 or object."""
+    """Return the statistics of cells of shape (n_rows,), float64 or object."""
     present = cells[~np.isnan(cells)] if cells.dtype == np.float64 else _present(cells.tolist())
     base = {"name": column.name, "rows": len(cells), "missing": len(cells) - len(present)}
     if not len(present):
@@ -66,8 +66,10 @@ def _present(cells: list[Any]) -> list[Any]:
 
 
 def _distribution(numbers: np.ndarray) -> dict[str, Any]:
-    """numbers : (n,), at least one. Sorted once, since ``np.quantile`` and ``np.histogram`` take most of the
-    time that a table of ten thousand columns is published in.
+    """Return the distribution of numbers of shape (n,), n >= 1.
+
+    They are sorted once, since ``np.quantile`` and ``np.histogram`` take most of the time of publishing a
+    table of ten thousand columns.
     """
     numbers = np.sort(numbers)
     low, high = float(numbers[0]), float(numbers[-1])

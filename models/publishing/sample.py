@@ -258,7 +258,8 @@ def _finite(rows: np.ndarray) -> np.ndarray:
     most = np.nanmax(np.abs(rows)) if numeric and not np.isnan(rows).all() else 0.0
     if most > LARGEST["float"]:
         raise PublishError(
-            f"the sample holds {most:g}; a request takes what float32 can hold, up to {LARGEST['float']:g}; scale the column"
+            f"the sample holds {most:g}; a request takes what float32 can hold, up to "
+            f"{LARGEST['float']:g}; scale the column"
         )
     return rows
 

@@ -1,4 +1,4 @@
-"""How long a call of a runtime takes."""
+"""The duration of a runtime's calls."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MIN_CALLS, MAX_CALLS = 3, 50
 
 
 def measured_ms(runtime: Runtime, golden: GoldenRows) -> dict[str, float]:
-    """Median milliseconds of one call, by its number of rows as text."""
+    """Return the median milliseconds of one call, by its number of rows as text."""
     return {str(n): median_ms(runtime, golden, n) for n in TIMED_ROWS}
 
 
 def median_ms(runtime: Runtime, golden: GoldenRows, n_rows: int) -> float:
-    """Median time of one call with ``n_rows`` rows, in milliseconds."""
+    """Return the median milliseconds of one call with ``n_rows`` rows."""
     batch = golden.rows[np.resize(np.arange(len(golden.rows)), n_rows)]
     times: list[float] = []
     deadline = time.perf_counter() + TIMING_BUDGET_SECONDS

@@ -72,8 +72,9 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
         package = MOVED.get(package, package)
         if package not in self.code.top_level and (library := _library(package)):
             return LoadError(
-                f"the model needs {what}, which {library} does not have; another version of it wrote the file: train the "
-                "model again, or publish it from an environment that has that version (if the module is your own, --code PATH)",
+                f"the model needs {what}, which {library} does not have; another version of it wrote the "
+                "file: train the model again, or publish it from an environment that has that version "
+                "(if the module is your own, --code PATH)",
                 str(error),
             )
         lacking = error.name if isinstance(error, ModuleNotFoundError) and error.name else module

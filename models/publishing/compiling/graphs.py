@@ -70,7 +70,8 @@ def _graph(dtype: str, model: Any, manifest: Manifest) -> bytes:
         raise CompileError("it takes missing values, which not every operator of a graph does")
     if sharp := sorted({type(part).__name__ for part in estimator_parts(model) if _is_sharp(part)}):
         raise CompileError(
-            f"a graph may put a value at an edge, or one that was not seen in training, elsewhere than {sharp[0]} does"
+            "a graph may put a value at an edge, or one that was not seen in training, elsewhere than "
+            f"{sharp[0]} does"
         )
     try:
         import onnxruntime  # noqa: F401  # without it the graph cannot be judged

@@ -280,7 +280,7 @@ def test_what_the_model_cannot_do_is_refused_with_what_it_can(
 
 def test_probabilities_of_several_outputs_are_no_answer_of_their_own(store: Store) -> None:
     model = DecisionTreeClassifier().fit(X, np.column_stack([SIDE, THIRD]))
-    with pytest.raises(PublishError, match=r"an array for each of several outputs; predict\(\) answers all"):
+    with pytest.raises(PublishError, match=r"one array for each output; predict\(\) answers all"):
         opened(store, model, method="predict_proba")
 
 
