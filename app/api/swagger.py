@@ -1,7 +1,7 @@
 """flasgger as it is used here: it completes and shows a document that it did not have to look for.
 
 Imported at the first request for the page or the document (``app.api.docs``): its JSON Schema validator and its parsers
-take 8 MiB of a process, and no prediction needs them.
+take 4 MiB of a process, and no prediction needs them.
 """
 
 from __future__ import annotations

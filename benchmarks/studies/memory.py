@@ -1,9 +1,9 @@
 """What workers cost in memory and what of it they share: a large forest under 1, 2 and 4, and a small model.
 
 ``python -m benchmarks.studies.memory`` trains the forest into a temporary store, starts gunicorn over it
-with and without ``PLUMBLINE_SHARE_MODELS`` and prints three tables. All figures are proportional set sizes
+with and without ``PLUMBLINE_SHARE_MODELS`` and prints four tables. All figures are proportional set sizes
 of the whole process tree: a page that n processes share counts 1/n in each, so that their sum is what the
-tree occupies.
+tree occupies. ``--forest-mib 0`` measures the small model alone.
 """
 
 from __future__ import annotations
@@ -39,21 +39,33 @@ SAMPLES = 50_000
 NODE_BYTES = 64 + 8
 SMALL_WORKERS = 4
 
-#: What is imported into one process after the other; each line is measured on top of those above it.
+#: What a worker with the small model imports; each line is measured on top of those above it.
 STAGES = (
     ("the interpreter", ""),
     ("NumPy", "import numpy"),
-    ("pandas, which scikit-learn imports", "import pandas"),
+    ("SciPy, as far as scikit-learn imports it at once", "import scipy.sparse.linalg, scipy.stats"),
     (
-        "scikit-learn, with SciPy, joblib and what else it imports",
-        "import joblib, sklearn.ensemble, sklearn.linear_model, sklearn.naive_bayes, sklearn.neural_network\n"
-        "import sklearn.pipeline",
+        "joblib, narwhals and rich, which scikit-learn imports",
+        "import joblib, narwhals.stable.v2, rich.progress",
     ),
     (
-        "the web stack: gunicorn, gevent, Flask, marshmallow, apispec, flasgger, prometheus_client",
-        "import gunicorn.app.wsgiapp, gunicorn.workers.ggevent, flask, marshmallow, apispec, flasgger\n"
+        "scikit-learn's linear models and what they import of it",
+        "import models.runtimes.sklearn_runtime, sklearn.linear_model",
+    ),
+    (
+        "the web stack: gunicorn, gevent, Flask, marshmallow, apispec, prometheus_client",
+        "import gunicorn.app.wsgiapp, gunicorn.workers.ggevent, flask, apispec.ext.marshmallow\n"
         "import prometheus_client",
     ),
+)
+#: What a worker imports when something needs it, on top of all of STAGES.
+LATER = (
+    ("pandas: a model of DataFrames", "import pandas"),
+    (
+        "scikit-learn's ensembles, trees, networks and pipelines: a model of that kind",
+        "import sklearn.ensemble, sklearn.naive_bayes, sklearn.neural_network, sklearn.pipeline",
+    ),
+    ("flasgger: the first request for the documentation", "import flasgger"),
 )
 
 say = Console(stderr=True).print
@@ -69,26 +81,31 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="plumbline-memory-") as directory:
-        store = Path(directory) / "large"
         figures: dict[str, Any] = {
             "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
             "predictions": options.predictions,
-            "forest_mib": publish_forest(store, options.forest_mib),
         }
-        figures["forest"] = [
-            measured(store, workers, share, options.predictions)
-            for share in (False, True)
-            for workers in map(int, options.workers.split(","))
-        ]
+        if options.forest_mib:
+            store = Path(directory) / "large"
+            figures["forest_mib"] = publish_forest(store, options.forest_mib)
+            figures["forest"] = [
+                measured(store, workers, share, options.predictions)
+                for share in (False, True)
+                for workers in map(int, options.workers.split(","))
+            ]
         small = Path(directory) / "small"
         publish_small(small)
         figures["small"] = [
             measured(small, SMALL_WORKERS, share, options.predictions) for share in (False, True)
         ]
     figures["stages"] = stages(SMALL_WORKERS)
+    blocks = {"memory of a small model": small_tables(figures)}
+    if options.forest_mib:
+        blocks["memory of a large model"] = forest_table(figures)
     if options.write:
-        replace_block("memory", tables(figures))
-    print(json.dumps(figures, indent=2) if options.json else tables(figures))
+        for name, text in blocks.items():
+            replace_block(name, text)
+    print(json.dumps(figures, indent=2) if options.json else "\n\n".join(blocks.values()))
 
 
 def publish_forest(store: Path, mib: float) -> float:
@@ -126,11 +143,12 @@ def measured(store: Path, workers: int, share: bool, predictions: int) -> dict[s
 
 
 def stages(processes: int) -> list[tuple[str, float]]:
-    """MiB a process after each stage of imports, with so many processes at once, as workers are."""
+    """MiB a process after each import of STAGES and LATER, with this many processes at once."""
     found = []
-    for place, (name, _) in enumerate(STAGES):
+    lines = (*STAGES, *LATER)
+    for place, (name, _) in enumerate(lines):
         say(f"importing {name}")
-        with importing([code for _, code in STAGES[: place + 1]], processes) as tree:
+        with importing([code for _, code in lines[: place + 1]], processes) as tree:
             found.append((name, round(tree.pss_bytes() / MIB / processes, 1)))
     return found
 
@@ -161,36 +179,53 @@ def importing(statements: Sequence[str], processes: int) -> Iterator[ProcessTree
             process.communicate()
 
 
-def tables(figures: dict[str, Any]) -> str:
+def forest_table(figures: dict[str, Any]) -> str:
     """For docs/performance.md."""
-    predicted = f"MiB, after {figures['predictions']:,} predictions each"
     alone = figures["forest"][0]["predicted_mib"]
-    forest = []
+    rows = []
     for r in figures["forest"]:
         mib, times = r["predicted_mib"], r["predicted_mib"] / alone
         ready = f"{r['ready_seconds']} s"
-        forest.append((r["workers"], _switch(r), ready, f"{r['loaded_mib']:,}", f"{mib:,}", f"{times:.2f}"))
+        rows.append((r["workers"], _switch(r), ready, f"{r['loaded_mib']:,}", f"{mib:,}", f"{times:.2f}"))
+    head = (
+        "workers",
+        "sharing",
+        "ready after",
+        "MiB, loaded",
+        _predicted(figures),
+        "times one worker without",
+    )
+    title = f"A forest of {figures['forest_mib']:.0f} MiB:"
+    return "\n\n".join([title, table(head, rows, words=6), f"({figures['machine']})"])
+
+
+def small_tables(figures: dict[str, Any]) -> str:
+    """For docs/performance.md."""
     small = [
         (_switch(r), r["loaded_mib"], r["predicted_mib"], f"{r['predicted_mib'] / r['workers']:.0f}")
         for r in figures["small"]
     ]
-    whole = figures["small"][0]["predicted_mib"] / SMALL_WORKERS
-    totals = [*figures["stages"], ("ours, the model, and a quarter of the parent", whole)]
+    totals = [0.0, *(mib for _, mib in figures["stages"])]
     parts = [
-        (name, f"{total - before:.1f}")
-        for (name, total), before in zip(totals, (0.0, *(t for _, t in totals)), strict=False)
+        (name, f"{mib - before:.1f}") for (name, mib), before in zip(figures["stages"], totals, strict=False)
     ]
-    head = ("workers", "sharing", "ready after", "MiB, loaded", predicted, "times one worker without")
+    whole = figures["small"][0]["predicted_mib"] / SMALL_WORKERS
+    ours = ("ours, the model, and a quarter of the parent", f"{whole - totals[len(STAGES)]:.1f}")
+    at_once = [*parts[: len(STAGES)], ours, ("together", f"{whole:.1f}")]
     blocks = [
-        f"A forest of {figures['forest_mib']:.0f} MiB:",
-        table(head, forest, words=6),
         f"A logistic regression under {SMALL_WORKERS} workers:",
-        table(("sharing", "MiB, loaded", predicted, "a worker"), small, words=4),
+        table(("sharing", "MiB, loaded", _predicted(figures), "a worker"), small, words=4),
         "What of a worker is what, without sharing:",
-        table(("part", "MiB"), [*parts, ("together", f"{whole:.1f}")], words=2),
+        table(("part", "MiB"), at_once, words=2),
+        "What comes to a worker when something needs it:",
+        table(("part", "MiB"), parts[len(STAGES) :], words=2),
         f"({figures['machine']})",
     ]
     return "\n\n".join(blocks)
+
+
+def _predicted(figures: dict[str, Any]) -> str:
+    return f"MiB, after {figures['predictions']:,} predictions each"
 
 
 def _switch(row: dict[str, Any]) -> str:
