@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -235,5 +236,9 @@ def children(pid: int) -> set[int]:
 
 
 def held(pid: int) -> set[str]:
-    """What its descriptors are."""
-    return {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    """What its descriptors are, but for those that it closes meanwhile."""
+    targets = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            targets.add(os.readlink(entry))
+    return targets
