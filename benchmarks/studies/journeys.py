@@ -119,6 +119,8 @@ def journeys() -> dict[str, dict[str, int]]:
             if name:
                 with counted() as calls[name]:
                     post()
+        services.follower.close()  # so that the change is not noticed on two threads
+        time.sleep(1)
         with counted() as calls["promote of a loaded version"]:
             services.operations.promote("bench", 2)
         services.close()
