@@ -1,4 +1,7 @@
-"""How the Flask application is made: settings, services, blueprints, hooks. Nothing is loaded or opened here."""
+"""The factory of the Flask application, which combines services, blueprints and hooks.
+
+It loads no models and opens no files or sockets.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,11 @@ def create_app(
     pause: Callable[[], None] = lambda: None,
     flask_class: FlaskClass | None = None,
 ) -> Flask:
-    """An ordinary Flask application over the store that the settings name; raises ConfigError.
+    """Build a Flask application over the store that the settings name. Raises ConfigError.
 
-    Models are loaded from the first request on, or when ``services.start`` is called, whichever comes first.
-    ``context`` : the context of an application that this one replaces; ``pause`` : called now and then while it is built;
-    ``flask_class`` : the class of the application, by default the one for the installed version of Flask.
+    Models are loaded at the first request, or earlier by ``services.start``. ``context`` is that of an
+    application which the new one replaces. ``pause`` is called between steps. ``flask_class`` is the class of
+    the application, by default the one for the installed version of Flask.
     """
     services = services or wire(settings or load_settings())
     settings = services.settings
@@ -46,7 +49,7 @@ def create_app(
         redirect_defaults=False, merge_slashes=False, converters={"number": NumberConverter}
     )
     app.config.update(
-        # Werkzeug cuts a chunked body at its limit without a word; one byte more tells a whole body from a cut one.
+        # Werkzeug truncates a chunked body at its limit. The additional byte shows that a body was truncated.
         MAX_CONTENT_LENGTH=settings.max_body_bytes + 1,
         MAX_FORM_MEMORY_SIZE=0,
         MAX_FORM_PARTS=0,
@@ -63,15 +66,15 @@ def create_app(
     init_errors(app)
     init_hooks(app)
     init_cors(app)
-    fixed = [health.blueprint, index.blueprint, catalog.blueprint, routed_blueprint()]
-    guarded = [admin.blueprint] if context_of(app).admin_tokens else []
-    for blueprint in (*fixed, *guarded, *version_blueprints(services.engine.snapshot)):
+    public = [health.blueprint, index.blueprint, catalog.blueprint, routed_blueprint()]
+    protected = [admin.blueprint] if context_of(app).admin_tokens else []
+    for blueprint in (*public, *protected, *version_blueprints(services.engine.snapshot)):
         pause()
         app.register_blueprint(blueprint)
     pause()
     init_docs(app)
     app.cli = Commands(app.name)
-    # Else the first request would pay for it.
+    # Sort the rules now, or the first request would have to.
     app.url_map.update()
     if settings.proxy_hops:
         hops = settings.proxy_hops
@@ -80,9 +83,12 @@ def create_app(
 
 
 def _admin_tokens(settings: Settings) -> tuple[bytes, ...]:
-    """Checked when the server starts; a file that was spoiled since must not keep a worker from replacing another."""
+    """Return the tokens of administrators, or none if their file has become invalid.
+
+    The start of the server validates them. A file that breaks later must not stop a replacement worker.
+    """
     try:
         return read_admin_tokens(settings)
     except ConfigError as error:
-        log.error("there is no /admin: %s", error)
+        log.error("/admin is not available: %s", error)
         return ()

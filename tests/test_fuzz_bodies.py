@@ -184,7 +184,7 @@ def test_a_body_cut_short_or_badly_framed_is_400(server: Server, sent: bytes) ->
         client.shutdown(socket.SHUT_WR)
         status, headers, body = read_reply(client)
     assert (status, headers["content-type"]) == (400, "application/problem+json")
-    assert "did not arrive whole" in json.loads(body)["detail"]
+    assert "is incomplete" in json.loads(body)["detail"]
     assert "Traceback" not in server.errors
 
 

@@ -1,4 +1,4 @@
-"""Which models there are, and what is known about each version."""
+"""The routes of the catalog: the models, their versions, and comparisons of two versions."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ blueprint = Blueprint("catalog", __name__)
 
 
 @blueprint.get("/models")
-@documented("models", "Which models are there?", CATALOG, ModelsSchema)
+@documented("models", "All models", CATALOG, ModelsSchema)
 def models() -> Response:
-    """Every model, with its versions and names."""
+    """Return every model, with its versions, aliases and tags."""
     snapshot = this_context().engine.snapshot
     snapshot.check()
     return json_reply({"models": [summary(model) for model in snapshot.models.values()]})
 
 
 @blueprint.get("/models/<name>")
-@documented("models.get", "Which versions does a model have?", CATALOG, ModelDetailSchema)
+@documented("models.get", "One model and its versions", CATALOG, ModelDetailSchema)
 def model(name: str) -> Response:
-    """One model, with what is known about each of its versions."""
+    """Return one model, with a summary of each of its versions."""
     entry = this_context().engine.snapshot.model(name)
     return json_reply({**summary(entry), "versions": [_summary(entry, v) for v in entry.versions]})
 
@@ -44,13 +44,13 @@ def model(name: str) -> Response:
 @blueprint.get("/models/<name>/versions/<version>")
 @documented(
     "models.version",
-    "What is known about a version: features, ranges, example, metrics, speed, libraries?",
+    "One version: features, ranges, example, metrics, speed, libraries",
     CATALOG,
     VersionDetailSchema,
     problems=("503",),
 )
 def version(name: str, version: str) -> Response:
-    """Everything recorded about one version, chosen by number, tag or alias."""
+    """Return everything recorded about one version, which a number, tag or alias selects."""
     engine = this_context().engine
     target = engine.routing.resolve(name, version)
     entry = engine.snapshot.model(name)
@@ -61,40 +61,40 @@ def version(name: str, version: str) -> Response:
 @blueprint.get("/models/<name>/compare")
 @documented(
     "models.compare",
-    "How do two versions differ, in what they recorded and in their answers to golden rows?",
+    "Comparison of two versions: their records, and their answers to golden rows",
     CATALOG,
     ComparisonSchema,
     query={"a": "One version: a number, tag or alias", "b": "The other"},
     problems=("400", "409", "500", "503"),
 )
 def compare_versions(name: str) -> Response:
-    """Two versions side by side, on the golden rows of the second."""
+    """Compare two versions on the golden rows of the second."""
     engine = this_context().engine
-    asked = [request.args.get(which, "") for which in ("a", "b")]
-    if not all(asked):
+    selectors = [request.args.get(parameter, "") for parameter in ("a", "b")]
+    if not all(selectors):
         raise BadRequest(f"name two versions, such as /models/{name[:64]}/compare?a=1&b=2")
-    one, other = (engine.routing.resolve(name, selector) for selector in asked)
+    one, other = (engine.routing.resolve(name, selector) for selector in selectors)
     return json_reply(this_context().comparison(one, other).to_json())
 
 
 @blueprint.get("/models/<name>/ready")
 @documented(
     "models.ready",
-    "Can routed requests of a model be answered?",
+    "Readiness of one model",
     CATALOG,
     ModelReadySchema,
-    success="They can",
-    also={"503": "They cannot"},
+    success="Routed requests of the model can be answered",
+    also={"503": "Routed requests of the model cannot be answered"},
 )
 def ready(name: str) -> tuple[Response, int]:
-    """Whether routed requests of the model can be answered."""
+    """Return whether routed requests of the model can be answered."""
     state, reason = this_context().engine.residency.model_status(name)
-    able = state in ("ready", "lazy")
-    return json_reply({"name": name, "ready": able, **_state(state, reason)}), 200 if able else 503
+    is_ready = state in ("ready", "lazy")
+    return json_reply({"name": name, "ready": is_ready, **_state(state, reason)}), 200 if is_ready else 503
 
 
 def summary(entry: ModelVersions) -> dict[str, Any]:
-    """One model: its state, versions, aliases and tags."""
+    """Return the document of one model: its state, versions, aliases and tags."""
     engine = this_context().engine
     stand_in = engine.routing.stand_ins.get(entry.name)
     document = model_document(

@@ -1,6 +1,6 @@
-"""Pages of which other origins may call this server from a browser (CORS); none, unless the settings say so.
+"""Cross-origin requests of web pages (CORS), which are refused unless the settings name origins.
 
-Nothing identifies a client by itself here, so no credentials are allowed; /admin is for no page.
+Credentials are not allowed, since no route reads cookies. /admin is never available to other origins.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from flask import Flask
 from app.api.context import context_of
 from schemas.headers import OF_A_PREDICTION, RETRY_AFTER
 
-EVERYBODY = "*"
+ANY_ORIGIN = "*"
 PATHS = re.compile(r"/(?!admin(?:/|$))")
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
-#: The headers of a reply that a page can read besides Content-Type and Content-Length.
-SHOWN = (
+#: The headers of a reply that a page can read, in addition to Content-Type and Content-Length.
+EXPOSED = (
     "Accept-Encoding",
     RETRY_AFTER,
     *OF_A_PREDICTION,
 )
-#: How long a browser may remember that it may ask.
+#: How long a browser may cache the reply to a preflight request.
 MAX_AGE_SECONDS = 600
 
 
 def init_cors(app: Flask) -> None:
-    """Add the hook to an application whose settings name origins; to any other nothing at all."""
+    """Add the CORS hook to an application whose settings name origins."""
     origins = context_of(app).settings.cors_origins
     if not origins:
         return
-    from flask_cors import CORS  # for this alone
+    from flask_cors import CORS  # imported only where it is used
 
     CORS(
         app,
         resources=PATHS,
-        # As patterns, because it takes text with brackets, such as an IPv6 address, for one.
-        origins=EVERYBODY if EVERYBODY in origins else [_exactly(origin) for origin in origins],
+        # Patterns: flask-cors takes a text with brackets, such as an IPv6 address, for a pattern.
+        origins=ANY_ORIGIN if ANY_ORIGIN in origins else [_exactly(origin) for origin in origins],
         send_wildcard=True,
         always_send=False,
         methods=METHODS,
-        expose_headers=SHOWN,
+        expose_headers=EXPOSED,
         max_age=MAX_AGE_SECONDS,
-        # Errors are replies like others: the hook sees them too.
+        # The hook sees error replies anyway.
         intercept_exceptions=False,
     )
 

@@ -23,9 +23,9 @@ from app.catalog.routing import Routing
 if TYPE_CHECKING:
     from app.api.swagger import Flasgger
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
-#: For the page alone. Scripts, styles and the calls of *Try it out* are this server's own.
+#: The Content-Security-Policy of the page. Its scripts, styles and calls of *Try it out* stay on this server.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -35,7 +35,7 @@ PAGE_POLICY = (
 def init_docs(app: Flask) -> None:
     """Add the page and the document if the settings ask for them; the first request builds the document."""
     if context_of(app).settings.docs:
-        vars(app)["swag"] = Docs(app)  # where flasgger's own command looks for it
+        vars(app)["swag"] = Docs(app)  # the attribute that flasgger's own command reads
 
 
 class Docs:
@@ -56,12 +56,15 @@ class Docs:
         self._register(app)
 
     def get_apispecs(self, endpoint: str = "openapi") -> dict[str, Any]:
-        """A new document; raises RuntimeError for another endpoint. flasgger's own command calls it."""
+        """Build the document; flasgger's command calls it too. Raises RuntimeError for another endpoint."""
         document = build_document(self._app, self._engine.routing, self._engine.concurrency.pause)
         return self._completing().complete(document, endpoint)
 
     def document(self) -> orjson.Fragment:
-        """The document as JSON text, a tenth of the size of its objects; built once for each routing."""
+        """Return the document as JSON text, built once for each routing.
+
+        The text takes a tenth of the memory of the objects.
+        """
         routing = self._engine.routing
         if self._document is None or self._routing is not routing:
             with self._lock:
@@ -71,7 +74,7 @@ class Docs:
         return self._document
 
     def _completing(self) -> Flasgger:
-        """flasgger, imported on a native thread: that takes 0.2 s, in which other requests are answered."""
+        """Return flasgger, imported on a native thread: that takes 0.2 s, in which other requests run."""
         if self._flasgger is None:
             concurrency = self._engine.concurrency
             swagger = concurrency.in_background(partial(import_module, "app.api.swagger"), lambda: True)
@@ -113,19 +116,19 @@ def _config() -> dict[str, Any]:
             {
                 "endpoint": "openapi",
                 "route": "/openapi.json",
-                "rule_filter": lambda rule: False,  # it reads no docstrings
+                "rule_filter": lambda rule: False,  # so that flasgger reads no docstrings
                 "model_filter": lambda tag: False,
             }
         ],
         "specs_route": "/docs/",
-        "static_folder": str(HERE / "static"),
+        "static_folder": str(FOLDER / "static"),
         "static_url_path": "/docs/assets",
-        "template_folder": str(HERE / "templates"),
+        "template_folder": str(FOLDER / "templates"),
     }
 
 
 def _to_page() -> AnyResponse:
-    """A relative redirect, which holds behind a proxy that adds a prefix."""
+    """Redirect to a relative address, which stays valid behind a proxy that adds a prefix."""
     return redirect("docs/", 308)
 
 

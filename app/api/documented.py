@@ -18,56 +18,57 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Operations that stand together in the document.
+    """A group of operations in the document."""
 
-    tag : the name of the group. It begins with a capital, as no model's name does.
-    about : what its operations are for.
-    security : the scheme by which a client is known, if it has to be.
-    """
-
+    #: The name of the group. It begins with a capital, unlike a model's name.
     tag: str
+    #: The purpose of the operations.
     about: str
+    #: The security scheme that the operations need; empty for public ones.
     security: str = ""
 
 
-CATALOG = Group("Catalog", "which models and versions there are, and what is known of each")
-SERVICE = Group("Service", "whether the server is alive and ready, and what it counts")
-ADMINISTRATION = Group("Administration", "what changes while it serves", security="token")
+CATALOG = Group("Catalog", "models, versions, and what is recorded about them")
+SERVICE = Group("Service", "liveness, readiness and metrics of the server")
+ADMINISTRATION = Group("Administration", "changes to a running server", security="token")
 GROUPS = (CATALOG, SERVICE, ADMINISTRATION)
 
-#: Name -> the scheme that a group's ``security`` refers to.
+#: The security schemes, by the name that ``Group.security`` refers to.
 SECURITY_SCHEMES = {
-    "token": {"type": "http", "scheme": "bearer", "description": "One of PLUMBLINE_ADMIN_TOKEN"}
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An administrator's token, see PLUMBLINE_ADMIN_TOKEN",
+    }
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation as the document describes it.
+    """The description of one operation."""
 
-    operation_id : its name in generated clients.
-    summary : what it answers or does, in a line.
-    reply : the schema of its JSON; without one any object.
-    media_types : of the reply; all but JSON are text.
-    success : when the status is 200.
-    also : further statuses with the same body, and what each says.
-    problems : statuses whose body is a problem, but for those that follow from a path, a body or a token.
-    query : required parameters of the query, each a version, and what is said of it.
-    body : the schema of what is sent, which may be left away unless ``body_required``.
-    setting : the setting without which the operation is not served.
-    """
-
+    #: The name of the operation in generated clients.
     operation_id: str
+    #: One line about the operation.
     summary: str
     group: Group
+    #: The schema of the JSON reply; None for any object.
     reply: type[Schema] | None = None
+    #: The media types of the reply; all but JSON are text.
     media_types: tuple[str, ...] = (JSON,)
+    #: The description of the status 200.
     success: str = "The answer"
+    #: Further statuses with the same body, and the description of each.
     also: Mapping[str, str] = field(default_factory=dict)
+    #: The statuses with a problem as their body, without those that follow from a path, a body or a token.
     problems: tuple[str, ...] = ()
+    #: The required parameters of the query, each a version, and the description of each.
     query: Mapping[str, str] = field(default_factory=dict)
+    #: The schema of the request body.
     body: type[Schema] | None = None
+    #: Whether a request without a body is refused.
     body_required: bool = True
+    #: The setting that switches the operation on; empty for one that is always served.
     setting: str = ""
 
 
@@ -85,6 +86,6 @@ def documented(
 
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:
-    """What the view says about itself; None where it says nothing and is left out of the document."""
+    """Return the operation of a view; None for a view that is not in the document."""
     operation: Operation | None = getattr(view, ATTRIBUTE, None)
     return operation

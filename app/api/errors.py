@@ -1,4 +1,4 @@
-"""Which error becomes which status, and the one place that writes an error reply (RFC 9457)."""
+"""The status of each error, and the one function that writes error replies (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from schemas.json_body import MalformedBody
 
 log = logging.getLogger("plumbline.api")
 
-#: The nearest class of an exception's MRO decides.
+#: Exception class -> status. The first class in an exception's MRO that has a row decides.
 STATUS: dict[type[BaseException], int] = {
     MalformedBody: 400,
     NotFound: 404,
@@ -47,19 +47,19 @@ STATUS: dict[type[BaseException], int] = {
     StoreUnavailable: 503,
 }
 
-#: What a client is told about faults that are not its own; the log says more.
-HIDDEN = {500: "the server failed to answer this request; the log has more under its request id"}
+#: The detail of a reply whose real cause is only logged, because it is not the client's concern.
+HIDDEN = {500: "the server could not answer this request; its log has the details under the request id"}
 
 RETRY_AFTER_SECONDS = "5"
 
 
 def init_errors(app: Flask) -> None:
-    """Answer every exception with a problem."""
+    """Register the handler that answers every exception with a problem."""
     app.register_error_handler(Exception, handle)
 
 
 def handle(error: Exception) -> Response | HTTPException:
-    """The reply for an exception that left a view, or that routing raised."""
+    """Return the reply for an exception that a view or Flask's routing raised."""
     if isinstance(error, HTTPException):
         return _of_http(error)
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
@@ -82,7 +82,10 @@ def handle(error: Exception) -> Response | HTTPException:
 
 
 def problem_reply(status: int, detail: str, faults: Iterable[Fault] = (), **members: Any) -> Response:
-    """An error of this status, written by the protocol of the request; ``members`` are added to a native body."""
+    """Return an error reply, written by the protocol of the request.
+
+    ``members`` are further members of a native body.
+    """
     request = this_request()
     ask = request.ask
     protocol = ask.protocol if isinstance(ask, HttpAsk) else protocol_of_path(request.path)
@@ -91,12 +94,12 @@ def problem_reply(status: int, detail: str, faults: Iterable[Fault] = (), **memb
 
 def _of_http(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < 400:
-        return error  # a redirect, or a reply that was made already
-    known = _HTTP_DETAILS.get(error.code)
-    detail = known.format(prefix=this_request().prefix) if known else error.description or ""
+        return error  # a redirect, or a reply that is complete
+    template = _HTTP_DETAILS.get(error.code)
+    detail = template.format(prefix=this_request().prefix) if template else error.description or ""
     if isinstance(error, MethodNotAllowed):
-        usable = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
-        detail = f"{request.method[:16]} is not for this route; use {' or '.join(usable)}"
+        allowed = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+        detail = f"{request.method[:16]} is not allowed on this route; use {' or '.join(allowed)}"
     reply = problem_reply(error.code, detail)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
@@ -112,6 +115,6 @@ def _detail(error: Exception) -> str:
 
 
 _HTTP_DETAILS = {
-    404: "no such route; GET {prefix}/ lists what there is",
-    413: "the body is larger than this server takes; send fewer rows at once",
+    404: "no such route; GET {prefix}/ lists the available routes",
+    413: "the body is larger than this server accepts; send fewer rows at once",
 }

@@ -1,4 +1,4 @@
-"""Whether the process is alive, whether it can answer, and what it counts."""
+"""The routes of probes and scrapers: liveness, readiness, the release and the metrics."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/health")
 @blueprint.get("/healthz")
 @blueprint.get("/livez")
-@documented("health", "Is the process alive?", SERVICE, HealthSchema, success="It is")
+@documented("health", "Liveness of the process", SERVICE, HealthSchema, success="The process is alive")
 def health() -> Response:
-    """The process answers."""
+    """Answer that the process is alive."""
     return json_reply({"status": "healthy"})
 
 
@@ -32,16 +32,16 @@ def health() -> Response:
 @blueprint.get("/readyz")
 @documented(
     "ready",
-    "Should requests be sent here, and what is the state of each model?",
+    "Readiness of the server, and the state of each model",
     SERVICE,
     ReadySchema,
-    success="Every model has been tried and at least one can answer",
+    success="All start-up loads have ended, and at least one model can answer",
     also={
-        "503": "Models are still loading, the worker is about to end, or no or a required model cannot answer"
+        "503": "Models are loading, the worker shuts down, or no model or not all required ones can answer"
     },
 )
 def ready() -> Response:
-    """Whether requests should be sent here, and the state of each model and version."""
+    """Return whether the server is ready, and the state of each model and version."""
     context = this_context()
     models = {name: _model_state(context, name) for name in context.engine.snapshot.models}
     status, reason = _readiness(context, {name: state["state"] for name, state in models.items()})
@@ -50,9 +50,9 @@ def ready() -> Response:
 
 
 @blueprint.get("/version")
-@documented("version", "Which release is this?", SERVICE, ReleaseSchema)
+@documented("version", "Release of the server", SERVICE, ReleaseSchema)
 def version() -> Response:
-    """The release that answers, the generation of the store that it serves, and the Flask that it runs on."""
+    """Return the release, the generation of the store in use, and the versions of Flask and Werkzeug."""
     generation = this_context().engine.snapshot.generation
     return json_reply({"version": VERSION, "generation": generation, "flask": class_of().to_json()})
 
@@ -60,14 +60,14 @@ def version() -> Response:
 @blueprint.get("/metrics")
 @documented(
     "metrics",
-    "What have all workers counted?",
+    "Metrics of all workers",
     SERVICE,
     media_types=("text/plain",),
-    success="Prometheus's text format",
+    success="Metrics in the text format of Prometheus",
     setting="metrics",
 )
 def metrics() -> Response:
-    """Everything counted by all workers."""
+    """Return the metrics of all workers."""
     context = this_context()
     if not context.settings.metrics:
         abort(404)
@@ -78,22 +78,26 @@ def _model_state(context: Context, name: str) -> dict[str, Any]:
     state, reason = context.engine.residency.model_status(name)
     versions = {}
     for number in context.engine.snapshot.models[name].versions:
-        of_version, why = context.engine.residency.status(Version(name, number))
-        versions[str(number)] = {"state": of_version, **({"reason": why} if why else {})}
+        version_state, version_reason = context.engine.residency.status(Version(name, number))
+        versions[str(number)] = {
+            "state": version_state,
+            **({"reason": version_reason} if version_reason else {}),
+        }
     stand_in = context.engine.routing.stand_ins.get(name)
     if stand_in is not None:
-        reason = f"version {stand_in.number} answers in the place of the stable one"
+        reason = f"version {stand_in.number} answers in place of the stable version"
     return {"state": state, **({"reason": reason} if reason else {}), "versions": versions}
 
 
 def _readiness(context: Context, states: dict[str, str]) -> tuple[str, str]:
-    able = {name for name, state in states.items() if state in ("ready", "lazy")}
-    missing = [name for name in context.settings.required_models if name not in able]
+    """Return the status of the server and its reason; ``states`` are those of the models by name."""
+    usable = {name for name, state in states.items() if state in ("ready", "lazy")}
+    missing = [name for name in context.settings.required_models if name not in usable]
     if context.draining():
-        return "draining", "the worker finishes its requests and ends"
+        return "draining", "the worker finishes its requests and shuts down"
     if not context.engine.residency.is_started:
         return "loading", "models are being loaded"
-    if not able:
+    if not usable:
         if context.engine.snapshot.fault:
             return "unable", UNREADABLE
         return "unable", "no model can answer" if states else "the store is empty"

@@ -1,4 +1,4 @@
-"""The hooks of every request: they give it an id and security headers, and notify observers."""
+"""The hooks of every request, which set its id and security headers and notify observers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from schemas.headers import REQUEST_ID, in_environ
 
 REQUEST_ID_KEY = in_environ(REQUEST_ID)
 
-#: A client's own request id is echoed if it matches: it is then harmless in a log and in a header.
+#: The request ids of clients that are accepted: those that are harmless in a log and in a header.
 HARMLESS_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
-#: From the REST security cheat sheet of OWASP; a page may set its own Content-Security-Policy.
+#: The security headers of every reply, which follow OWASP's REST security cheat sheet. A page may set its
+#: own Content-Security-Policy.
 SECURITY_PAIRS = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -30,7 +31,7 @@ SECURITY_PAIRS = (
     ("Referrer-Policy", "no-referrer"),
 )
 
-#: Endpoints that probes and scrapers call by address, so their Host is not checked.
+#: Endpoints that probes and scrapers call by IP address, so that their Host header is not checked.
 PROBES = {"health.health", "health.ready", "health.metrics"}
 
 
@@ -47,15 +48,17 @@ def begin() -> None:
     Raises SecurityError for a host that the settings do not trust.
     """
     request = this_request()
-    request.began = time.perf_counter()
+    request.started_at = time.perf_counter()
     request.context = context = this_context()
-    given = request.environ.get(REQUEST_ID_KEY)
-    request.request_id = given if given is not None and HARMLESS_ID.fullmatch(given) else new_id()
+    client_id = request.environ.get(REQUEST_ID_KEY)
+    if client_id is None or not HARMLESS_ID.fullmatch(client_id):
+        client_id = new_id()
+    request.request_id = client_id
     if not context.is_started:
         context.start()
         context.is_started = True
-    for hear in context.on_arrival:
-        hear()
+    for notify in context.on_arrival:
+        notify()
     request.counted = True
     hosts = context.settings.trusted_hosts
     if hosts and request.endpoint not in PROBES and not _trusted(request.host, hosts):
@@ -63,7 +66,7 @@ def begin() -> None:
 
 
 def _trusted(host: str, hosts: Iterable[str]) -> bool:
-    """Compare without case (RFC 9110, section 4.2.3), which Werkzeug does not."""
+    """Return whether a host is trusted. Case is ignored (RFC 9110, section 4.2.3), unlike in Werkzeug."""
     return host_is_trusted(host.lower(), [name.lower() for name in hosts])
 
 
@@ -83,7 +86,7 @@ def end(response: Response) -> Response:
     ask = request.ask
     reply = Reply(
         time.time_ns(),
-        time.perf_counter() - request.began,
+        time.perf_counter() - request.started_at,
         request.request_id,
         request.method,
         request.path,
@@ -92,16 +95,16 @@ def end(response: Response) -> Response:
         request.timing,
         size,
     )
-    for hear in request.context.on_reply:
-        hear(reply)
+    for notify in request.context.on_reply:
+        notify(reply)
     return response
 
 
 def leave(error: BaseException | None) -> None:
-    """Notify observers that the request left, also after what no error handler sees (a killed greenlet)."""
+    """Notify observers that the request ended, even if no error handler ran (a killed greenlet)."""
     request = this_request()
-    # It holds the request too: rows and body would stay in memory until a garbage collection.
+    # The two refer to each other, so the rows and the body would stay in memory until a garbage collection.
     request.ask = None
     if request.counted:
-        for hear in request.context.on_leave:
-            hear()
+        for notify in request.context.on_leave:
+            notify()

@@ -1,4 +1,4 @@
-"""What there is, at a glance: links for a program, a small page for a browser."""
+"""The index of the server: links as JSON for programs, a small page for browsers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ blueprint = Blueprint("index", __name__)
 STYLE = (Path(__file__).parent / "templates" / "index.css").read_text()
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
-#: The page has no script and no file of its own; its one style is allowed by its digest.
+#: The Content-Security-Policy of the page, which has no script and no files. Its style is allowed by digest.
 POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; frame-ancestors 'none'"
 
 
 @blueprint.get("/")
 @documented(
     "index",
-    "What is there? HTML for a browser that asks for it",
+    "Links to all routes and models; HTML for browsers",
     SERVICE,
     IndexSchema,
     media_types=(JSON, "text/html"),
 )
 def index() -> Response:
-    """Links to what there is, and every model, below the prefix that a proxy or a mount takes away."""
+    """Return links to the routes and models, below the path prefix that a proxy or a mount removes."""
     context = this_context()
     paths = {"models": "/models", "health": "/health", "ready": "/ready", "version": "/version"}
     paths |= {"metrics": "/metrics"} if context.settings.metrics else {}
@@ -46,9 +46,9 @@ def index() -> Response:
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
         predict = {name: f"{root}/models/{name}/predict" for name in models}
         return json_reply({"name": "plumbline", "version": VERSION, "links": links, "predict": predict})
-    shown = [summary(model) for model in models.values()]
+    summaries = [summary(model) for model in models.values()]
     page = make_response(
-        render_template("index.html", style=STYLE, paths=paths, models=shown, version=VERSION, root=root)
+        render_template("index.html", style=STYLE, paths=paths, models=summaries, version=VERSION, root=root)
     )
     page.headers["Content-Security-Policy"] = POLICY
     return page

@@ -1,4 +1,4 @@
-"""How replies become JSON: orjson as Flask's JSON provider, and the reply class of JSON texts."""
+"""JSON replies: orjson as Flask's JSON provider, and the reply class of JSON texts."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class JsonReply(Response):
     def __getattr__(self, name: str) -> Any:
         if "is_whole" in vars(self) or name.startswith("__"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        given = dict(vars(self), is_whole=True)
+        attributes = dict(vars(self), is_whole=True)
         vars(self)["is_whole"] = True
         super().__init__(status=STATUS_LINES[self.code], headers=self.pairs)
-        vars(self).update(given)
+        vars(self).update(attributes)
         return getattr(self, name)
 
     @property
@@ -73,5 +73,5 @@ class JsonReply(Response):
 
 
 def json_reply(value: Any, status: int = 200, content_type: str = "application/json") -> JsonReply:
-    """A reply with this JSON value as its body."""
+    """Return a reply with a JSON value as its body."""
     return JsonReply(orjson.dumps(value, option=OPTIONS), status, content_type)

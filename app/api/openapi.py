@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document: every route that this application has, written from the schemas that it enforces.
+"""The OpenAPI 3.1 document of an application, written from its URL map, its views and its schemas.
 
-The URL map says which routes there are, and each view what it answers (app/api/documented.py).
+Each view carries the description of its operation (app/api/documented.py).
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from app.config import VERSION, Settings
 from models.names import NAME_PATTERN, SELECTOR_PATTERN
 from schemas.fields import ColumnField
 
-#: The first version with a schema for each place of a list (``prefixItems``), which rows need.
+#: The version of OpenAPI. Rows need a schema for each position of a list (``prefixItems``), which 3.0 lacks.
 OPENAPI = "3.1.0"
 
 _VERSION = {"type": "string", "pattern": SELECTOR_PATTERN, "examples": ["latest"]}
 
-#: The document is made in slices, between which other requests go on.
+#: The document is built in slices, between which other requests run.
 SLICE_SECONDS = 0.002
 PAUSE_SECONDS = 0.001
 
 ABOUT = """\
-Every model of this server, with its real features, ranges and examples. Open an operation and press *Try it out*:
-the example is filled in, and what is sent is answered by the model itself.
+Every model of this server, with its features, ranges and examples. Open an operation and press *Try it out*:
+the example is filled in, and the model answers it.
 
 ### Send rows
 One row is `{"features": [..]}`, `{"features": {name: value}}` or the bare object `{name: value}`.
-Many rows are `{"inputs": [row, ..]}` on the route that ends in `/batch`. Parameters, where a model has any, stand
-under `parameters`; in the bare object beside the features.
+Many rows are `{"inputs": [row, ..]}` on the route that ends in `/batch`. Parameters, if a model has any, are
+members of `parameters`; in the bare object they are on one level with the features.
 
 ### Read an error
-Errors are problem details (RFC 9457, `application/problem+json`). `detail` says what to do; a 422 lists every fault
-at once under `errors`, with its place (`loc`), what was expected and what came. `X-Request-Id`, sent by
-you or made here, is on every reply and in the server's log.
+Errors are problem details (RFC 9457, `application/problem+json`). `detail` says what to do. A 422 lists all
+faults under `errors`, each with its location (`loc`), what was expected and what was sent. Every reply and
+the server's log have the `X-Request-Id` of the request, or a new one.
 
 ### Choose a version
 | Route | Version that answers |
@@ -58,17 +58,18 @@ you or made here, is on every reply and in the server's log.
 | `/models/{name}/versions/{version}/predict` | always this one; `{version}` is a number, tag or alias |
 | `/predict`, `/v{n}/predict` | the same two for the default model |
 
-`X-Model-Version` takes a number (`2`), a tag (`1.0.0`) or an alias (`stable`, `latest`). One that contradicts the
-path is refused with 400. Every prediction says who answered, in `model_version` and in the reply's `X-Model-Version`.
+`X-Model-Version` is a number (`2`), a tag (`1.0.0`) or an alias (`stable`, `latest`). One that contradicts
+the path is refused with 400. Every prediction names the version that answered, in `model_version` and in the
+header `X-Model-Version`.
 """
 
 
 def build_document(
     app: Flask, routing: Routing, pause: Callable[[float], None] = time.sleep
 ) -> dict[str, Any]:
-    """The document of this application, whose models are those of the routing's snapshot.
+    """Build the document of an application, with the models of the routing's snapshot.
 
-    ``pause`` is called every few milliseconds, with a number of seconds.
+    ``pause`` is called every few milliseconds with a number of seconds.
     """
     plugin = _Plugin(schema_name_resolver=_component_name)
     snapshot = routing.snapshot
@@ -82,7 +83,7 @@ def build_document(
         OPENAPI,
         plugins=[plugin],
         info={"description": ABOUT},
-        # Relative to the document itself, so that it also holds behind a proxy that adds a prefix.
+        # Relative to the document, so that it stays valid behind a proxy that adds a prefix.
         servers=[{"url": "./"}],
         tags=[
             *({"name": name, "description": _model_line(snapshot, name)} for name in names),
@@ -104,10 +105,10 @@ def build_document(
 
 
 def described_routes(app: Flask) -> Iterator[tuple[Rule, Operation]]:
-    """Every rule whose view is documented, with its operation.
+    """Yield every rule whose view has an operation, with the operation.
 
-    Of a view with several rules the one on top, which is added last, is documented; the others are its
-    aliases.
+    If a view has several rules, the one that was added last (by the topmost decorator) is documented, and the
+    others are its aliases.
     """
     settings = context_of(app).settings
     rules: dict[Callable[..., Any], list[Rule]] = {}
@@ -128,25 +129,26 @@ def _is_served(operation: Operation, settings: Settings) -> bool:
 
 
 class _Slices:
-    """Pauses when the present slice of work is used up."""
+    """A division of work into slices, with pauses between them."""
 
     def __init__(self, pause: Callable[[float], None]) -> None:
         self._pause = pause
-        self._began = time.perf_counter()
+        self._started_at = time.perf_counter()
 
     def rest(self) -> None:
-        if time.perf_counter() - self._began > SLICE_SECONDS:
+        """Pause if the current slice has lasted long enough."""
+        if time.perf_counter() - self._started_at > SLICE_SECONDS:
             self._pause(PAUSE_SECONDS)
-            self._began = time.perf_counter()
+            self._started_at = time.perf_counter()
 
 
 class _Converter(OpenAPIConverter):
     def field2nullable(self, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
-        """A column's property says itself whether it takes null."""
+        """Return how null is described; nothing for a column, whose property describes it already."""
         if isinstance(field, ColumnField):
             return {}
-        found: dict[str, Any] = super().field2nullable(field, ret)
-        return found
+        nullable: dict[str, Any] = super().field2nullable(field, ret)
+        return nullable
 
 
 class _Plugin(MarshmallowPlugin):
@@ -154,19 +156,19 @@ class _Plugin(MarshmallowPlugin):
 
 
 def _component_name(schema: type[Schema] | Schema) -> str:
-    """A name for a schema with a class of its own; a schema made from a signature is written inline."""
+    """Return the name of a schema's component; empty for one from a signature, which is written inline."""
     name = (schema if isinstance(schema, type) else type(schema)).__name__
     return "" if name == "GeneratedSchema" else name.removesuffix("Schema")
 
 
 def _model_line(snapshot: Snapshot, name: str) -> str:
-    """The description of a model's tag."""
+    """Return the description of a model's tag."""
     default = "the default model" if name == snapshot.default else ""
     return ". ".join(part for part in (default, plain(snapshot.model(name).description)) if part)
 
 
 def _path_parameters(names: Iterable[str]) -> dict[str, Any]:
-    """The parameters that paths have; ``names`` are the models there are."""
+    """Return the parameters of paths; ``names`` are the names of the models."""
     example = next(iter(names), None)
     name = {"type": "string", "pattern": NAME_PATTERN, **({"examples": [example]} if example else {})}
     return {
@@ -193,8 +195,8 @@ def _operation(rule: Rule, operation: Operation, parameters: Mapping[str, Any]) 
     body = {"required": operation.body_required, "content": {JSON: {"schema": operation.body}}}
     in_path = [{"name": n, "in": "path", "required": True, **parameters[n]} for n in _names(rule)]
     in_query = [
-        {"name": n, "in": "query", "required": True, "description": said, "schema": _VERSION}
-        for n, said in operation.query.items()
+        {"name": n, "in": "query", "required": True, "description": description, "schema": _VERSION}
+        for n, description in operation.query.items()
     ]
     return {
         "operationId": operation.operation_id,
@@ -205,8 +207,8 @@ def _operation(rule: Rule, operation: Operation, parameters: Mapping[str, Any]) 
         **({"security": [{operation.group.security: []}]} if operation.group.security else {}),
         "responses": {
             **{
-                status: {"description": said, "headers": headers(), "content": content}
-                for status, said in successes.items()
+                status: {"description": description, "headers": headers(), "content": content}
+                for status, description in successes.items()
             },
             **{status: f"Problem{status}" for status in _problems(rule, operation)},
             "default": "Problem",
@@ -215,12 +217,12 @@ def _operation(rule: Rule, operation: Operation, parameters: Mapping[str, Any]) 
 
 
 def _names(rule: Rule) -> list[str]:
-    """The parameters of the path, in its order."""
+    """Return the parameters of the path, in its order."""
     return re.findall(r"<(\w+)>", rule.rule)
 
 
 def _problems(rule: Rule, operation: Operation) -> list[str]:
-    """The statuses of problems that the operation has, or that follow from what it takes."""
+    """Return the statuses of problems: those of the operation, and those that follow from its parameters."""
     return [
         *(["401"] if operation.group.security else []),
         *(["404"] if rule.arguments else []),

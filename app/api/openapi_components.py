@@ -1,4 +1,4 @@
-"""The components of the OpenAPI document: headers, problems, and the bodies of each version."""
+"""The components of the OpenAPI document: headers, problems and the bodies of each version."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from schemas.predict import MANY, PredictSchemas
 from schemas.properties import example_row, has_example, row_forms
 from schemas.replies import ReplySchemas
 
-#: What any body can be refused with.
+#: The statuses with which any body can be refused.
 STATUSES_OF_BODIES = ("400", "408", "413", "415", "422")
 
-#: Status -> what it means, and the detail that its example shows.
+#: Status -> the description of its problem, and the detail of the example.
 PROBLEMS = {
     "400": (
-        "Not JSON, or not plain JSON; a broken gzip stream; or header and path ask for two versions",
+        "The body is not valid JSON or not a valid gzip stream, or header and path select different versions",
         "the body is not valid JSON at line 1, column 14",
     ),
     "401": (
-        "No valid token came",
+        "The request has no valid token",
         "this route needs the header 'Authorization: Bearer ..' with an administrator's token",
     ),
     "404": (
-        "No such model or version; the detail lists what there is",
+        "The model or version does not exist; the detail lists those that do",
         "no model called 'other'; the store has: ..",
     ),
     "408": (
@@ -50,12 +50,12 @@ PROBLEMS = {
         "the body did not arrive within 5 seconds; send it without pauses",
     ),
     "409": (
-        "The present state forbids it; the detail says why",
+        "The current state forbids the change; the detail says why",
         "stable is version 3 by now, not 2",
     ),
-    "413": ("The body is too large", "the body is larger than this server takes; send fewer rows at once"),
+    "413": ("The body is too large", "the body is larger than this server accepts; send fewer rows at once"),
     "415": (
-        "The body is not declared as JSON, or encoded otherwise than by gzip",
+        "The body is not declared as JSON, or has an encoding other than gzip",
         "send JSON with the header 'Content-Type: application/json'",
     ),
     "422": (
@@ -64,44 +64,44 @@ PROBLEMS = {
     ),
     "500": (
         "The model failed",
-        "the server failed to answer this request; the log has more under its request id",
+        "the server could not answer this request; its log has the details under the request id",
     ),
     "503": ("The version cannot answer now", "example:1 cannot be loaded; GET /ready says why"),
-    "504": ("The answer did not come in time", "the answer did not come before the deadline"),
+    "504": ("The deadline passed before the answer", "the answer did not come before the deadline"),
 }
 _FAULT = {"loc": ["features", "width"], "msg": "text is not allowed", "expected": "a number", "got": "4.2"}
 
-#: Name -> what it says, its pattern, and whether it is always there.
+#: Name -> the description of a header, its pattern, and whether every reply has it.
 HEADERS = {
     REQUEST_ID: (
-        "The id of the request, as it was sent or made here",
+        "The id of the request, sent by the client or made by the server",
         "^[A-Za-z0-9._~+/=-]{1,128}$",
         True,
     ),
     MODEL_VERSION: ("The number of the version that answered", "^[1-9][0-9]{0,8}$", True),
-    MODEL_ARM: ("Why a traffic rule chose the version, where one did", "", False),
-    PREDICTION_ID: ("Names the prediction", "^[0-9a-f]{32}$", True),
+    MODEL_ARM: ("The arm of the traffic rule that chose the version, if a rule did", "", False),
+    PREDICTION_ID: ("The id of the prediction", "^[0-9a-f]{32}$", True),
     TIMING: ("Milliseconds spent in parse, queue, predict and encode", "", True),
-    RETRY_AFTER: ("Seconds after which it is worth trying again", "^[1-9][0-9]*$", False),
-    "WWW-Authenticate": ("How to be known", "", True),
+    RETRY_AFTER: ("Seconds after which to try again", "^[1-9][0-9]*$", False),
+    "WWW-Authenticate": ("How to authenticate", "", True),
 }
-#: Status -> headers of its replies besides the id of the request.
+#: Status -> headers of its replies, in addition to the id of the request.
 MORE_HEADERS = {"503": (RETRY_AFTER,), "401": ("WWW-Authenticate",)}
 
-#: The headers of a routed request: what they say, and which values they have.
+#: The headers of a routed request: the description and the schema of each.
 PARAMETERS = {
     MODEL_VERSION: (
-        "A version's number, tag or alias; without it, or empty, `stable`",
+        "A version's number, tag or alias; `stable` if it is missing or empty",
         {"type": "string", "pattern": f"^({SELECTOR_PATTERN[1:-1]})?$"},
     ),
     ROUTING_KEY: (
-        "Where a traffic rule divides the requests, all with the same key get the same version; "
-        "256 characters count",
+        "A traffic rule that divides requests gives all with one key the same version; "
+        "the first 256 characters count",
         {"type": "string"},
     ),
 }
 
-#: A prefix of components. Model names are lower case, so that it cannot be a model's.
+#: A prefix of components that cannot be a model's, since names of models are lower case.
 UNREADABLE = "Unreadable."
 
 _EXAMPLE_ID = "7b1c5a0e4f2d4c8e9a63d1f0b2e85c47"
@@ -137,28 +137,26 @@ def _problem(
 
 
 def headers(names: Iterable[str] = ()) -> dict[str, str]:
-    """References to the headers of a reply, that of every reply first."""
+    """Return references to the headers of a reply, beginning with the one that all replies have."""
     return {name: name for name in (REQUEST_ID, *names)}
 
 
 class BodyComponents:
-    """Writes the components of versions into a specification: schemas, examples and replies.
-
-    inline : makes the property of a marshmallow schema.
-    rest : called wherever the work may be interrupted.
-    bodies : prefix and kind -> the request body, which apispec wants in every operation.
-    """
+    """The writer of the components of versions: schemas, examples and replies."""
 
     def __init__(
         self, spec: APISpec, inline: Callable[[Schema], dict[str, Any]], rest: Callable[[], None]
     ) -> None:
         self._spec = spec
+        #: Returns the property of a marshmallow schema.
         self._inline = inline
+        #: Called wherever the work may be interrupted.
         self._rest = rest
+        #: Name of a component -> the request body, which apispec needs in every operation.
         self.bodies: dict[str, dict[str, Any]] = {}
 
     def add(self, manifest: Manifest, schemas: PredictSchemas) -> str:
-        """The prefix of the components of this version."""
+        """Add the components of a version, and return the prefix of their names."""
         signature = manifest.signature
         prefix = f"{manifest.name}.v{manifest.version}."
         components = self._spec.components
@@ -190,14 +188,16 @@ class BodyComponents:
         return prefix
 
     def unreadable(self) -> str:
-        """The prefix of the components of every version whose record cannot be read."""
+        """Add the components that all versions with an unreadable record share, and return their prefix."""
         if UNREADABLE + "Request" in self.bodies:
             return UNREADABLE
         for kind in ("Request", "BatchRequest"):
-            self._spec.components.schema(UNREADABLE + kind, {"description": "Whatever the version takes"})
+            self._spec.components.schema(
+                UNREADABLE + kind, {"description": "The rows that the version takes"}
+            )
             self._body(UNREADABLE + kind, {})
         for kind in ("Reply", "BatchReply"):
-            self._spec.components.schema(UNREADABLE + kind, {"description": "Whatever the version answers"})
+            self._spec.components.schema(UNREADABLE + kind, {"description": "The answer of the version"})
             self._reply(UNREADABLE + kind, None)
         return UNREADABLE
 
@@ -212,12 +212,12 @@ class BodyComponents:
     def _reply(self, name: str, example: Any) -> None:
         headers = {header: header for header in OF_A_PREDICTION}
         media = {"schema": name, **({} if example is None else {"example": example})}
-        reply = {"description": "What the model answers", "headers": headers, "content": {JSON: media}}
+        reply = {"description": "The prediction", "headers": headers, "content": {JSON: media}}
         self._spec.components.response(name, reply)
 
 
 def request_examples(manifest: Manifest) -> dict[str, Any]:
-    """Bodies of the single route, the recorded example first, then the other forms of the same row."""
+    """Return bodies of the single route: the recorded example, then the other forms of the same row."""
     signature = manifest.signature
     recorded = manifest.example.get("request")
     forms: dict[str, Any] = {}
@@ -236,7 +236,7 @@ def request_examples(manifest: Manifest) -> dict[str, Any]:
 
 
 def batch_examples(signature: Signature) -> dict[str, Any]:
-    """Bodies of the batch route: the example row, twice."""
+    """Return bodies of the batch route, with the example row twice."""
     if not has_example((*signature.columns, *signature.parameters)):
         return {}
     cells, others = _example_row(signature)
@@ -248,7 +248,7 @@ def batch_examples(signature: Signature) -> dict[str, Any]:
 
 
 def reply_examples(manifest: Manifest) -> tuple[Any, Any]:
-    """What the single and the batch example are answered with; None without a recorded answer."""
+    """Return the replies to the single and to the batch example; None without a recorded answer."""
     signature, recorded = manifest.signature, manifest.example.get("response", {})
     if "prediction" not in recorded:
         return None, None
@@ -268,7 +268,7 @@ def reply_examples(manifest: Manifest) -> tuple[Any, Any]:
 
 
 def _example_row(signature: Signature) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The example row by name, and the member that holds the parameters if there are any."""
+    """Return the example row by name, and the member with the parameters, if the signature has any."""
     cells = example_row(signature)
     parameters = {p.name: p.example for p in signature.parameters}
     return cells, {"parameters": parameters} if parameters else {}

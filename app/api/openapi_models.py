@@ -1,4 +1,4 @@
-"""The prediction routes in the OpenAPI document: their operations, and the text that describes a version."""
+"""The operations of the prediction routes in the OpenAPI document, and the text about each version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.signature import Column, Output
 from schemas.documents import column_words
 from schemas.headers import MODEL_VERSION
 
-#: The rows of a table at most; the metadata of the version lists every feature.
+#: The largest number of rows of a table; the metadata of the version lists every feature.
 MAX_LISTED = 60
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$^=:-])")
@@ -34,14 +34,16 @@ PROBLEMS = (*STATUSES_OF_BODIES, "404", "500", "503", "504")
 
 @dataclass(frozen=True, slots=True)
 class VersionDocs:
-    """What the operations of one version say and refer to."""
+    """The parts of the document that the operations of one version share."""
 
+    #: The prefix of the names of the version's components.
     prefix: str
+    #: The description of the version, in Markdown.
     text: str
 
 
 class ModelOperations:
-    """Writes the operations of models into a specification; ``rest`` is called between two steps."""
+    """The writer of the operations of all models; it calls ``rest`` between steps."""
 
     def __init__(
         self,
@@ -69,10 +71,10 @@ class ModelOperations:
                     self._add(path, name, number, single=view is predict)
 
     def _operations(self, rule: Rule) -> Iterator[tuple[str, str, int | None]]:
-        """The path, the model and the number of the version of each operation behind a rule.
+        """Yield the path, the model and the version number of each operation behind a rule.
 
-        The number is None where the request is routed. Rules for a version that a request names by tag are
-        left out: each version has operations of its own.
+        The number is None for requests that are routed. Rules for versions by tag yield nothing, since each
+        version has its own operations.
         """
         models = self._snapshot.models
         if rule.defaults:
@@ -88,11 +90,11 @@ class ModelOperations:
         short = not path.startswith("/models/")
         model, docs = self._snapshot.model(name), self._answering(name, number)
         kind, rows = ("", "one row") if single else ("Batch", "many rows")
-        many = f"Features, parameters and version are those of `POST {path.removesuffix('/batch')}`."
+        many = f"Features, parameters and version are the same as in `POST {path.removesuffix('/batch')}`."
         operation: dict[str, Any] = {
             "operationId": _operation_id(name, number, short=short, single=single),
             "tags": [name],
-            "summary": f"Ask {_subject(name, number, short=short)} about {rows}",
+            "summary": f"Predict {rows} with {_subject(name, number, short=short)}",
             "description": f"{self._who(model, number, short=short)}\n\n{docs.text}" if single else many,
             "requestBody": self._bodies.bodies[f"{docs.prefix}{kind}Request"],
             "responses": {"200": f"{docs.prefix}{kind}Reply", **{s: f"Problem{s}" for s in PROBLEMS}},
@@ -102,7 +104,7 @@ class ModelOperations:
         self._rest()
 
     def _who(self, model: ModelVersions, number: int | None, *, short: bool) -> str:
-        """Which version answers, in a line."""
+        """Return one line about the version that answers."""
         if number is not None:
             return version_line(model, number)
         name, routed = model.name, self._routing.targets.get(model.name)
@@ -111,7 +113,7 @@ class ModelOperations:
         return same + line if short else line
 
     def _answering(self, name: str, number: int | None) -> VersionDocs:
-        """What is said about the version that answers: the given one, or that of routed requests."""
+        """Return the text about the version that answers: the given one, or that of routed requests."""
         target = self._routing.targets.get(name) if number is None else Version(name, number)
         if target is None:
             return self._unreadable()
@@ -140,25 +142,27 @@ def _operation_id(name: str, number: int | None, *, short: bool, single: bool) -
 
 
 def _subject(name: str, number: int | None, *, short: bool) -> str:
-    """What is asked."""
+    """Return the subject of an operation's summary."""
     if number is None:
         return "the default model" if short else name
     return f"version {number}" if short else f"{name}, version {number}"
 
 
 def routed_line(model: ModelVersions, routed: int | None) -> str:
-    now = f" (version {routed} when this page was made)" if routed else ""
+    """Return one line about the version of a routed request; ``routed`` is None if no version can answer."""
+    now = f" (version {routed} when this page was built)" if routed else ""
     choices = ", ".join(f"`{s}`" for s in (*map(str, model.versions), *sorted(model.selectors)))
     return f"Answered by `stable`{now}, or by what the header `{MODEL_VERSION}` names: {choices}."
 
 
 def version_line(model: ModelVersions, version: int) -> str:
+    """Return one line about a version that every request of the operation gets."""
     names = ", ".join(f"`{name}`" for name in sorted(model.names_of(version)))
     return f"Always version {version}" + (f", also called {names}" if names else "") + "."
 
 
 def version_text(manifest: Manifest | None) -> str:
-    """What the version takes, in a table, and what is known about it, as Markdown."""
+    """Return the columns of a version in a table, its answers and its figures, as Markdown."""
     if manifest is None:
         return "Its record cannot be read, so it answers 503; `GET /ready` says why."
     signature = manifest.signature
@@ -173,30 +177,30 @@ def version_text(manifest: Manifest | None) -> str:
 
 
 def _answered(output: Output) -> list[str]:
-    """What the numbers and labels of the answer are called, a paragraph for each list of names."""
+    """Return a paragraph for each list of names in the answer: of classes, components and scores."""
     order = ", in the order of `probability`" if output.probability else ""
-    found = {
+    names_of = {
         f"**Classes{f' of `{one.name}`' if one.name else ''}**{order}": one.classes
         for one in output.with_classes
     }
-    found["**The numbers of `prediction`**, in their order"] = output.components
-    found["**Also in the reply, under `scores`**"] = tuple(score.name for score in output.scores)
+    names_of["**The numbers of `prediction`**, in this order"] = output.components
+    names_of["**Also in the reply, under `scores`**"] = tuple(score.name for score in output.scores)
     return [
         f"{what}: {', '.join(f'`{name}`' for name in names[:MAX_LISTED])}\n"
-        for what, names in found.items()
+        for what, names in names_of.items()
         if names
     ]
 
 
 def _table(heading: str, columns: tuple[Column, ...]) -> str:
-    """The columns as a table, without what no column has anything to say about."""
+    """Return the columns as a table, without the table's empty columns."""
     listed = [column_words(column) for column in columns[:MAX_LISTED]]
     table = {
         heading: [f"**{plain(c.name)}**" for c in listed],
         "Takes": [plain(c.takes) for c in listed],
         "Seen in training": [c.seen for c in listed],
         "Default": ["" if c.default is None else plain(str(c.default)) for c in listed],
-        "What it is": [plain(c.description) for c in listed],
+        "Description": [plain(c.description) for c in listed],
     }
     table = {name: cells for name, cells in table.items() if any(cells)}
     rows = [tuple(table), ("---",) * len(table), *zip(*table.values(), strict=True)]
@@ -221,5 +225,5 @@ def _figures(manifest: Manifest) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Return the text on one line, escaped so that Markdown shows it unchanged."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -1,7 +1,7 @@
 """The prediction routes: one blueprint for every model version, and one for everything that is routed.
 
-A version is chosen by path (a number or tag), else by the header ``X-Model-Version``, else it is ``stable`` or what the
-model's traffic rule picks.
+The path selects the version (by number or tag), else the header ``X-Model-Version``, else the model's traffic
+rule, else the version is ``stable``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,21 @@ from app.monitoring.access_log import SERVER_TIMING
 from models.errors import NotFound
 from schemas.headers import MODEL_ARM, MODEL_VERSION, PREDICTION_ID, TIMING, in_environ
 
+#: The key of the header in a WSGI environ.
 VERSION_KEY = in_environ(MODEL_VERSION)
 
 
 class NumberConverter(BaseConverter):
-    """What may be a version number in a path: digits, and not those of another script."""
+    """The converter of version numbers in paths, which are ASCII digits."""
 
     regex = "[0-9]+"
 
 
 def routed_blueprint() -> Blueprint:
-    """The default model's short routes, every model's routed ones, and versions named by a tag."""
+    """Build the blueprint of the routes whose version is selected for each request.
+
+    These are the short routes of the default model, the routes of every model, and versions by tag.
+    """
     routed = Blueprint("routed", __name__)
     _add(routed, "")
     _add(routed, "/v<number:version>")
@@ -42,16 +46,16 @@ def routed_blueprint() -> Blueprint:
 
 
 def version_blueprints(snapshot: Snapshot) -> list[Blueprint]:
-    """One blueprint for each version: its full paths, and the short ones of the default model."""
-    made = []
+    """Build one blueprint for each version: its full paths, and the short ones of the default model."""
+    blueprints = []
     for target in snapshot.targets:
         blueprint = Blueprint(f"{target.name}-{target.number}", __name__)
         fixed = {"name": target.name, "version": str(target.number)}
         _add(blueprint, f"/models/{target.name}/versions/{target.number}", fixed)
         if target.name == snapshot.default:
             _add(blueprint, f"/v{target.number}", fixed)
-        made.append(blueprint)
-    return made
+        blueprints.append(blueprint)
+    return blueprints
 
 
 def _add(blueprint: Blueprint, prefix: str, fixed: dict[str, str] | None = None) -> None:
@@ -61,18 +65,18 @@ def _add(blueprint: Blueprint, prefix: str, fixed: dict[str, str] | None = None)
 
 
 def predict(name: str | None = None, version: str | None = None) -> Response:
-    """Answer one row."""
+    """Predict one row."""
     return answer(NATIVE, name, version, is_single=True)
 
 
 def predict_batch(name: str | None = None, version: str | None = None) -> Response:
-    """Answer many rows."""
+    """Predict many rows."""
     return answer(NATIVE, name, version, is_single=False)
 
 
 def answer(protocol: Protocol, name: str | None, version: str | None, *, is_single: bool) -> Response:
-    """Read the request, let the engine answer it, and write the reply, all in the given protocol."""
-    began = time.perf_counter()
+    """Decode the request, ask the engine for the prediction, and encode the reply in the given protocol."""
+    started_at = time.perf_counter()
     request = this_request()
     engine = request.context.engine
     header = request.environ.get(VERSION_KEY)
@@ -82,13 +86,13 @@ def answer(protocol: Protocol, name: str | None, version: str | None, *, is_sing
         _check_agreement(request, ask, header)
     request.ask = ask
     prediction = engine.ask(ask)
-    answered = time.perf_counter()
+    answered_at = time.perf_counter()
     reply = protocol.encode(ask, prediction)
     request.timing = SERVER_TIMING % (
-        (ask.read_at - began) * 1e3,
+        (ask.read_at - started_at) * 1e3,
         prediction.answer.queue_seconds * 1e3,
         prediction.answer.predict_seconds * 1e3,
-        (time.perf_counter() - answered) * 1e3,
+        (time.perf_counter() - answered_at) * 1e3,
     )
     pairs = [
         (MODEL_VERSION, str(prediction.target.number)),
@@ -106,7 +110,7 @@ def answer(protocol: Protocol, name: str | None, version: str | None, *, is_sing
 
 
 def _check_agreement(request: PlainRequest, ask: Ask, header: str) -> None:
-    """Raises BadRequest when path and header ask for different versions; NotFound when the path's does not exist."""
+    """Raise BadRequest if path and header select different versions, NotFound for an unknown version."""
     engine = request.context.engine
     target = engine.route(ask).target
     try:
@@ -115,5 +119,6 @@ def _check_agreement(request: PlainRequest, ask: Ask, header: str) -> None:
         agrees = False
     if not agrees:
         raise BadRequest(
-            f"the path asks for version {ask.selector}, the header {MODEL_VERSION} for {header[:64]!r}; send only one"
+            f"the path selects version {ask.selector}, the header {MODEL_VERSION} {header[:64]!r}; "
+            "send only one"
         )

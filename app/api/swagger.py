@@ -1,7 +1,7 @@
-"""flasgger as it is used here: it completes and shows a document that it did not have to look for.
+"""flasgger, reduced to completing a given document and showing its page.
 
-Imported at the first request for the page or the document (``app.api.docs``): its JSON Schema validator and its parsers
-take 4 MiB of a process, and no prediction needs them.
+The first request for the page or the document imports this module (``app.api.docs``). flasgger's JSON Schema
+validator and parsers take 4 MiB of memory, which no prediction needs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from flask import Flask
 
 
 class Flasgger(Swagger):
-    """flasgger without what it adds to every application: a hook on each response, a wrapper of ``add_url_rule``, and
-    routes of its own. So ``init_app`` is never called."""
+    """flasgger without its changes to the application.
+
+    ``init_app`` is never called: it adds a hook of each response, a wrapper of ``add_url_rule``, and routes.
+    """
 
     template: dict[str, Any] | None
 
@@ -25,7 +27,7 @@ class Flasgger(Swagger):
         self.load_config(app)
 
     def complete(self, document: dict[str, Any], endpoint: str) -> dict[str, Any]:
-        """The document with what flasgger has to say; raises RuntimeError for an endpoint that is not configured."""
+        """Return the document with flasgger's additions. Raises RuntimeError for an unknown endpoint."""
         self.template = document
         completed: dict[str, Any] = self.get_apispecs(endpoint)
         self.template = None
@@ -33,5 +35,5 @@ class Flasgger(Swagger):
         return completed
 
     def page(self) -> Any:
-        """The page, which loads the document."""
+        """Return the page, which loads the document."""
         return APIDocsView(view_args={"config": self.config}).get()

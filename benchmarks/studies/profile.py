@@ -45,7 +45,8 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("batching", ("app/inference/", "app/engine/", "app/catalog/"), ()),
     ("worker: heads, replies", ("app/worker/", "gunicorn/"), ()),
     ("log, metrics, ids, headers", ("app/monitoring/", "prometheus_client/", "app/api/hooks"), ()),
-    ("reading and checking JSON", ("schemas/json_body", "schemas/matrix", "app/api/body"), ()),
+    ("reading and checking JSON", ("schemas/json_body", "schemas/matrix"), ()),
+    ("reading and checking JSON", ("app/api/request",), ("read_json", "_wait_for_body", "_inflate")),
     ("the view, writing JSON", ("schemas/", "app/api/json_provider", "app/api/predict"), ()),
     ("Flask", ("flask/", "werkzeug/", "app/api/", "app/switch"), ()),
 )

@@ -1,1 +1,1 @@
-"""The wire formats: how a request is decoded, and how a prediction and an error are written. One file each."""
+"""The wire formats: each decodes a request and encodes a prediction and an error, in a file of its own."""

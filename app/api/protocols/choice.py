@@ -1,4 +1,4 @@
-"""Which protocol writes an error that comes before any view: the one with the longest matching route prefix."""
+"""The protocol of an error that is raised before any view: the one with the longest matching route prefix."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ PROTOCOLS: Sequence[Protocol] = (NATIVE,)
 
 
 def protocol_of_path(path: str, protocols: Sequence[Protocol] = PROTOCOLS) -> Protocol:
-    """The protocol of a path; the native one where no other protocol has a prefix of it."""
+    """Return the protocol of a path; the native one if no other protocol has a matching prefix."""
     segments = path.split("/")
-    best, chosen = -1, protocols[0]
+    longest, chosen = -1, protocols[0]
     for protocol in protocols:
         for prefix in protocol.prefixes:
-            wanted = prefix.split("/")
-            if best < len(wanted) <= len(segments) and all(map(_fits, wanted, segments)):
-                best, chosen = len(wanted), protocol
+            pattern = prefix.split("/")
+            if longest < len(pattern) <= len(segments) and all(map(_fits, pattern, segments)):
+                longest, chosen = len(pattern), protocol
     return chosen
 
 
-def _fits(wanted: str, segment: str) -> bool:
-    """Whether a segment of a path is that of a prefix; "<n>" stands for digits behind what is before it."""
-    if not wanted.endswith("<n>"):
-        return wanted == segment
-    start = wanted.removesuffix("<n>")
+def _fits(pattern: str, segment: str) -> bool:
+    """Return whether a segment of a path matches one of a prefix, where a final "<n>" stands for digits."""
+    if not pattern.endswith("<n>"):
+        return pattern == segment
+    start = pattern.removesuffix("<n>")
     return segment.startswith(start) and segment[len(start) :].isdecimal()

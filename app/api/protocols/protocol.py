@@ -1,4 +1,4 @@
-"""What a wire format has to say: ``decode``, ``encode`` and ``problem``. Views and error handling know nothing else of it."""
+"""The interface of a wire format: ``decode``, ``encode`` and ``problem``."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from models.names import Version
 from schemas.headers import ROUTING_KEY, in_environ
 from schemas.predict import PredictSchemas
 
-#: Where WSGI has the key that a request sticks to when a traffic rule divides traffic.
+#: The key in a WSGI environ of the header by which a traffic rule divides requests.
 STICKY_KEY = in_environ(ROUTING_KEY)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as every protocol gets it."""
+    """An error, before a protocol writes it."""
 
     status: int
+    #: One line for the client.
     detail: str
     faults: Sequence[Fault] = ()
     #: Further members of a native problem's body.
@@ -32,42 +33,47 @@ class Problem:
 
 
 class Protocol:
-    """One wire format."""
+    """One wire format. Views and error handlers use no other members of it."""
 
-    #: The routes whose errors it writes: a path's own segments, where "<n>" stands for digits. The longest match wins.
+    #: The route prefixes whose errors the protocol writes, in which "<n>" stands for digits. The longest
+    #: matching prefix of all protocols decides.
     prefixes: Sequence[str] = ()
 
     def decode(self, ask: HttpAsk, schemas: PredictSchemas) -> None:
-        """Set ``rows`` and ``parameters`` of the request. Raises InputError with every fault, or an HTTP error."""
+        """Read the body into ``ask.rows`` and ``ask.parameters``.
+
+        Raises InputError with every fault, or an HTTP error.
+        """
         raise NotImplementedError
 
     def encode(self, ask: HttpAsk, prediction: Prediction) -> Response:
-        """The reply to a request that was answered."""
+        """Return the reply with a prediction."""
         raise NotImplementedError
 
-    def problem(self, problem: Problem, request_id: str) -> Response:
-        """The reply to a request that failed or was refused."""
+    def problem(self, error: Problem, request_id: str) -> Response:
+        """Return the reply to a request that failed or was refused."""
         raise NotImplementedError
 
     def column(self, ask: HttpAsk, schemas: PredictSchemas, name: str) -> str | None:
-        """The value of a column in the first row, as text; None for a body that has none."""
+        """Return the value of a column in the first row, as text; None if the body does not have it."""
         return None
 
     def located(self, ask: HttpAsk, error: InputError) -> InputError:
-        """Faults that the model found in the rows, at the places where the request has them."""
+        """Return the model's faults with the locations that the rows have in the request."""
         return error
 
 
 class HttpAsk(Ask):
-    """A request for a prediction that came over HTTP."""
+    """A request for a prediction over HTTP."""
 
-    #: The body and whether it holds only numbers, where a traffic rule has made it necessary to read it early.
+    #: The value of the body and whether it holds only numbers, if a traffic rule made it necessary to read it
+    #: before ``decode``.
     body: tuple[Any, bool] | None = None
-    #: Those of the version, once the request is read.
+    #: The schemas of the version; set by ``read``.
     schemas: PredictSchemas
-    #: Of a native request: whether the body is the row itself.
+    #: Whether the body of a native request is the row itself.
     is_bare = False
-    #: The moment when the rows had been read (time.perf_counter).
+    #: The time when the rows had been read, in seconds of time.perf_counter.
     read_at = 0.0
 
     def __init__(
@@ -88,23 +94,23 @@ class HttpAsk(Ask):
         self.is_single = is_single
 
     def read(self, version: Version) -> None:
-        """Decode the body by the schemas of the version."""
+        """Decode the body with the schemas of the version."""
         self.schemas = schemas = self.request.context.schemas(version)
         self.protocol.decode(self, schemas)
 
     def header(self, name: str) -> str | None:
-        """The value of a header of the request."""
+        """Return the value of a header of the request."""
         return cast("str | None", self.request.environ.get(in_environ(name)))
 
     def column(self, version: Version, name: str) -> str | None:
-        """The value of a column in the first row of the body."""
+        """Return the value of a column in the first row of the body."""
         return self.protocol.column(self, self.request.context.schemas(version), name)
 
     def is_gone(self) -> bool:
-        """Whether the client has closed its connection."""
+        """Return whether the client has closed its connection."""
         connection = self.request.environ.get("gunicorn.socket")
         return connection is not None and hung_up(connection)
 
     def located(self, error: InputError) -> InputError:
-        """At the places that the protocol has for rows and parameters."""
+        """Return the model's faults with the locations that the protocol gives them."""
         return self.protocol.located(self, error)

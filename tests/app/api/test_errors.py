@@ -70,13 +70,13 @@ def test_another_method_than_post_is_405_and_says_what_is_allowed(
     check_reply(reply)
     assert set(reply.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
     if method != "HEAD":
-        assert problem(reply, 405)["detail"] == f"{method} is not for this route; use POST"
+        assert problem(reply, 405)["detail"] == f"{method} is not allowed on this route; use POST"
 
 
 @pytest.mark.parametrize("path", GETS)
 def test_another_method_than_get_is_405_and_says_what_is_allowed(client: FlaskClient, path: str) -> None:
     reply = client.post(path, json={})
-    assert problem(reply, 405)["detail"] == "POST is not for this route; use GET"
+    assert problem(reply, 405)["detail"] == "POST is not allowed on this route; use GET"
     assert set(reply.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 

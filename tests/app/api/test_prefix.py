@@ -65,7 +65,7 @@ def test_without_a_known_prefix_the_page_has_relative_links(client: FlaskClient)
 
 def test_a_route_that_is_not_there_is_told_where_the_index_is(behind: Flask) -> None:
     assert problem(ask(behind, "proxy", "/ml", "/nothing"), 404)["detail"] == (
-        "no such route; GET /ml/ lists what there is"
+        "no such route; GET /ml/ lists the available routes"
     )
 
 
