@@ -21,10 +21,9 @@ from app.concurrency.forms import Concurrency, Lock, concurrency_of_this_process
 from app.config import Settings
 from app.credentials import read_key
 from app.engine.engine import Engine
-from app.host.proof import HostProver, NullProver, Prover
+from app.host.proof import HostProver, Prover
 from app.host.run_dir import make_run_dir
-from app.host.slots import Slot, claim_slot
-from app.host.workers import WorkerFile
+from app.host.workers import Slot, WorkerFile, claim_slot
 from app.inference.calibration import BatchSettings
 from app.inference.messages import Observer
 from app.inference.model import LoadedModel
@@ -150,7 +149,7 @@ def wire(
         return open_served(record, concurrency, batching, model, replay=replay, awaited=awaited)
 
     budget = Budget(settings.loaded_max_mib * 2**20, settings.pinned_models)
-    prover: Prover = NullProver()
+    prover: Prover = Prover()
     if run_dir is not None:
         load_seconds, block_seconds = settings.proof_seconds, settings.worker_timeout_seconds
         prover = HostProver(store, run_dir, load_seconds, concurrency, block_seconds)

@@ -15,7 +15,7 @@ from app.catalog.routing import Plan, Routing, Status, as_stored
 from app.catalog.snapshot import Snapshot
 from app.concurrency.forms import Concurrency, Lock
 from app.host.memory import resident_bytes
-from app.host.proof import NullProver, Prover
+from app.host.proof import Prover
 from app.inference.messages import Observer
 from app.inference.model import LoadedModel
 from models.compiled import ORIGINAL
@@ -94,7 +94,7 @@ class Residency:
         self._open = open_version
         self._observers = observers
         self._budget = budget
-        self._prover = prover or NullProver()
+        self._prover = prover or Prover()
         self._uses = count(1)
         self._entries: dict[Version, Entry] = {}
         self._planned: frozenset[Version] = frozenset()
@@ -248,7 +248,7 @@ class Residency:
         def is_awaited() -> bool:
             return entry.waiting > 0
 
-        if entry.needs_proof and (why := self._prover.prove(target, record).why):
+        if entry.needs_proof and (why := self._prover.prove(target, record).reason):
             raise LoadError(why)
         with self._prover.loading(target, record):
             manifest = record.manifest

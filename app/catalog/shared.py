@@ -92,10 +92,10 @@ class Shared:
         for verdict in try_out(store, new, seconds, give_up):
             target, record = verdict.target, wanted[verdict.target]
             if verdict.fatal:
-                log.error("%s is not loaded: %s", target, verdict.why)
-                self._attempts[target] = Attempt(record.manifest, refusal=verdict.why)
-            elif verdict.why:
-                self._leave(target, verdict.why)
+                log.error("%s is not loaded: %s", target, verdict.reason)
+                self._attempts[target] = Attempt(record.manifest, refusal=verdict.reason)
+            elif verdict.reason:
+                self._leave(target, verdict.reason)
             else:
                 self._load(target, record)
         if self._attempts and native_threads() != 1:

@@ -1,1 +1,4 @@
-"""The processes of this machine: which workers live, and what a version does in a process that may die. No routing comes in."""
+"""The processes of one machine: which workers live, and whether a version loads without harm.
+
+No routing comes in.
+"""

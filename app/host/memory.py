@@ -1,4 +1,4 @@
-"""How much memory this process and this machine have, as the kernel tells it."""
+"""How much memory this process and this machine have, as the kernel reports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STATM, MEMINFO, CGROUP = Path("/proc/self/statm"), Path("/proc/meminfo"), Path("
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process in bytes (proc_pid_statm(5)); 0 where the system does not tell."""
+    """Return the resident memory of this process in bytes (proc_pid_statm(5)); 0 where it is unknown."""
     try:
         return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
@@ -18,15 +18,15 @@ def resident_bytes() -> int:
 
 
 def available_mib() -> float | None:
-    """MiB that can be had without swapping (proc_meminfo(5)) and within the container's limit (cgroup v2).
+    """Return the MiB that can be allocated without swapping and within the container's limit.
 
-    None where the system does not tell.
+    The first figure comes from proc_meminfo(5), the second from cgroup v2. None where both are unknown.
     """
-    found = []
+    limits = []
     with suppress(OSError, ValueError, KeyError, IndexError):
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
-        found.append(int(lines["MemAvailable"].split()[0]) / 1024)
+        limits.append(int(lines["MemAvailable"].split()[0]) / 1024)
     with suppress(OSError, ValueError):  # "max" where there is no limit
-        most, now = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        found.append((most - now) / 2**20)
-    return min(found, default=None)
+        maximum, current = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        limits.append((maximum - current) / 2**20)
+    return min(limits, default=None)

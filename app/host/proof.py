@@ -1,6 +1,7 @@
-"""Whether a version may be loaded here: proved once on each host in a process of its own, and remembered if it did harm.
+"""The proof of a version: one load per host in a subprocess, before a server loads the version itself.
 
-Verdicts lie in the run directory. Whoever needs one first proves, the others wait for that.
+The verdicts are files in the run directory, which the processes of a server share. The first process that
+needs a verdict makes the proof, and the others wait for it.
 """
 
 from __future__ import annotations
@@ -12,78 +13,67 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import orjson
 
 from app.concurrency.forms import Concurrency
-from app.host.marks import DIRECTORY, left_by_the_dead, marked
+from app.host.marks import DIRECTORY, crashed_loads, marked
 from app.host.memory import available_mib
-from app.host.slots import try_lock
 from app.host.trial import START_SECONDS, try_out
+from app.host.workers import try_lock
 from models.errors import LoadError
 from models.names import Version
 from models.record import Record
 from models.store import Store
 
 POLL_SECONDS = 0.05
-#: A version that ends processes again and again although it passes its proof is not loaded any more.
+#: A version that crashes this many processes in a row is refused, although it passes its proof.
 MOST_DEATHS = 3
-#: Loading may hold up a worker for this part of its time-out: it says that it lives once a second, and the process that proves
-#: a version may be faster.
+#: The part of a worker's time-out for which a load may block the worker. It leaves a margin: a worker reports
+#: once a second that it lives, and the process of the proof may run faster than the worker.
 STALL_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """``why`` : what speaks against serving it, or nothing. ``seconds`` and ``mib`` : what proving it took. ``lasting`` :
-    whether it would be the same if it were proved again; ``deaths`` : how many times processes died while they loaded it, since
-    it was last loaded."""
+    """The verdict on a version."""
 
-    why: str = ""
+    #: Why the version must not be served; empty for a version that passed.
+    reason: str = ""
+    #: How long the proof took.
     seconds: float = 0.0
+    #: How much memory the load took.
     mib: float = 0.0
+    #: Whether another proof would give the same verdict. Only such a verdict is stored.
     lasting: bool = True
+    #: How many processes died while they loaded the version, since it was last loaded.
     deaths: int = 0
 
 
-class Prover(Protocol):
-    """Judges versions before they are loaded."""
+class Prover:
+    """A judge of versions before they are loaded. This base class accepts every version and does nothing."""
 
     def prove(self, target: Version, record: Record) -> Proof:
-        """Load it somewhere else, and see whether it gives its recorded answers."""
-
-    def loading(self, target: Version, record: Record) -> AbstractContextManager[Any]:
-        """Around loading it in this process; raises LoadError for what was refused, also after it ended a process."""
-
-    def vouch(self, target: Version, record: Record) -> None:
-        """It serves already, so it needs no proof when it is loaded again."""
-
-    def forget_refusals(self) -> None:
-        """Let versions that failed be tried again."""
-
-
-class NullProver:
-    """Believes everything."""
-
-    def prove(self, target: Version, record: Record) -> Proof:
-        """As ``Prover`` says."""
+        """Return the verdict on a version, which is loaded and verified elsewhere where it is new."""
         return Proof()
 
-    def loading(self, target: Version, record: Record) -> AbstractContextManager[Any]:
-        """Nothing."""
+    def loading(self, target: Version, record: Record) -> AbstractContextManager[None]:
+        """Return the context in which this process loads the version.
+
+        Entering it raises LoadError for a version that was refused, or that crashed a process and fails its
+        new proof.
+        """
         return nullcontext()
 
     def vouch(self, target: Version, record: Record) -> None:
-        """Nothing."""
+        """Record that the version serves already, so that it needs no proof to be loaded again."""
 
     def forget_refusals(self) -> None:
-        """Nothing."""
+        """Delete the verdicts against versions, so that these are tried again."""
 
 
-class HostProver:
-    """``run_dir`` : where the processes of a server meet; without one every process proves for itself. ``seconds`` : how long
-    loading a version may take; ``worker_timeout_seconds`` : a worker is replaced that can do nothing else for so long."""
+class HostProver(Prover):
+    """A prover that tries versions in subprocesses and shares its verdicts on this host."""
 
     def __init__(
         self,
@@ -93,6 +83,12 @@ class HostProver:
         concurrency: Concurrency,
         worker_timeout_seconds: float = math.inf,
     ) -> None:
+        """Store the limits of a proof.
+
+        ``run_dir`` is where the verdicts are shared; with None each process makes its own proofs. ``seconds``
+        limits the load of one version. A worker that is blocked for ``worker_timeout_seconds`` is replaced,
+        so a version whose load blocks nearly as long is refused.
+        """
         self._store = store
         self._stall_seconds = STALL_SHARE * worker_timeout_seconds
         self._directory = None if run_dir is None else run_dir / DIRECTORY
@@ -100,47 +96,50 @@ class HostProver:
         self._concurrency = concurrency
 
     def prove(self, target: Version, record: Record) -> Proof:
-        """As ``Prover`` says."""
+        """Return the stored verdict of this host, or load the version in a subprocess to get one."""
         if self._directory is None:
-            return self._proof(target)
+            return self._try(target)
         file = self._file(self._directory, target, record)
         with self._locked(file):
             known = _read(file)
-            return known if known is not None else self._judged(target, file)
+            return known if known is not None else self._judge(target, file)
 
     @contextmanager
     def loading(self, target: Version, record: Record) -> Iterator[None]:
-        """As ``Prover`` says: a mark is left while it is loaded, and found by others when this process dies of it."""
+        """Keep a mark while this process loads the version, so that others see if it crashes the process.
+
+        A version that crashed a process is proved again first. Raises LoadError for one that is refused.
+        """
         if self._directory is None:
             yield
             return
         file = self._file(self._directory, target, record)
         proof = _read(file)
-        if left_by_the_dead(file):
+        if crashed_loads(file):
             with self._locked(file):
-                dead, proof = left_by_the_dead(file), _read(file)
-                if dead and not (proof and proof.why):
-                    proof = self._judged(target, file, 1 + (proof.deaths if proof else 0))
-                for mark in dead:
+                crashed, proof = crashed_loads(file), _read(file)
+                if crashed and not (proof and proof.reason):
+                    proof = self._judge(target, file, 1 + (proof.deaths if proof else 0))
+                for mark in crashed:
                     mark.unlink(missing_ok=True)
-        if proof is not None and proof.why:
-            raise LoadError(proof.why)
+        if proof is not None and proof.reason:
+            raise LoadError(proof.reason)
         with marked(file):
             yield
         if proof is not None and proof.deaths:
             _write(file, replace(proof, deaths=0))
 
     def vouch(self, target: Version, record: Record) -> None:
-        """As ``Prover`` says."""
+        """Store a passed proof for a version without a verdict."""
         if self._directory is not None:
             file = self._file(self._directory, target, record)
             if not file.exists():
                 _write(file, Proof())
 
     def forget_refusals(self) -> None:
-        """As ``Prover`` says."""
+        """Delete every stored verdict that refuses a version or cannot be read."""
         for file in self._directory.glob("*.json") if self._directory is not None else ():
-            if (known := _read(file)) is None or known.why:
+            if (known := _read(file)) is None or known.reason:
                 file.unlink(missing_ok=True)
 
     def _file(self, directory: Path, target: Version, record: Record) -> Path:
@@ -150,7 +149,10 @@ class HostProver:
 
     @contextmanager
     def _locked(self, file: Path) -> Iterator[None]:
-        """One process proves at a time; but whoever does it may have been stopped."""
+        """Let one process at a time make the proof.
+
+        The wait is limited, because the process that holds the lock may have been stopped.
+        """
         until = self._concurrency.now() + START_SECONDS + self._seconds
         while (lock := try_lock(file.with_suffix(".lock"))) is None and self._concurrency.now() < until:
             self._concurrency.pause(POLL_SECONDS)
@@ -160,21 +162,20 @@ class HostProver:
             if lock is not None:
                 os.close(lock)
 
-    def _judged(self, target: Version, file: Path, deaths: int = 0) -> Proof:
-        """Prove it, and remember the verdict."""
+    def _judge(self, target: Version, file: Path, deaths: int = 0) -> Proof:
+        """Make the proof, and store its verdict if that is lasting."""
         if deaths >= MOST_DEATHS:
-            proof = Proof(
-                f"loading it ended {deaths} processes one after the other, although it passed its proof"
-            )
+            proof = Proof(f"loading it ended {deaths} processes in a row, although it passed its proof")
         else:
-            proof = replace(self._proof(target), deaths=deaths)
+            proof = replace(self._try(target), deaths=deaths)
         if proof.lasting:
             _write(file, proof)
         return proof
 
-    def _proof(self, target: Version) -> Proof:
-        began = self._concurrency.now()
-        # Read to its end, so that the process is waited for here and not when the generator is collected.
+    def _try(self, target: Version) -> Proof:
+        start = self._concurrency.now()
+        # The generator is read to its end, so that the process is waited for in this function and not when
+        # the generator is collected.
         verdicts = list(
             try_out(
                 self._store,
@@ -185,20 +186,18 @@ class HostProver:
                 pause=self._concurrency.pause,
             )
         )
-        seconds = round(self._concurrency.now() - began, 3)
+        seconds = round(self._concurrency.now() - start, 3)
         if not verdicts:
-            return Proof(
-                "the process that proves versions could not be started; the log says why", lasting=False
-            )
-        why, mib, available = verdicts[0].why, verdicts[0].mib, available_mib()
-        if not why and available is not None and mib > available:
-            why = f"it takes {mib:,.0f} MiB, and this machine has {available:,.0f} MiB left"
-            return Proof(why, seconds, mib, lasting=False)
-        return Proof(why, seconds, mib)
+            return Proof("the process of the proof could not be started; the log says why", lasting=False)
+        reason, mib, available = verdicts[0].reason, verdicts[0].mib, available_mib()
+        if not reason and available is not None and mib > available:
+            reason = f"it takes {mib:,.0f} MiB, and this machine has {available:,.0f} MiB left"
+            return Proof(reason, seconds, mib, lasting=False)
+        return Proof(reason, seconds, mib)
 
 
 def _write(file: Path, proof: Proof) -> None:
-    """As a whole, also when two do it at once."""
+    """Replace the file as a whole, so that two processes may write it at once."""
     staged = file.with_suffix(f".tmp{os.getpid()}")
     staged.write_bytes(orjson.dumps(asdict(proof)))
     staged.replace(file)

@@ -1,5 +1,7 @@
-"""Where the processes of a server meet: a directory in memory that belongs to one server, which is what listens at its
-addresses and serves its store. Commands find it by these."""
+"""The run directory of a server, through which its processes share state, and by which commands find it.
+
+It lies in memory and belongs to one server, which its addresses and its store identify.
+"""
 
 from __future__ import annotations
 
@@ -17,75 +19,87 @@ from typing import Any
 
 import orjson
 
-from app.host.slots import held_slots, keep, let_go
+from app.host.workers import held_slots, keep, let_go
 
+#: The files of the server that owns the directory: its addresses and store, and the lock that it holds.
 OWNER, LOCK = "server.json", "server.lock"
+#: Hosts of an address that is reached through every interface.
 EVERYWHERE = ("0.0.0.0", "[::]")
 
 
 class RunDirError(Exception):
-    """The run directory cannot be used safely; the message says why, in one line."""
+    """The run directory cannot be used safely. The message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """``addresses`` : where it listens, each as ``host:port`` or ``unix:/path``. ``store`` : an absolute path."""
+    """The identity of a server."""
 
+    #: The addresses that it listens on, each as ``host:port`` or ``unix:/path``, sorted.
     addresses: tuple[str, ...]
+    #: The absolute path of its store.
     store: str
 
     @classmethod
     def of(cls, names: Collection[Any], store: Path) -> Server:
-        """``names`` : of its listening sockets, as ``socket.getsockname`` gives them."""
+        """Return the server with these listening sockets, whose names ``socket.getsockname`` gives."""
         return cls(tuple(sorted(map(_address, names))), str(store.resolve()))
 
     def __str__(self) -> str:
         return " and ".join(self.addresses)
 
     def is_at(self, host: str, port: int) -> bool:
-        """Whether a client that asks there would reach it."""
+        """Return whether a client that connects to this host and port reaches the server."""
         hosts = {host, *_numeric(host)}
         anywhere = not hosts.isdisjoint(("", *EVERYWHERE))
-        places = (address.rpartition(":") for address in self.addresses if not address.startswith("unix:"))
+        addresses = (address.rpartition(":") for address in self.addresses if not address.startswith("unix:"))
         return any(
-            at == str(port) and (anywhere or where in (*hosts, *EVERYWHERE)) for where, _, at in places
+            own_port == str(port) and (anywhere or own_host in (*hosts, *EVERYWHERE))
+            for own_host, _, own_port in addresses
         )
 
 
 def default_run_dir(server: Server) -> Path:
-    """A directory in memory for this server, and no other of this user."""
-    told = hashlib.sha256(" ".join((*server.addresses, server.store)).encode()).hexdigest()[:12]
-    return _base() / f"{_prefix()}{told}"
+    """Return the path of the directory in memory that no other server of this user has."""
+    digest = hashlib.sha256(" ".join((*server.addresses, server.store)).encode()).hexdigest()[:12]
+    return _base() / f"{_prefix()}{digest}"
 
 
 def make_run_dir(path: Path) -> Path:
-    """Create the directory for this user alone; raises RunDirError when somebody else's stands there."""
+    """Create the directory with access for this user alone, unless it exists.
+
+    Raises RunDirError when it cannot be created or belongs to another user.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise RunDirError(
-            f"the run directory {path} cannot be made ({error.strerror}); set PLUMBLINE_RUN_DIR"
+            f"the run directory {path} cannot be created ({error.strerror}); set PLUMBLINE_RUN_DIR"
         ) from error
     if not _is_ours(path):
         raise RunDirError(
-            f"the run directory {path} belongs to somebody else; set PLUMBLINE_RUN_DIR to another"
+            f"the run directory {path} belongs to another user; set PLUMBLINE_RUN_DIR to another"
         )
     return path
 
 
 @dataclass(slots=True)
 class RunDir:
-    """The directory of a server, for as long as this process lives or until ``leave``."""
+    """The directory of a server, which this process holds until it ends, releases it or leaves."""
 
     path: Path
+    #: The descriptor that holds the lock.
     lock: int
 
     def release(self) -> None:
-        """Let others have the directory as it is."""
+        """Stop holding the directory, and leave it as it is."""
         let_go(self.lock)
 
     def leave(self) -> None:
-        """Delete it, unless a worker or another process of the server still lives or somebody else keeps files there."""
+        """Stop holding the directory, and delete it unless a process of the server still lives.
+
+        Files that are not the server's are kept, and with them the directory.
+        """
         if _locked(self.lock) and not held_slots(self.path):
             for pattern in ("*.db", "slot-*.lock", "workers/*", "proofs/*", OWNER, LOCK):
                 for file in self.path.glob(pattern):
@@ -97,10 +111,10 @@ class RunDir:
 
 
 def take_run_dir(path: Path, server: Server) -> RunDir:
-    """Make the directory the server's own, and forget the metrics and proofs of an earlier one; raises RunDirError when
-    another server lives there.
+    """Take the directory for the server, and delete the metrics and proofs of an earlier one.
 
-    Two processes may be the same server: at SIGUSR2 a second parent takes over from the first.
+    Two processes may be the same server: at SIGUSR2 a second parent takes over from the first. Raises
+    RunDirError when another server uses the directory.
     """
     while True:
         make_run_dir(path)
@@ -108,7 +122,7 @@ def take_run_dir(path: Path, server: Server) -> RunDir:
         taken = RunDir(path, keep(lock))
         alone = _locked(lock) and not held_slots(path)
         if not alone:
-            fcntl.flock(lock, fcntl.LOCK_SH)  # by then whoever was first has said who it is, or has left
+            fcntl.flock(lock, fcntl.LOCK_SH)  # waits until the other process has written OWNER or left
         with suppress(OSError):
             if os.path.samestat(os.fstat(lock), (path / LOCK).stat()):
                 break
@@ -117,7 +131,8 @@ def take_run_dir(path: Path, server: Server) -> RunDir:
     if not alone and owner not in (None, server):
         taken.release()
         raise RunDirError(
-            f"the run directory {path} is that of the server at {owner}, which runs; set PLUMBLINE_RUN_DIR to another"
+            f"the run directory {path} is in use by the running server at {owner}; "
+            f"set PLUMBLINE_RUN_DIR to another"
         )
     if alone:
         for file in (*path.glob("*.db"), *path.glob("proofs/*")):
@@ -131,8 +146,10 @@ def take_run_dir(path: Path, server: Server) -> RunDir:
 
 
 def servers_of(store: Path) -> Iterator[tuple[Path, Server]]:
-    """The servers of this host and user that serve the store and have workers, each with its run directory, as far as it is
-    where it is by default."""
+    """Yield each server of this host and user that serves the store and has workers, with its run directory.
+
+    Servers whose run directory is set by PLUMBLINE_RUN_DIR are not found.
+    """
     for path in sorted(_base().glob(f"{_prefix()}*")):
         owner = _owner(path) if _is_ours(path) else None
         if owner is not None and owner.store == str(store.resolve()) and held_slots(path):
@@ -140,7 +157,7 @@ def servers_of(store: Path) -> Iterator[tuple[Path, Server]]:
 
 
 def _locked(descriptor: int) -> bool:
-    """Whether it could be locked for this process alone."""
+    """Lock an open file for this process alone; return whether that succeeded."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -159,22 +176,22 @@ def _prefix() -> str:
 
 def _is_ours(path: Path) -> bool:
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def _owner(path: Path) -> Server | None:
     try:
-        said = orjson.loads((path / OWNER).read_bytes())
-        return Server(tuple(said["addresses"]), said["store"])
+        document = orjson.loads((path / OWNER).read_bytes())
+        return Server(tuple(document["addresses"]), document["store"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def _address(name: Any) -> str:
-    """Of a socket, by its name."""
+    """Return the address of a socket as text, given its name."""
     if isinstance(name, tuple):
         return f"{_bracketed(name[0])}:{name[1]}"
     path = os.fsdecode(name)

@@ -1,8 +1,9 @@
-"""Whether a version can be loaded without harm: found out in a process of its own, which may crash or hang.
+"""The trial of a version: a load in a subprocess, which may crash or hang.
 
-Asked before it is served for the first time, and, more strictly, before the parent process loads it for all workers. The
-process (``main`` below) loads one version after the other, replays its golden rows and says a line
-about each. If it ends or falls silent, the version at hand is to blame, and another process goes on with the next.
+A version is tried before it is served for the first time and, more strictly, before the parent process loads
+it for all workers. The subprocess (``main`` below) loads one version after the other, replays its golden rows
+and prints a line about each. If it ends or falls silent, the version under test is to blame, and another
+subprocess continues with the next one.
 """
 
 from __future__ import annotations
@@ -37,34 +38,35 @@ from models.talk import Talk
 
 log = logging.getLogger("plumbline.serving")
 
-#: How long Python and the libraries may take to be imported.
+#: How long the subprocess may take to start Python and import the libraries.
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
-#: How often the process shows that something can run in it beside what loads.
+#: How often the subprocess shows that a load leaves time to its other threads.
 BEAT_SECONDS = 0.1
-#: Of a process that proves a version while a server answers: it takes what is left of a processor.
+#: The niceness of a trial for serving, so that request handling preempts it.
 NICENESS = 10
 PR_SET_PDEATHSIG = 1
-#: Stepping back comes first: importing the libraries is most of the work.
+#: The niceness is set before the imports, which are most of the work.
 START = "import os; os.nice({niceness}); from app.host import trial; trial.main()"
-
 
 Purpose = Literal["sharing", "serving"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``why`` is empty for a version that passed. ``fatal`` : it ended the process, or went on for too long. ``mib`` : by how
-    much the process grew with it."""
+    """The outcome of one version's trial."""
 
     target: Version
-    why: str = ""
+    #: Why the version must not be shared or served; empty for a version that passed.
+    reason: str = ""
+    #: Whether the version ended the subprocess or exceeded a time limit.
     fatal: bool = False
+    #: How much memory the load took.
     mib: float = field(default=0.0, compare=False)
 
 
-class Silence(Exception):
-    """The process said nothing in time, or will say nothing more; the message says what became of it."""
+class TrialEnded(Exception):
+    """The subprocess ended or exceeded a time limit. The message says which, as a predicate of the load."""
 
 
 def try_out(
@@ -76,44 +78,45 @@ def try_out(
     stall_seconds: float = math.inf,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Verdict]:
-    """A verdict on each version, in their order; on none when the process cannot be started or ``give_up`` says so.
+    """Yield a verdict on each version, in their order, unless the subprocess cannot be started.
 
-    ``seconds`` : how long loading one version and replaying its golden rows may take; ``stall_seconds`` : how long that may
-    keep everything else in the process from running, where it is tried for serving. ``pause`` lets everybody else go on.
+    ``seconds`` limits the load and the replay of one version. ``stall_seconds`` limits how long a load may
+    keep the other threads of its process from running; it applies to trials for serving. ``give_up`` is
+    called now and then, and ends the trial by returning True. ``pause`` sleeps for some seconds.
     """
-    left = list(targets)
-    while left and not give_up():
+    remaining = list(targets)
+    while remaining and not give_up():
         try:
-            started = Process(store, left, give_up, purpose, pause)
+            started = Process(store, remaining, give_up, purpose, pause)
         except OSError as error:
-            log.error("no version can be tried out for %s: %s", purpose, error)
+            log.error("versions cannot be tried for %s: %s", purpose, error)
             return
         with started as process:
             try:
-                threads = process.line(START_SECONDS)["threads"]
+                threads = process.read_line(START_SECONDS)["threads"]
                 if threads != 1 and purpose == "sharing":
-                    raise Silence(
-                        f"the libraries start threads when they are imported ({threads} found): "
+                    raise TrialEnded(
+                        f"the libraries start threads when they are imported ({threads} are running): "
                         f"leave OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS at 1"
                     )
-            except Silence as reason:
-                log.error("no version can be tried out for %s: %s", purpose, reason)
+            except TrialEnded as end:
+                log.error("versions cannot be tried for %s: %s", purpose, end)
                 return
-            while left:
+            while remaining:
                 try:
-                    verdict = Verdict(left[0], **process.line(seconds, stall_seconds))
-                except Silence as reason:
+                    verdict = Verdict(remaining[0], **process.read_line(seconds, stall_seconds))
+                except TrialEnded as end:
                     if give_up():
                         return
-                    verdict = Verdict(left[0], f"loading it {reason}", fatal=True)
+                    verdict = Verdict(remaining[0], f"loading it {end}", fatal=True)
                 yield verdict
-                del left[0]
+                del remaining[0]
                 if verdict.fatal:
                     break
 
 
 class Process:
-    """One process that tries versions; leaving the context ends it."""
+    """A subprocess that tries versions. Leaving the context kills it."""
 
     def __init__(
         self,
@@ -126,14 +129,14 @@ class Process:
         self._give_up = give_up
         self._pause = pause
         self._unread = b""
-        asked = {
+        task = {
             "parent": os.getpid(),
             "purpose": purpose,
             "store": str(store.path.absolute()),
             "key": None if store.key is None else store.key.hex(),
             "versions": [[target.name, target.number] for target in targets],
         }
-        # A fresh interpreter: nothing of the parent is in it, and it may start whatever threads it likes.
+        # A fresh interpreter shares nothing with the parent, and may start any threads.
         self._process = subprocess.Popen(
             [sys.executable, "-c", START.format(niceness=NICENESS if purpose == "serving" else 0)],
             stdin=subprocess.PIPE,
@@ -147,100 +150,106 @@ class Process:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._out = self._process.stdout
         with suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(json.dumps(asked).encode() + b"\n")
+            stdin.write(json.dumps(task).encode() + b"\n")
 
     def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(ProcessLookupError):  # with what the model may have started
+        with suppress(ProcessLookupError):  # the group includes processes that the model started
             os.killpg(self._process.pid, signal.SIGKILL)
         while self._process.poll() is None:
             self._pause(POLL_SECONDS)
         self._out.close()
 
-    def line(self, seconds: float, stall_seconds: float = math.inf) -> Any:
-        """The next thing that the process says, or shows by an empty line that it could; raises Silence."""
+    def read_line(self, seconds: float, stall_seconds: float = math.inf) -> Any:
+        """Wait for the next line and return its JSON value.
+
+        Empty lines are heartbeats, of which one must come within ``stall_seconds``. Raises TrialEnded.
+        """
         now = time.monotonic()
-        deadline, shown_by = now + seconds, now + stall_seconds
+        deadline, beat_by = now + seconds, now + stall_seconds
         while True:
             line, ended, rest = self._unread.partition(b"\n")
             if line and ended:
                 self._unread = rest
                 return json.loads(line)
             if ended:
-                self._unread, shown_by = rest, time.monotonic() + stall_seconds
+                self._unread, beat_by = rest, time.monotonic() + stall_seconds
                 continue
             if self._give_up():
-                raise Silence("was given up")
+                raise TrialEnded("was cancelled")
             if time.monotonic() > deadline:
-                raise Silence(f"took longer than {seconds:g} seconds")
-            if time.monotonic() > shown_by:
-                raise Silence(
-                    f"held up everything else in its process for longer than {stall_seconds:g} seconds, "
-                    f"and a worker that is held up too long is replaced (PLUMBLINE_WORKER_TIMEOUT_SECONDS)"
+                raise TrialEnded(f"took longer than {seconds:g} seconds")
+            if time.monotonic() > beat_by:
+                raise TrialEnded(
+                    f"blocked everything else in its process for longer than {stall_seconds:g} seconds, "
+                    f"and a worker that is blocked too long is replaced (PLUMBLINE_WORKER_TIMEOUT_SECONDS)"
                 )
             if not is_ready(self._out.fileno(), select.POLLIN):
                 self._pause(POLL_SECONDS)
                 continue
             data = os.read(self._out.fileno(), 65536)
             if not data:
-                raise Silence(f"ended its process ({self._end()})")
+                raise TrialEnded(f"ended its process ({self._end()})")
             self._unread += data
 
     def _end(self) -> str:
         deadline = time.monotonic() + 1
         while (code := self._process.poll()) is None:
-            if time.monotonic() > deadline:  # it closed its output and lives on
+            if time.monotonic() > deadline:  # the process lives on without its output
                 return "it closed its output"
             self._pause(POLL_SECONDS)
         return f"exit status {code}" if code >= 0 else f"signal {-code}"
 
 
 def main() -> None:
-    """In the process itself: read what is asked from standard input, answer in lines of JSON."""
-    asked = json.loads(sys.stdin.buffer.readline())
+    """Run in the subprocess: read a task from standard input, and print the results as lines of JSON."""
+    task = json.loads(sys.stdin.buffer.readline())
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != asked["parent"]:
+    if os.getppid() != task["parent"]:
         return
-    with suppress(OSError):  # where memory runs out this process goes, and no worker
+    with suppress(OSError):  # when memory runs out, the kernel kills this process and not a worker
         Path("/proc/self/oom_score_adj").write_text("1000")
-    # What a model prints while it loads must not be taken for an answer.
-    with os.fdopen(os.dup(1), "w") as answers:
+    # Text that a model prints while it loads must not be taken for a result.
+    with os.fdopen(os.dup(1), "w") as results:
         os.dup2(2, 1)
         sys.stdout = Talk(sys.stderr)
-        store = Store(asked["store"], key=asked["key"] and bytes.fromhex(asked["key"]))
+        store = Store(task["store"], key=task["key"] and bytes.fromhex(task["key"]))
         for row in FRAMEWORKS.values():
             if row.shareable:
                 with suppress(ImportError):
                     row.imported()
-        print(json.dumps({"threads": native_threads()}), file=answers, flush=True)
-        if asked["purpose"] == "serving":  # a process that tries for sharing has no other thread
-            threading.Thread(target=_beat, args=(answers.fileno(),), daemon=True).start()
-        for name, version in asked["versions"]:
+        print(json.dumps({"threads": native_threads()}), file=results, flush=True)
+        if task["purpose"] == "serving":  # a trial for sharing must have one thread
+            threading.Thread(target=_beat, args=(results.fileno(),), daemon=True).start()
+        for name, version in task["versions"]:
             before = resident_bytes() / 2**20
-            why = why_not(store, name, version, asked["purpose"])
-            # The most that it took: by now the model is freed.
-            said = {"why": why, "mib": round(_most_resident_mib() - before, 1)}
-            print(json.dumps(said), file=answers, flush=True)
+            reason = reason_against(store, name, version, task["purpose"])
+            # The peak, because the model has been freed again.
+            result = {"reason": reason, "mib": round(_peak_resident_mib() - before, 1)}
+            print(json.dumps(result), file=results, flush=True)
 
 
 def _beat(descriptor: int) -> None:
-    with suppress(OSError):  # closed at the end
+    with suppress(OSError):  # the descriptor is closed when the trial is over
         while True:
             os.write(descriptor, b"\n")
             time.sleep(BEAT_SECONDS)
 
 
-def why_not(store: Store, name: str, version: int, purpose: Purpose = "sharing") -> str:
-    """Load the version and replay its golden rows; why it is not to be shared or served, or nothing."""
+def reason_against(store: Store, name: str, version: int, purpose: Purpose = "sharing") -> str:
+    """Load the version, replay its golden rows, and return why it must not be shared or served.
+
+    The reason is empty for a version that passed.
+    """
     try:
         _LOAD[purpose](store.get(name, version))
         return ""
     except LoadError as error:
         if purpose == "serving":
-            # Clients may read it; what other code said is for whoever reads this process's output.
+            # Clients may read the reason; messages of foreign code go to the log only.
             print(error.in_full, file=sys.stderr, flush=True)
             return str(error)
         return error.in_full
@@ -255,15 +264,15 @@ def _load_for_serving(record: Record) -> None:
         pass
 
 
-#: Purpose -> what loads a version for it and raises PlumblineError if it must not be.
+#: Purpose -> function that loads a version for it, and raises PlumblineError if the version is unfit.
 _LOAD: dict[Purpose, Callable[[Record], object]] = {
     "sharing": try_shareable,
     "serving": _load_for_serving,
 }
 
 
-def _most_resident_mib() -> float:
-    """The highest that ``resident_bytes`` was (proc_pid_status(5))."""
+def _peak_resident_mib() -> float:
+    """Return the highest value that ``resident_bytes`` has had (proc_pid_status(5)), in MiB."""
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024

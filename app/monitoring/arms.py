@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.host.slots import held_slots
+from app.host.workers import held_slots
 from app.monitoring.exposition import exposition
 from app.operations.rollout import Counts, Tally
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
-from app.host.slots import Slot, held_slots
+from app.host.workers import Slot, held_slots
 from app.inference.messages import Observer, Prediction, Reply, Route, Shadowed
 from app.monitoring.exposition import CONTENT_TYPE, exposition
 from models.names import Version

@@ -187,8 +187,8 @@ class Operations:
         for version in versions:
             stored = self._store.get(name, version)
             proof = self._prover.prove(Version(name, version), stored)
-            if proof.why:
-                raise Conflict(f"{name}:{version} was tried out and must not serve: {proof.why}")
+            if proof.reason:
+                raise Conflict(f"{name}:{version} did not pass its proof: {proof.reason}")
             stored.check_sizes()  # the proof may be an old one
 
     def _wait(
@@ -202,9 +202,10 @@ class Operations:
             self._follow()
             return Outcome(changed)
         if self._serves and not living_workers(self._run_dir):
-            return Outcome(
-                changed, refused={-1: f"{self._run_dir} has gone, where workers meet; send SIGHUP"}
+            missing_dir = (
+                f"the run directory {self._run_dir} is missing; send SIGHUP to the server to recreate it"
             )
+            return Outcome(changed, refused={-1: missing_dir})
         named = [f"{changed.name}:{version}" for version in versions(changed)]
         switched, missing = wait_for_workers(
             self._run_dir, changed.generation, named, self._wait_seconds, self._concurrency.pause

@@ -83,6 +83,6 @@ def test_a_version_that_gets_the_worker_killed_when_it_is_asked_for_does_so_once
     assert stuck.workers() == [after]
     assert states(stuck) == {"good": "ready", "sums": "failed", "matches": "failed"}
     reason = stuck.get("/ready").json()["models"]["matches"]["reason"]
-    assert "held up everything else in its process" in reason
+    assert "blocked everything else in its process" in reason
     assert "PLUMBLINE_WORKER_TIMEOUT_SECONDS" in reason
     assert "damaged" not in stuck.errors and "cannot be unpickled" not in stuck.errors

@@ -111,7 +111,7 @@ def test_a_server_is_refused_in_the_run_directory_of_another(store: Store) -> No
     with Server(store.path) as first:
         with pytest.raises(RuntimeError) as refused:
             Server(store.path, PLUMBLINE_RUN_DIR=str(first.run_dir)).__enter__()
-        assert f"that of the server at 127.0.0.1:{first.port}, which runs" in str(refused.value)
+        assert f"in use by the running server at 127.0.0.1:{first.port}" in str(refused.value)
         assert "Traceback" not in str(refused.value)
         assert first.get("/health").status == 200
         first.signal(1)  # SIGHUP: the same server goes on

@@ -19,7 +19,7 @@ from app.catalog.routing import LoadingPolicy
 from app.catalog.snapshot import Snapshot, read_snapshot
 from app.concurrency.forms import Threads
 from app.engine.engine import Engine
-from app.host.proof import NullProver, Proof
+from app.host.proof import Proof, Prover
 from app.inference.messages import Ask
 from app.inference.model import LoadedModel
 from models.errors import LoadError, NotReady, VersionNotFound
@@ -45,7 +45,7 @@ class AtOnce(Threads):
         pass
 
 
-class Judge(NullProver):
+class Judge(Prover):
     """A prover that refuses some versions, and does not come to an end with ``endless`` before ``end``."""
 
     def __init__(self) -> None:

@@ -13,8 +13,7 @@ from click.testing import CliRunner, Result
 from app.cli.commands import models_group
 from app.concurrency.forms import Threads
 from app.host.proof import HostProver
-from app.host.slots import Slot, claim_slot
-from app.host.workers import WorkerFile
+from app.host.workers import Slot, WorkerFile, claim_slot
 from models.names import Version
 from models.store import Store
 from tests.conftest import LONG_SECONDS
@@ -91,7 +90,7 @@ def test_a_version_that_fails_its_proof_is_not_promoted(store: Store) -> None:
     harmful = exiting("toy")
     store.add(harmful.manifest, harmful.files)
     refused = run("promote", "toy:4", code=1)
-    assert "toy:4 was tried out and must not serve: loading it ended its process" in refused.stderr
+    assert "toy:4 did not pass its proof: loading it ended its process" in refused.stderr
     assert store.resolve("toy") == 1
 
 

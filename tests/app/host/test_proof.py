@@ -1,4 +1,4 @@
-"""A version proves itself in a process of its own, once for a host."""
+"""The proof of a version: one trial in a subprocess for each host, whose verdict is shared."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def with_other_answers(draft: Record) -> Record:
 
 
 @pytest.mark.parametrize(
-    ("draft", "why"),
+    ("draft", "reason"),
     [
         (linear_draft("good"), ""),
         (with_other_answers(linear_draft("changed")), "its golden rows do not give the recorded answers"),
@@ -51,11 +51,11 @@ def with_other_answers(draft: Record) -> Record:
     ],
     ids=lambda value: value.manifest.name if isinstance(value, Record) else "",
 )
-def test_what_speaks_against_a_version_is_found_out(tmp_path: Path, draft: Record, why: str) -> None:
+def test_what_speaks_against_a_version_is_found_out(tmp_path: Path, draft: Record, reason: str) -> None:
     store = Store(tmp_path / "store")
-    found = prover(store, tmp_path / "run", 1.0 if "longer" in why else 30.0).prove(*added(store, draft))
-    assert found.why == why
-    assert found.seconds > 0
+    verdict = prover(store, tmp_path / "run", 1.0 if "longer" in reason else 30.0).prove(*added(store, draft))
+    assert verdict.reason == reason
+    assert verdict.seconds > 0
 
 
 def test_bytes_that_do_not_match_their_digest_are_refused(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_bytes_that_do_not_match_their_digest_are_refused(tmp_path: Path) -> Non
     file = directory(version) / "model.joblib"
     file.chmod(0o644)
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    assert "digest" in prover(store, None).prove(target, version).why
+    assert "digest" in prover(store, None).prove(target, version).reason
 
 
 def test_a_verdict_is_found_by_whoever_asks_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_refusals_are_forgotten_when_that_is_asked(tmp_path: Path) -> None:
     good, bad = added(store, linear_draft("good")), added(store, exiting("bad"))
     one = prover(store, tmp_path / "run")
     known = one.prove(*good)
-    assert one.prove(*bad).why
+    assert one.prove(*bad).reason
     one.forget_refusals()
     assert [file.name.split("-")[0] for file in (tmp_path / "run" / "proofs").glob("*.json")] == ["good"]
     assert one.prove(*good) == known
@@ -101,7 +101,7 @@ def test_a_version_that_was_served_from_the_start_needs_no_proof(tmp_path: Path)
 
 
 def test_a_version_that_ended_a_process_is_proved_before_it_is_loaded_again(tmp_path: Path) -> None:
-    """As a worker finds it that takes the place of one that died while it loaded the version."""
+    """A worker finds the mark of its predecessor, which died while it loaded the version."""
     store = Store(tmp_path / "store")
     bad, good = added(store, exiting("bad")), added(store, linear_draft("good"))
     code = (
@@ -128,7 +128,7 @@ def test_a_version_that_ended_a_process_is_proved_before_it_is_loaded_again(tmp_
 def test_a_version_that_ends_processes_again_and_again_is_refused_though_its_proof_is_good(
     tmp_path: Path,
 ) -> None:
-    """As one that only fails beside what else a worker does. Loading it once between two deaths clears it."""
+    """It may fail only next to the other work of a worker. One load between two deaths resets the count."""
     store = Store(tmp_path / "store")
     good = added(store, linear_draft("good"))
     one = prover(store, tmp_path / "run")
@@ -140,7 +140,7 @@ def test_a_version_that_ends_processes_again_and_again_is_refused_though_its_pro
         with pytest.raises(Exit), one.loading(*good):
             raise Exit
     die_while_loading(one, *good)
-    with pytest.raises(LoadError, match="ended 3 processes one after the other"), one.loading(*good):
+    with pytest.raises(LoadError, match="ended 3 processes in a row"), one.loading(*good):
         pass
     one.forget_refusals()
     with one.loading(*good):
@@ -148,7 +148,7 @@ def test_a_version_that_ends_processes_again_and_again_is_refused_though_its_pro
 
 
 class Exit(Exception):
-    """Loading did not come to its end."""
+    """Stands for a load that was interrupted."""
 
 
 def test_the_death_of_many_workers_at_once_counts_once(tmp_path: Path) -> None:
@@ -174,13 +174,13 @@ def test_a_version_that_lets_nothing_else_run_is_refused_before_a_worker_loads_i
     tmp_path: Path, draft: Record
 ) -> None:
     store = Store(tmp_path / "store")
-    found = prover(store, tmp_path / "run", 600.0, worker_timeout_seconds=5.0).prove(*added(store, draft))
-    assert "held up everything else in its process for longer than 3.5 seconds" in found.why
-    assert found.lasting
+    verdict = prover(store, tmp_path / "run", 600.0, worker_timeout_seconds=5.0).prove(*added(store, draft))
+    assert "blocked everything else in its process for longer than 3.5 seconds" in verdict.reason
+    assert verdict.lasting
 
 
 def die_while_loading(one: HostProver, target: Version, version: Record) -> None:
-    """What is left of a process that did."""
+    """Leave the mark of a process that died while it loaded the version."""
     process = subprocess.Popen(["true"])
     process.wait()
     assert one._directory is not None
@@ -188,7 +188,7 @@ def die_while_loading(one: HostProver, target: Version, version: Record) -> None
 
 
 def load_and_die(path: str, name: str) -> None:
-    """What a worker does that dies while it loads a version."""
+    """Load a version and die meanwhile, like a worker that crashes."""
     store = Store(Path(path) / "store")
     with prover(store, Path(path) / "run").loading(Version(name, 1), store.get(name, 1)):
         os._exit(1)
@@ -199,9 +199,9 @@ def test_what_is_not_lasting_is_not_remembered(tmp_path: Path, monkeypatch: pyte
     good = added(store, linear_draft("good"))
     one = prover(store, tmp_path / "run")
     monkeypatch.setattr(proof, "try_out", lambda *_, **named: iter(()))
-    assert "could not be started" in one.prove(*good).why
+    assert "could not be started" in one.prove(*good).reason
     monkeypatch.undo()
-    assert one.prove(*good).why == ""
+    assert one.prove(*good).reason == ""
 
 
 def test_a_version_that_is_larger_than_what_is_left_is_refused(
@@ -211,6 +211,6 @@ def test_a_version_that_is_larger_than_what_is_left_is_refused(
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9999 kB\nMemAvailable: 0 kB\n")
     monkeypatch.setattr(memory, "MEMINFO", meminfo)
-    found = prover(store, None).prove(*added(store, linear_draft("large")))
-    assert (found.why == "") == (found.mib <= 0)
-    assert found.why == "" or "this machine has 0 MiB left" in found.why
+    verdict = prover(store, None).prove(*added(store, linear_draft("large")))
+    assert (verdict.reason == "") == (verdict.mib <= 0)
+    assert verdict.reason == "" or "this machine has 0 MiB left" in verdict.reason

@@ -1,4 +1,4 @@
-"""Whose a run directory is: it belongs to one server, is found by its addresses and store, and is left clean."""
+"""The run directory belongs to one server, is found by its addresses and store, and is cleared at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.host.run_dir import (
     servers_of,
     take_run_dir,
 )
-from app.host.slots import claim_slot
+from app.host.workers import claim_slot
 from tests.conftest import missing
 
 ONE, OTHER = (Server.of([("127.0.0.1", port)], Path("store")) for port in (1, 2))
@@ -35,18 +35,18 @@ def test_a_server_forgets_the_metrics_of_an_earlier_one_but_not_of_a_living_one(
 
 def test_another_server_is_refused_as_long_as_this_one_lives(tmp_path: Path) -> None:
     taken = take_run_dir(tmp_path / "run", ONE)
-    with pytest.raises(RunDirError, match=r"server at 127\.0\.0\.1:1, which runs; set PLUMBLINE_RUN_DIR"):
+    with pytest.raises(RunDirError, match=r"running server at 127\.0\.0\.1:1; set PLUMBLINE_RUN_DIR"):
         take_run_dir(taken.path, OTHER)
     slot = claim_slot(taken.path)
     taken.release()
-    with pytest.raises(RunDirError, match="which runs"):
+    with pytest.raises(RunDirError, match="in use by the running server"):
         take_run_dir(taken.path, OTHER)
     slot.release()
     take_run_dir(taken.path, OTHER).leave()
 
 
 def test_two_processes_of_one_server_share_it_and_the_last_one_clears_it_up(tmp_path: Path) -> None:
-    """As they do at SIGUSR2."""
+    """At SIGUSR2 a second parent process takes over."""
     taken = take_run_dir(tmp_path / "run", ONE)
     second = take_run_dir(taken.path, ONE)
     (taken.path / "counter_0.db").touch()
@@ -72,7 +72,7 @@ def test_one_that_was_deleted_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_run_directory_must_be_a_directory_of_this_user(tmp_path: Path) -> None:
-    """Somebody else could read or replace what is kept there."""
+    """Another user could read or replace its files."""
     assert make_run_dir(tmp_path / "new").stat().st_mode & 0o777 == 0o700
     (tmp_path / "link").symlink_to(tmp_path / "new")
     (tmp_path / "file").touch()
@@ -83,15 +83,15 @@ def test_a_run_directory_must_be_a_directory_of_this_user(tmp_path: Path) -> Non
 
 def test_a_run_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        missing("only root can give a directory to somebody else")
+        missing("only root can give a directory to another user")
     (tmp_path / "theirs").mkdir()
     os.chown(tmp_path / "theirs", 12345, 12345)
-    with pytest.raises(RunDirError, match="somebody else"):
+    with pytest.raises(RunDirError, match="another user"):
         make_run_dir(tmp_path / "theirs")
 
 
 def test_two_servers_never_share_a_run_directory_by_default() -> None:
-    """And the same server finds its own again, in whatever order its addresses were given."""
+    """The same server finds its own again, in any order of its addresses."""
     names = [("127.0.0.1", 1), ("::1", 1, 0, 0), "/run/x.sock", "relative.sock", b"\0abstract"]
     server = Server.of(names, Path("store"))
     relative = f"unix:{Path('relative.sock').absolute()}"

@@ -1,4 +1,4 @@
-"""What a process of its own finds out about versions: which may be shared, which may not, and which do harm."""
+"""The trial of versions in a subprocess: which of them may be shared or served, and which crash or hang."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from app.host.trial import Verdict, try_out, why_not
+from app.host.trial import Verdict, reason_against, try_out
 from models.golden import GOLDEN
 from models.names import Version
 from models.publishing import publish
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As gunicorn.conf.py sets them."""
+    """Set the numbers of threads as gunicorn.conf.py does."""
     for name, value in ONE_THREAD.items():
         monkeypatch.setenv(name, value)
 
@@ -45,7 +45,7 @@ def with_other_answers(draft: Record) -> Record:
 
 
 def test_what_crashes_or_hangs_is_named_and_the_others_are_tried(tmp_path: Path) -> None:
-    """Whatever a version does, those behind it get their verdict."""
+    """The versions after one that crashes or hangs get their verdicts."""
     store, targets = filled(
         tmp_path, linear_draft("good"), exiting("exits"), hanging("hangs"), linear_draft("also-good")
     )
@@ -59,7 +59,7 @@ def test_what_crashes_or_hangs_is_named_and_the_others_are_tried(tmp_path: Path)
 
 
 def test_what_must_not_be_shared_says_why(tmp_path: Path) -> None:
-    """In this process: what the other one says."""
+    """The reasons that the subprocess reports, asked for in this process."""
     store, _ = filled(
         tmp_path,
         linear_draft("good"),
@@ -72,17 +72,17 @@ def test_what_must_not_be_shared_says_why(tmp_path: Path) -> None:
     file = directory(damaged) / "model.joblib"
     file.chmod(0o644)
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    said = {name: why_not(store, name, 1) for name in store.names()}
-    assert said["good"] == ""
-    assert said["foreign"] == "it uses tests"
-    assert said["threads"] == "loading it starts native threads"
-    assert said["changed"] == "its golden rows do not give the recorded answers"
-    assert "digest" in said["damaged"]
-    assert "no version or tag" in why_not(store, "good", 2), "deleted since the catalog was read"
+    reasons = {name: reason_against(store, name, 1) for name in store.names()}
+    assert reasons["good"] == ""
+    assert reasons["foreign"] == "it uses tests"
+    assert reasons["threads"] == "loading it starts native threads"
+    assert reasons["changed"] == "its golden rows do not give the recorded answers"
+    assert "digest" in reasons["damaged"]
+    assert "no version or tag" in reason_against(store, "good", 2), "deleted since the catalog was read"
 
 
 def test_functions_of_other_packages_inside_a_pipeline_are_found(tmp_path: Path) -> None:
-    """Not only the estimator's own class counts."""
+    """The class of the estimator is not the only one that is checked."""
     from sklearn.pipeline import make_pipeline
 
     from tests.harmful import linear_model
@@ -91,13 +91,13 @@ def test_functions_of_other_packages_inside_a_pipeline_are_found(tmp_path: Path)
     X = [[0.0, 1.0]] * 32
     pipeline = make_pipeline(FunctionTransformer(remember).fit(X), linear_model())
     publish(store, "piped", pipeline, X)
-    assert why_not(store, "piped", 1) == "it uses tests"
+    assert reason_against(store, "piped", 1) == "it uses tests"
 
 
 def test_libraries_that_start_threads_share_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Here Python itself does, as it starts."""
+    """In this test Python itself starts one, in sitecustomize."""
     (tmp_path / "path").mkdir()
     threads = "import threading, time; threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()"
     (tmp_path / "path" / "sitecustomize.py").write_text(threads)
@@ -121,11 +121,11 @@ def test_a_signed_store_is_tried_with_its_key(tmp_path: Path) -> None:
     target = Version("good", 1)
     assert list(try_out(signed, [target], LONG_SECONDS)) == [Verdict(target)]
     (verdict,) = try_out(Store(tmp_path, key=b"x" * 32), [target], LONG_SECONDS)
-    assert "no valid signature" in verdict.why
+    assert "no valid signature" in verdict.reason
 
 
 def test_a_trial_ends_with_the_server_that_asked_for_it(tmp_path: Path) -> None:
-    """Also when that is killed and cannot say so."""
+    """Even if the server is killed and cannot end it."""
     store, _ = filled(tmp_path / "store", telling("tells", tmp_path / "told"), hanging("hangs"))
     code = (
         "from models.names import Version; from app.host.trial import try_out; from models.store import Store; "

@@ -1,17 +1,18 @@
-"""Which workers there are, and the wait until all of them serve a generation."""
+"""The workers of a host: their slots, their reports, and the wait until all of them serve a generation."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from app.host.slots import Slot, claim_slot
-from app.host.workers import WorkerFile, living_workers, wait_for_workers
+from app.host.workers import Slot, WorkerFile, claim_slot, held_slots, living_workers, wait_for_workers
+from tests.conftest import wait_until
 
 
 class Clock:
-    """Time that passes only while somebody sleeps, and what happens meanwhile."""
+    """A clock that advances only in ``sleep``, and calls the functions that are due."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -113,3 +114,38 @@ def test_what_the_last_owner_of_a_slot_said_is_forgotten(tmp_path: Path, clock: 
     assert file.path.exists()
     worker(tmp_path, clock)
     assert [state.generation for state in living_workers(tmp_path)] == [""]
+
+
+def test_slots_are_claimed_from_the_lowest_and_freed_by_release(tmp_path: Path) -> None:
+    first, second = claim_slot(tmp_path), claim_slot(tmp_path)
+    assert (first.number, second.number) == (0, 1)
+    assert held_slots(tmp_path) == {0, 1}
+    first.release()
+    assert held_slots(tmp_path) == {1}
+    again = claim_slot(tmp_path)
+    assert again.number == 0
+    for slot in (again, second):
+        slot.release()
+
+
+def test_claiming_a_slot_forgets_the_gauges_of_its_last_owner(tmp_path: Path) -> None:
+    for name in ("gauge_livesum_0.db", "gauge_livesum_1.db", "counter_0.db"):
+        (tmp_path / name).touch()
+    claim_slot(tmp_path).release()
+    assert sorted(p.name for p in tmp_path.glob("*.db")) == ["counter_0.db", "gauge_livesum_1.db"]
+
+
+def test_what_a_process_forks_does_not_hold_its_slot(tmp_path: Path) -> None:
+    slot = claim_slot(tmp_path)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write)
+        os.read(read, 1)  # until the parent says so
+        os._exit(0)
+    assert held_slots(tmp_path) == {0}
+    slot.release()
+    wait_until(lambda: held_slots(tmp_path) == set())
+    os.close(write)
+    os.waitpid(child, 0)
+    os.close(read)

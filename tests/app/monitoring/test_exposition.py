@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.host.slots import held_slots
+from app.host.workers import held_slots
 from app.monitoring.exposition import exposition
 from tests.conftest import LONG_SECONDS
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from app.inference.messages import Reply, Route
 from app.monitoring.metrics import PrometheusMetrics
 from models.names import Version
-from app.host.slots import claim_slot
+from app.host.workers import claim_slot
 metrics = PrometheusMetrics()
 metrics.start(claim_slot(Path(sys.argv[1])))
 for i in range({requests}):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.concurrency.forms import Threads
-from app.host.proof import NullProver
+from app.host.proof import Prover
 from app.operations.operations import Operations
 from app.operations.rollout import CHANGED, Counts, Guards, Rollout, Tally
 from models.errors import Conflict, StoreUnavailable
@@ -30,7 +30,7 @@ class World:
         self.store = Store(path)
         for _ in range(2):
             self.store.add(DRAFT.manifest, DRAFT.files)
-        self.operations = Operations(self.store, None, NullProver(), 0.0, Threads())
+        self.operations = Operations(self.store, None, Prover(), 0.0, Threads())
         self.now = 1000.0
         self.rate, self.error_rate, self.agreement = 100.0, 0.0, 1.0
         self.canary_ms, self.stable_ms = 1.0, 1.0
