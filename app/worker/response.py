@@ -9,7 +9,7 @@ from typing import Any
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date
 
-from schemas.headers import MODEL_VERSION, PREDICTION_ID, REQUEST_ID, RETRY_AFTER, TIMING
+from schemas.headers import MODEL_ARM, MODEL_VERSION, PREDICTION_ID, REQUEST_ID, RETRY_AFTER, TIMING
 
 #: Header names known to be valid and not hop-by-hop. gunicorn's code checks all other headers.
 USUAL_NAMES = frozenset(
@@ -24,6 +24,7 @@ USUAL_NAMES = frozenset(
         "X-Frame-Options",
         RETRY_AFTER,
         TIMING,
+        MODEL_ARM,
         MODEL_VERSION,
         PREDICTION_ID,
         REQUEST_ID,
