@@ -1,4 +1,4 @@
-"""The bodies of the administration's requests and replies."""
+"""The schemas of the administration routes: their request bodies and their replies."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def _number_or_text(value: Any) -> None:
 
 
 def _selector() -> fields.Raw:
-    """A version by number, or by what names it."""
+    """Return the field of a version, by number, tag or alias."""
     forms = [_VERSION, {"type": "string", "pattern": SELECTOR_PATTERN}]
     metadata = {"description": "A number, tag or alias", "anyOf": forms, "examples": [2]}
     return fields.Raw(required=True, validate=_number_or_text, metadata=metadata)
 
 
-def _share(least: dict[str, Any]) -> dict[str, Any]:
-    """An object of a version and the share of requests that it gets, in percent."""
+def _share(constraints: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a version and its share of the requests, in percent."""
     percent = {"type": "number", "exclusiveMinimum": 0, "maximum": 100}
     return {
         "type": "object",
         "properties": {"version": _VERSION, "percent": percent},
         "additionalProperties": False,
-        **least,
+        **constraints,
     }
 
 
 def _rule() -> fields.Raw:
-    """A traffic rule as ``models.traffic.read_rule`` takes it, which also refuses more than 100 percent."""
+    """Return the field of a traffic rule. ``models.traffic.read_rule`` also validates the sum of shares."""
     match = {
         "type": "object",
         "properties": {
@@ -61,9 +61,9 @@ def _rule() -> fields.Raw:
     }
     shadow = _share({"required": ["version"]})
     metadata = {
-        "description": "Which requests get another version than the stable one: first a match decides, then "
-        "the shares; a shadow is asked beside. `key` is the column by which a client without a routing key "
-        "stays with its share",
+        "description": "Which requests get a version other than the stable one. Matches are tried first, "
+        "then the arms. The shadow version predicts the same rows after the reply. `key` is the column that "
+        "keeps a client without a routing key on one arm",
         "type": "object",
         "properties": {**lists, "shadow": shadow, "key": {"type": "string", "maxLength": 200}},
         "additionalProperties": False,
@@ -77,42 +77,46 @@ def _rule() -> fields.Raw:
 
 
 class ReasonSchema(Body):
-    """Why something is changed."""
+    """The reason of a change."""
 
-    reason = fields.String(load_default="", validate=_TEXT, metadata={"description": "For the history"})
+    reason = fields.String(
+        load_default="", validate=_TEXT, metadata={"description": "Recorded in the history"}
+    )
 
 
 class RollbackSchema(ReasonSchema):
-    """Back to the version that was stable before."""
+    """A rollback to the previous stable version."""
 
     expected = fields.Integer(
         strict=True,
         load_default=None,
         validate=_NUMBER,
-        metadata={"description": "The version believed to be stable now; 409 when it is another"},
+        metadata={"description": "The version that should be stable now; 409 if another one is"},
     )
 
 
 class PromoteSchema(RollbackSchema):
-    """A version that is to be stable."""
+    """A promotion of a version to stable."""
 
     version = _selector()
     if_better = fields.String(
         load_default=None,
         validate=validate.Length(min=1, max=200),
-        metadata={"description": "A metric of both versions; 409 unless this version's is better"},
+        metadata={
+            "description": "A metric of both versions; 409 unless it is better than that of the stable one"
+        },
     )
 
 
 class TagSchema(ReasonSchema):
-    """A name for a version."""
+    """A tag of a version."""
 
     version = _selector()
     tag = fields.String(
         required=True,
         validate=validate.Length(min=1, max=64),
         metadata={
-            "description": f"Not digits alone, which are a number, and none of {', '.join(RESERVED_TAGS)}",
+            "description": f"Not only digits, which are a number; not one of {', '.join(RESERVED_TAGS)}",
             "pattern": SELECTOR_PATTERN,
             "examples": ["1.0.0"],
         },
@@ -120,13 +124,13 @@ class TagSchema(ReasonSchema):
 
 
 class TrafficSchema(ReasonSchema):
-    """Which requests get which version."""
+    """A traffic rule of a model."""
 
     rule = _rule()
 
 
 class WorkerSchema(Reply):
-    """A worker process. What it has not said yet is null."""
+    """A worker process. Members that it has not reported yet are null."""
 
     slot = fields.Integer(required=True)
     pid = fields.Integer(required=True, allow_none=True)
@@ -134,7 +138,7 @@ class WorkerSchema(Reply):
 
 
 class ListedWorkerSchema(WorkerSchema):
-    """A worker process, and what it cannot serve."""
+    """A worker process, and the versions that it cannot serve."""
 
     running_seconds = fields.Float(required=True, allow_none=True)
     silent_seconds = fields.Float(required=True, allow_none=True)
@@ -142,7 +146,7 @@ class ListedWorkerSchema(WorkerSchema):
         keys=fields.String(),
         values=fields.String(),
         required=True,
-        metadata={"description": "Version to why this worker cannot serve it"},
+        metadata={"description": "Version to the reason why this worker cannot serve it"},
     )
 
 
@@ -173,16 +177,16 @@ class RefusalSchema(Reply):
 
 
 class OutcomeSchema(Reply):
-    """What a change was, and which workers of this host serve it."""
+    """A change, and which workers of this host serve it."""
 
     name = fields.String(required=True, metadata={"description": "The model; empty for a reload"})
     verb = fields.String(required=True)
     before = fields.Raw(
         required=True, metadata={"description": "A version's number, a traffic rule, or null"}
     )
-    after = fields.Raw(required=True, metadata={"description": "The same, now"})
+    after = fields.Raw(required=True, metadata={"description": "The same after the change"})
     generation = fields.String(
-        required=True, metadata={"description": "Of the store, with this change in it"}
+        required=True, metadata={"description": "The generation of the store that includes the change"}
     )
     complete = fields.Boolean(required=True, metadata={"description": "Whether every worker serves it"})
     workers = fields.Integer(required=True)
@@ -199,12 +203,12 @@ class HistorySchema(Reply):
 
 
 def load(schema: type[Schema], body: Any) -> dict[str, Any]:
-    """The body's values; raises InputError with every fault."""
-    made = schema()
+    """Validate a body and return its values. Raises InputError with every fault."""
+    validator = schema()
     if not isinstance(body, dict):
         raise InputError([Fault((), "not an object", "a JSON object", shown(body))])
     try:
-        values: dict[str, Any] = made.load(body)
+        values: dict[str, Any] = validator.load(body)
     except ValidationError as error:
-        raise InputError(faults_of(error.messages, made, body)) from None
+        raise InputError(faults_of(error.messages, validator, body)) from None
     return values

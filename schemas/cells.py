@@ -1,7 +1,7 @@
-"""Which values a column takes, judged alone or as a whole, and how a fault says what was expected.
+"""The validation of a column's cells, one by one or all at once, and the wording of faults.
 
-Types are compared before NumPy sees a value, because NumPy turns ``true``, ``"5.1"`` and ``null`` among numbers into
-numbers without a word.
+Types are compared before NumPy gets a value, because NumPy silently turns ``true``, ``"5.1"`` and ``null``
+among numbers into numbers.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _TYPES: dict[str, frozenset[type]] = {
     "datetime": _TEXT,
 }
 _WHY_NO_LARGER_INT = (
-    f"JSON numbers are exact up to {MAX_EXACT_INT - 1} only, so an id that is larger has to be text: "
+    f"JSON numbers are exact only up to {MAX_EXACT_INT - 1}, so a larger id must be text: "
     "publish the model with a text column for it"
 )
 
-#: How JSON writes a number. A client that has only text may be allowed to send it in quotation marks.
+#: The grammar of numbers in JSON. A model with ``coerce`` also takes them as text.
 NUMBER_PATTERN = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"
 _NUMBER_TEXT = re.compile(NUMBER_PATTERN[1:-1], re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
@@ -54,25 +54,23 @@ _WHAT = {
 
 
 class Cells:
-    """Judges the cells of one column. What depends on the column alone is worked out once.
-
-    low, high : the least and greatest number that is taken, or of dates and date-times the moment in nanoseconds.
-    coerce : whether text is taken for the number or boolean that it writes.
-    """
+    """The validator of one column's cells. It precomputes all that depends only on the column."""
 
     def __init__(self, column: Column, *, coerce: bool = False) -> None:
         self.column = column
+        #: Whether a text is converted to the number or boolean that it spells.
         self.coerce = coerce and takes_text_for(column)
+        #: The range of numbers that are valid; for dates and date-times in nanoseconds since the epoch.
         self.low, self.high = bounds(column)
         self._allowed = None if column.values is None else frozenset(map(_typed, column.values))
 
     @property
     def expected(self) -> str:
-        """What the column takes, as a fault says it."""
+        """The values that the column takes, as the member ``expected`` of a fault."""
         return describe(self.column) + (", or the same as text" if self.coerce else "")
 
     def read(self, value: Any) -> Any:
-        """The number or boolean that a text writes as JSON does, if that is allowed; anything else as it came."""
+        """Return the number or boolean that a text spells, if ``coerce`` is set; else the value."""
         if not self.coerce or type(value) is not str:
             return value
         if value in _BOOLEANS and self.column.dtype not in MEASURED:
@@ -85,7 +83,7 @@ class Cells:
             return value
 
     def hold(self, cells: list[Any]) -> bool:
-        """Whether every cell, as ``read`` gives it, is a value of the column."""
+        """Return whether all cells, after ``read``, are valid values of the column."""
         column = self.column
         kinds = set(map(type, cells))
         if column.nullable and type(None) in kinds:
@@ -104,7 +102,7 @@ class Cells:
         return all(self.fault(cell) is None for cell in set(cells))
 
     def fault(self, given: Any) -> Fault | None:
-        """What is wrong with one value, if anything; the location is empty."""
+        """Return the fault of one value, with an empty location; None for a valid value."""
         column, value = self.column, self.read(given)
         kind = type(value)
         if value is None:
@@ -115,13 +113,13 @@ class Cells:
         if kind not in _TYPES[column.dtype]:
             return self._fault(f"{_KINDS.get(kind, kind.__name__)} is not allowed", given)
         if column.dtype in MEASURED:
-            number = float(value)  # as NumPy takes it
+            number = float(value)  # the conversion that NumPy does
             if column.dtype == "int" and not number.is_integer():
                 return self._fault("not an integer", given)
             if abs(number) > LARGEST[column.dtype]:
-                found = self._fault(f"beyond ±{LARGEST[column.dtype]}", given)
-                why = f"; {_WHY_NO_LARGER_INT}" if column.dtype == "int" else ""
-                return Fault((), found.msg, found.expected + why, found.got)
+                fault = self._fault(f"beyond ±{LARGEST[column.dtype]}", given)
+                hint = f"; {_WHY_NO_LARGER_INT}" if column.dtype == "int" else ""
+                return Fault((), fault.msg, fault.expected + hint, fault.got)
             if not self.low <= number <= self.high:
                 return self._fault("out of range", given)
         elif column.dtype == "string":
@@ -140,7 +138,7 @@ class Cells:
 
 
 def bounds(column: Column) -> tuple[float, float]:
-    """The least and greatest number that the column takes, or of dates and date-times the moment in nanoseconds."""
+    """Return the range of valid numbers; for dates and date-times in nanoseconds since the epoch."""
     largest = LARGEST.get(column.dtype, np.inf)
     low, high = (
         column.moment(end) if isinstance(end, str) else end for end in (column.minimum, column.maximum)
@@ -149,14 +147,14 @@ def bounds(column: Column) -> tuple[float, float]:
 
 
 def takes_text_for(column: Column) -> bool:
-    """Whether a text can stand for a number or boolean of the column: text among its values would be ambiguous."""
+    """Return whether text may spell a number or boolean of the column; not if it has texts as values."""
     return column.numeric or (
         column.values is not None and not any(isinstance(value, str) for value in column.values)
     )
 
 
 def describe(column: Column) -> str:
-    """What the column takes, as an error message says it."""
+    """Return the values that the column takes, in the words of an error message."""
     if column.values is not None:
         listed = ", ".join(str(v) for v in column.values[:20])
         return f"one of: {listed}" + (f" .. ({len(column.values)} in all)" if len(column.values) > 20 else "")
@@ -173,7 +171,7 @@ def describe(column: Column) -> str:
 
 
 def shown(value: Any) -> Any:
-    """A value as an error may repeat it: short, and never a whole list or object."""
+    """Return a value as an error may repeat it: shortened, and never a whole list or object."""
     if isinstance(value, (list, dict)):
         return f"{_KINDS[type(value)]} of {len(value)}"
     return value[:100] if isinstance(value, str) else value
@@ -186,6 +184,6 @@ def _between(low: Any, high: Any, unit: str) -> str:
 
 
 def _typed(value: Any) -> tuple[type, Any]:
-    """The value as JSON compares it: 1 is 1.0, but it is not true, although Python calls them equal."""
+    """Return a key by which values are equal as in JSON: 1 equals 1.0 but not true, unlike in Python."""
     kind = type(value)
     return (float if kind is int else kind, value)

@@ -19,11 +19,11 @@ from schemas.service import ColumnSchema
 
 Document = dict[str, Any]
 
-#: Writes the number of a version: as text over HTTP, where it is part of paths; as an integer elsewhere.
+#: Formats the number of a version: as text over HTTP, where it is part of paths, as an integer elsewhere.
 Number = Callable[[int], int | str]
 
-#: A column's members: the name, whether it is always there, and whether every value but None counts. A flag
-#: that is not set and an empty text are left out; a default of false is not.
+#: The members of a column: the name, whether it is required, and whether only None is left out. Flags and
+#: texts are left out when false or empty, while a default of false is kept.
 _COLUMN = tuple(
     (name, field.required, not isinstance(field, (fields.Boolean, fields.String)))
     for name, field in ColumnSchema().fields.items()
@@ -42,12 +42,11 @@ def model_document(
     state: Mapping[str, Any],
     number: Number = str,
 ) -> Document:
-    """One model.
+    """Return the document of one model.
 
-    versions : the numbers, ascending.
-    default : whether the short routes lead to it.
-    description : that of the stable version.
-    state : what is known of it at this moment, such as ``state`` and ``reason`` on a server.
+    ``versions`` are the numbers, ascending. ``default`` tells whether the short routes lead to the model.
+    ``description`` is that of the stable version. ``state`` has members about the present, such as ``state``
+    and ``reason`` on a server.
     """
     return {
         "name": name,
@@ -69,11 +68,10 @@ def version_summary(
     state: Mapping[str, Any],
     number: Number = str,
 ) -> Document:
-    """One line of a model's list of versions.
+    """Return the entry of a version in its model's list.
 
-    names : its tags and aliases.
-    manifest : None where it cannot be trusted.
-    state : members about this moment: whether a server can answer with it, or whether its files are intact.
+    ``names`` are its tags and aliases. ``manifest`` is None if it failed verification. ``state`` has members
+    about the present: whether a server can answer with the version, or whether its files are intact.
     """
     document: Document = {"version": number(version), **state, "names": sorted(names)}
     if manifest is not None:
@@ -88,7 +86,7 @@ def version_summary(
 
 
 def version_document(summary: Mapping[str, Any], manifest: Manifest) -> Document:
-    """Everything recorded about one version; ``summary`` is its line in the list."""
+    """Return the document of one version; ``summary`` is its entry in the list."""
     return {
         "name": manifest.name,
         **summary,
@@ -106,7 +104,7 @@ def version_document(summary: Mapping[str, Any], manifest: Manifest) -> Document
 
 
 def signature_document(signature: Signature) -> Document:
-    """What goes in and what comes out."""
+    """Return the members about a signature: features, parameters and output."""
     return {
         "features": [column_document(c) for c in signature.columns],
         "feature_names_recorded": signature.named,
@@ -117,7 +115,7 @@ def signature_document(signature: Signature) -> Document:
 
 
 def output_document(output: Output) -> Document:
-    """The answer to one row; ``classes`` are in the order of ``probability``, ``components`` of a vector."""
+    """Return the document of an output; ``classes`` are in the order of ``probability``."""
     document: Document = {"name": output.name} if output.name else {}
     document["kind"] = output.kind
     if output.kind == "class":
@@ -137,7 +135,7 @@ def output_document(output: Output) -> Document:
 
 
 def column_document(column: Column) -> Document:
-    """The members that ``ColumnSchema`` declares, as the column has them, without what does not apply."""
+    """Return the document of a column: the members of ``ColumnSchema`` that apply to it."""
     document: Document = {}
     for name, is_required, is_plain in _COLUMN:
         value = getattr(column, name)
@@ -147,7 +145,7 @@ def column_document(column: Column) -> Document:
 
 
 class ColumnWords(NamedTuple):
-    """A column as a row of a table for people."""
+    """A column in words, as a row of a table."""
 
     name: str
     takes: str
@@ -158,14 +156,14 @@ class ColumnWords(NamedTuple):
 
 
 def column_words(column: Column) -> ColumnWords:
-    """The column in words. What it takes has the words of an error message."""
+    """Return the column in words; ``takes`` has the wording of error messages."""
     return ColumnWords(
         column.name, describe(column), column.default, column.seen, column.example, column.description
     )
 
 
 def _without_secrets(rule: Rule) -> Document:
-    """A traffic rule without the header values that open a match."""
+    """Return the document of a traffic rule, without the secret header values of its matches."""
     document = rule.to_json()
     for match in document.get("matches", ()):
         del match["value"]

@@ -1,4 +1,4 @@
-"""What an error looks like to a client (RFC 9457), and how marshmallow's messages become located faults."""
+"""The body of an error reply (RFC 9457), and the conversion of marshmallow's messages to located faults."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class FaultSchema(Schema):
-    """One thing wrong with an input."""
+    """One fault of an input."""
 
     loc = fields.List(
         fields.Raw(metadata={"anyOf": [{"type": "string"}, {"type": "integer"}]}),
         required=True,
-        metadata={"description": "Where: names and row numbers", "examples": [["inputs", 3]]},
+        metadata={"description": "The location: names and row numbers", "examples": [["inputs", 3]]},
     )
     msg = fields.String(required=True, metadata={"description": "What is wrong"})
     expected = fields.String(required=True, metadata={"description": "What was expected"})
-    got = fields.Raw(required=True, metadata={"description": "What came, shortened"})
+    got = fields.Raw(required=True, metadata={"description": "What was sent, shortened"})
 
 
 class ProblemSchema(Schema):
@@ -41,7 +41,7 @@ class ProblemSchema(Schema):
 def problem(
     status: int, title: str, detail: str, request_id: str, faults: Iterable[Fault] = (), **members: Any
 ) -> dict[str, Any]:
-    """The body of an error reply; ``members`` are extension members (RFC 9457, section 3.2)."""
+    """Return the body of an error reply; ``members`` are extension members (RFC 9457, section 3.2)."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": title,
@@ -55,7 +55,10 @@ def problem(
 
 
 def faults_of(messages: Any, schema: Schema, given: Any, prefix: tuple[str | int, ...] = ()) -> list[Fault]:
-    """marshmallow's nested messages about ``given`` as a flat list. Our own fields put whole faults into them."""
+    """Return marshmallow's nested messages about ``given`` as a flat list of faults.
+
+    The fields of this project put faults into the messages, which are kept.
+    """
     if isinstance(messages, list):
         return [
             m.under(*prefix) if isinstance(m, Fault) else Fault(prefix, str(m).rstrip(".").lower())
@@ -64,23 +67,23 @@ def faults_of(messages: Any, schema: Schema, given: Any, prefix: tuple[str | int
     known = {f.data_key or name: f for name, f in schema.fields.items()}
     if not isinstance(given, Mapping):
         return [Fault(prefix, "not an object", f"an object with {', '.join(sorted(known))}", shown(given))]
-    found: list[Fault] = []
+    faults: list[Fault] = []
     order = {name: i for i, name in enumerate(given)}
     for name, inner in sorted(messages.items(), key=lambda message: order.get(message[0], -1)):
-        if len(found) >= MAX_FAULTS:
+        if len(faults) >= MAX_FAULTS:
             break
         if name not in known:
-            found += [unknown_name(str(name), known).under(*prefix)]
+            faults += [unknown_name(str(name), known).under(*prefix)]
         else:
             field = known[name]
             nested = field.schema if isinstance(field, fields.Nested) else schema
-            said = inner[0] if isinstance(inner, list) else None
-            if said in (field.error_messages["required"], field.error_messages["null"]):
-                what = "missing" if name not in given else "null is not allowed"
-                found += [Fault((*prefix, name), what, _expected(field))]
+            message = inner[0] if isinstance(inner, list) else None
+            if message in (field.error_messages["required"], field.error_messages["null"]):
+                summary = "missing" if name not in given else "null is not allowed"
+                faults += [Fault((*prefix, name), summary, _expected(field))]
             else:
-                found += faults_of(inner, nested, given.get(name), (*prefix, name))
-    return found
+                faults += faults_of(inner, nested, given.get(name), (*prefix, name))
+    return faults
 
 
 def _expected(field: fields.Field[Any]) -> str:

@@ -1,7 +1,7 @@
-"""The marshmallow fields of a request: a vectorised one for rows, a strict one for single values.
+"""The marshmallow fields of requests: vectorised ones for rows, a strict one for single values.
 
-The property of a single value is in its field's metadata; rows are shared by all that the document says of a
-version, which refers to them (``schemas/properties.py``).
+The metadata of a single value's field has its JSON Schema. Those of rows are shared by all operations of a
+version and are written separately (``schemas/properties.py``).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from schemas.properties import column_property
 
 
 class Body(Schema):
-    """The body of a request, with the members that it names and no other."""
+    """The base of request bodies, which refuses undeclared members."""
 
     class Meta:
         unknown = RAISE
 
 
 class RowField(fields.Field[np.ndarray]):
-    """One row, a list or an object by name -> ndarray of shape (1, n_columns)."""
+    """One row as a list, or as an object by name -> ndarray of shape (1, n_columns)."""
 
     def __init__(self, rows: Rows, **kwargs: Any) -> None:
         super().__init__(
@@ -72,7 +72,7 @@ class RowsField(fields.Field[np.ndarray]):
 
 
 class ColumnField(fields.Field[Any]):
-    """One value of a column or parameter by the column's rules: no text for numbers, no 1.9 as integer."""
+    """One value of a column or parameter, not converted: no text for numbers, no 1.9 as integer."""
 
     def __init__(self, column: Column, *, coerce: bool = False, **kwargs: Any) -> None:
         default = {} if column.required else {"load_default": column.default}

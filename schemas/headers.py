@@ -1,25 +1,26 @@
-"""The names of the headers that requests and replies of a prediction have, written once."""
+"""The names of the headers of predictions, in requests and replies."""
 
 from __future__ import annotations
 
-#: Of requests: the version that shall answer, and the key that keeps a client at one arm of a traffic rule.
+#: Request headers: the version to use, and the key that keeps a client on one arm of a traffic rule.
 MODEL_VERSION = "X-Model-Version"
 ROUTING_KEY = "X-Routing-Key"
 
-#: Of requests and replies: the name of the request in the log.
+#: A header of requests and replies: the id of the request, as in the log.
 REQUEST_ID = "X-Request-Id"
 
-#: Of replies, like MODEL_VERSION: why a traffic rule chose the version, the prediction's name and its timing.
+#: Reply headers, like MODEL_VERSION: the arm of the traffic rule, the prediction's id and its timing.
 MODEL_ARM = "X-Model-Arm"
 PREDICTION_ID = "X-Prediction-Id"
 TIMING = "Server-Timing"
 
-#: Of replies with the status 503.
+#: A header of replies with the status 503.
 RETRY_AFTER = "Retry-After"
 
+#: The headers of a prediction's reply.
 OF_A_PREDICTION = (REQUEST_ID, MODEL_VERSION, MODEL_ARM, PREDICTION_ID, TIMING)
 
 
 def in_environ(name: str) -> str:
-    """The key under which WSGI has a request's header (PEP 3333)."""
+    """Return the key of a request header in a WSGI environ (PEP 3333)."""
     return "HTTP_" + name.upper().replace("-", "_")

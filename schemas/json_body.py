@@ -1,11 +1,11 @@
-"""How bytes become JSON values: RFC 8259 with nothing repaired, no key given twice, and no nesting past 32 levels.
+"""The parser of JSON bodies: strict RFC 8259, without duplicate keys, nested up to 32 levels.
 
-orjson is fast and strict, but keeps the last of two equal keys and nests up to 1,024 levels. Both are found by
-counting: every key and every string stands between two quotation marks, so there are twice as many of them (without
-the escaped ones) as keys and strings in the parsed value, unless a key was dropped.
+orjson is fast and strict, but keeps the last of two equal keys and nests up to 1,024 levels. Both are
+detected by counting. Every key and every string has two quotation marks, so the text has twice as many of
+them (without the escaped ones) as the parsed value has keys and strings, unless a key was dropped.
 
-Lists and objects cost many times what numbers of the same size cost, so those of a large body are counted before they
-are made.
+Lists and objects take many times the memory of numbers of the same size, so those of a large body are counted
+before it is parsed.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from typing import Any
 import numpy as np
 import orjson
 
+#: The deepest nesting of lists and objects.
 MAX_DEPTH = 32
 
-#: A body as most are: one name, and one list in which nothing but numbers can stand. For short ones this one look is
-#: the cheapest; in a long one ``find`` passes several times as many bytes in a second.
+#: The most frequent form of a body: an object of one key, whose value is a list of numbers. For short bodies
+#: one match is the cheapest test; in long ones ``find`` is several times faster.
 FLAT = re.compile(rb'\{ ?"[a-z_]+" ?: ?\[[0-9eE+., -]*\] ?\}')
 SHORT_BYTES = 1024
 
-#: In a larger body the key that stands twice is not looked for, since that takes longer than reading a good one.
+#: In a larger body a duplicate key is not named, since finding it takes longer than parsing a valid body.
 NAMED_BYTES = 1 << 16
 
-#: orjson's words for what is JSON by its grammar, and yet no value: a pattern of the place, and what is said of it.
+#: orjson's messages about texts that match the grammar but have no value -> a pattern of the text at the
+#: error, and the message to the client.
 NO_VALUE = {
     "number is infinity when parsed as double": (
         re.compile(r"[-+.\deE]+"),
-        "the number {what} {place} is beyond what a float can hold (±1.8e308)",
+        "the number {what} {place} is outside the range of a float (±1.8e308)",
     ),
     **dict.fromkeys(
         ("no low surrogate in string", "invalid low surrogate in string", "invalid high surrogate in string"),
         (
             re.compile(r"\\u\w{4}"),
-            "the escape {what} {place} is half of a surrogate pair, which stands for no character; "
+            "the escape {what} {place} is half of a surrogate pair, which is not a character; "
             "send both halves, or the character itself",
         ),
     ),
@@ -48,22 +50,23 @@ NO_VALUE = {
 
 
 class MalformedBody(Exception):
-    """The bytes are no JSON text that is accepted here; the message says why, in one line."""
+    """A body that is not acceptable JSON. The message says why, in one line."""
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value; raises MalformedBody."""
+    """Return the JSON value. Raises MalformedBody."""
     return read(body)[0]
 
 
 def read(body: bytes, most_opened: int = sys.maxsize) -> tuple[Any, bool]:
-    """The JSON value, and whether it surely is an object of one name whose every scalar is a number; raises MalformedBody.
+    """Return the JSON value, and whether it is known to be an object of one key with numbers only.
 
-    most_opened : how many lists and objects there may be in a large body, which is one of more than twice as many bytes.
+    ``most_opened`` is the largest number of lists and objects; it is checked in bodies of more than twice as
+    many bytes. Raises MalformedBody.
     """
     if len(body) > 2 * most_opened and _opened(body, most_opened) > most_opened:
         raise MalformedBody(
-            f"the body has more than {most_opened} lists and objects, which no request here needs; "
+            f"the body has more than {most_opened} lists and objects; "
             "send fewer rows at once, each as one list or one object of values"
         )
     try:
@@ -76,12 +79,12 @@ def read(body: bytes, most_opened: int = sys.maxsize) -> tuple[Any, bool]:
     if not _is_plain_matrix(body, value, last_quote):
         _check_thoroughly(body, value)
         return value, False
-    # Beside numbers there can only be true, false and null now.
+    # The scalars can only be numbers, true, false and null now.
     return value, len(value) == 1 and body.find(b"r", last_quote) < 0 and body.find(b"l", last_quote) < 0
 
 
 def _opened(body: bytes, most: int) -> int:
-    """How many lists and objects begin in the body, whatever stands in its strings; not counted much further than ``most``."""
+    """Count the lists and objects of a body, without brackets in strings; ends soon after ``most``."""
     opened = sum(len(body) - len(body.replace(bracket, b"", most + 1)) for bracket in (b"[", b"{"))
     if opened <= most or b'"' not in body:
         return opened
@@ -91,16 +94,16 @@ def _opened(body: bytes, most: int) -> int:
 
 
 def _without_escapes(body: bytes) -> bytes:
-    """The body without escaped backslashes and quotation marks: those that are left begin and end strings."""
+    """Return the body without escaped backslashes and quotation marks; the others begin and end strings."""
     return body.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in body else body
 
 
 def _is_plain_matrix(body: bytes, value: Any, last_quote: int) -> bool:
-    """Whether ``value`` surely is an object of scalars, lists and lists of lists, with no key dropped.
+    """Return whether a value is known to be an object of scalars and lists, nested once, with all its keys.
 
-    Every bracket and quotation mark that such a value needs is counted; if the text has exactly these, it holds
-    nothing else: no string, no deeper list, no second object. A few hundred nanoseconds for a row. In long texts ``find``
-    and ``replace`` are several times faster than ``count``.
+    The brackets and quotation marks of such a value are counted. If the text has exactly as many, it has no
+    strings, deeper lists or further objects. This takes a few hundred nanoseconds for a row. In long texts
+    ``find`` and ``replace`` are several times faster than ``count``.
     """
     if type(value) is not dict or b"\\" in body or body.count(b'"', 0, last_quote + 1) != 2 * len(value):
         return False
@@ -112,7 +115,10 @@ def _is_plain_matrix(body: bytes, value: Any, last_quote: int) -> bool:
 
 
 def _check_thoroughly(body: bytes, value: Any) -> None:
-    """Look level by level at every list and object, and at what it holds as a whole: that may be half a million values."""
+    """Raise MalformedBody for a value that is too deep or has lost a key.
+
+    The value is walked level by level, since it may have half a million scalars.
+    """
     names = strings = depth = 0
     level: list[Any] = [[value]]
     while level:
@@ -131,23 +137,23 @@ def _check_thoroughly(body: bytes, value: Any) -> None:
             raise MalformedBody(f"the JSON text is nested deeper than {MAX_DEPTH} levels")
         level, depth = inner, depth + 1
     if _without_escapes(body).count(b'"') != 2 * (names + strings):
-        raise MalformedBody(f"{_repeated(body)} stands twice in one object")
+        raise MalformedBody(f"{_repeated(body)} appears twice in one object")
 
 
 def _repeated(body: bytes) -> str:
-    """The key that stands twice, found by parsing again, slowly."""
-    found = ""
+    """Return the words for the duplicate key, found by parsing the body again, slowly."""
+    duplicate = ""
     if len(body) > NAMED_BYTES:
         return "a name"
 
     def look(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal found
+        nonlocal duplicate
         (name, times), *_ = Counter(name for name, _ in pairs).most_common(1) or [("", 0)]
-        found = found or (f"the name {name[:100]!r}" if times > 1 else "")
+        duplicate = duplicate or (f"the name {name[:100]!r}" if times > 1 else "")
 
-    with suppress(RecursionError):  # what is dropped may be as deep as orjson takes it
+    with suppress(RecursionError):  # the dropped value may be as deep as orjson allows
         json.loads(body, object_pairs_hook=look, parse_int=len, parse_float=len)
-    return found or "a name"
+    return duplicate or "a name"
 
 
 def _explain(body: bytes, error: orjson.JSONDecodeError) -> str:
@@ -157,14 +163,14 @@ def _explain(body: bytes, error: orjson.JSONDecodeError) -> str:
         return "the body begins with a byte order mark; send UTF-8 without one"
     place = f"at line {error.lineno}, column {error.colno}"
     if error.msg in NO_VALUE:
-        pattern, said = NO_VALUE[error.msg]
-        found = pattern.match(error.doc, error.pos)
-        return said.format(what=_shortened(found[0]) if found else "", place=place)
+        pattern, template = NO_VALUE[error.msg]
+        match = pattern.match(error.doc, error.pos)
+        return template.format(what=_shortened(match[0]) if match else "", place=place)
     hint = ""
     if re.search("nan|inf", error.doc[max(0, error.pos - 1) : error.pos + 4], re.IGNORECASE):
         hint = "; NaN and Infinity are not JSON"
     elif b"'" in body[:2]:
-        hint = "; JSON text takes double quotes"
+        hint = "; JSON strings take double quotes"
     try:
         body.decode()
     except UnicodeDecodeError as fault:

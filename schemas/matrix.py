@@ -1,6 +1,6 @@
-"""Which rows a JSON list holds: one ndarray, or every fault in it with its place.
+"""The conversion of rows from JSON to one ndarray, or to all faults with their locations.
 
-Columns are checked as a whole; single cells are looked at only to describe a fault.
+Columns are validated as a whole. Single cells are inspected only to describe a fault.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from models.errors import Fault
 from models.signature import MEASURED, Signature
 from schemas.cells import Cells, shown
 
+#: The largest number of faults in one reply.
 MAX_FAULTS = 50
 UNKNOWN_NAME = "unknown name"
 
-#: Comparing a name with more than these takes too long in a request that has many faults.
+#: The largest number of names among which a similar one is suggested; more take too long if there are many
+#: faults.
 SUGGEST_AMONG = 50
 
 _NUMBERS = frozenset({int, float})
 
 
 class Rows:
-    """Reads rows for one signature. Everything that depends on the signature alone is worked out once."""
+    """The reader of rows for one signature. It precomputes all that depends only on the signature."""
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
@@ -50,26 +52,28 @@ class Rows:
         self._low, self._high = np.array(self._lows), np.array(self._highs)
         self._ints = np.array([c.dtype == "int" for c in self.columns])
         self._has_ints = bool(self._ints.any())
-        # No cell of a row is further from zero than the row is, so a short row is within all limits; half as short, so
-        # that rounding does not matter. NaN is not shorter than anything.
+        # No cell is larger than the norm of its row, so a row with a small norm is within all limits. Half
+        # the smallest limit leaves room for rounding. A norm of NaN compares as not small.
         self._radius = min((*self._highs, *(-low for low in self._lows)), default=0.0) / 2
         self._row = Struct(f"{len(self.columns)}d")
 
     def read_one(self, row: Any, *, numbers: bool = False) -> np.ndarray | None:
-        """A row of shape (1, n_columns) if it is a list of numbers as it should be; None for all that needs a closer look.
-        ``numbers`` : as in ``read``."""
+        """Return a row of shape (1, n_columns) if it is a valid list of numbers; else None: use ``read``.
+
+        ``numbers`` is the same as in ``read``.
+        """
         if not (self._plain and type(row) is list and len(row) == len(self.columns)):
             return None
         try:
             return self._one(row) if numbers else self._numbers((row,), numbers)
-        except (TypeError, OverflowError):  # numbers in a list of their own, or too large for any float
+        except (TypeError, OverflowError):  # a nested list, or a number outside the range of a float
             return None
 
     def read(self, rows: Sequence[Any], *, numbers: bool = False) -> tuple[np.ndarray | None, list[Fault]]:
-        """rows : lists of values, or objects by name. Faults have locations below the list: (row, column name).
-        ``numbers`` : their cells are known to be numbers, so that need not be looked up.
+        """Return an ndarray of shape (n_rows, n_columns), or None and the faults, 50 at most.
 
-        Returns an array of shape (n_rows, n_columns), or None and the faults, 50 of them at most.
+        ``rows`` are lists of values, or objects by name. ``numbers`` tells that all cells are known to be
+        numbers, so their types need not be compared. Faults have the location (row, column name).
         """
         width = len(self.columns)
         if self._plain and set(map(type, rows)) == {list} and set(map(len, rows)) == {width}:
@@ -107,7 +111,7 @@ class Rows:
         return self._array(read), []
 
     def _numbers(self, rows: Sequence[list[Any]], numbers: bool) -> np.ndarray | None:
-        """float64 of shape (n_rows, n_columns), or None when any cell needs a closer look."""
+        """Return a float64 array of shape (n_rows, n_columns); None if a cell must be validated alone."""
         missing = False
         if not numbers:
             if not all(self._kinds.issuperset(map(type, row)) for row in rows):
@@ -131,7 +135,7 @@ class Rows:
         return matrix
 
     def _one(self, cells: list[Any]) -> np.ndarray | None:
-        """The same for one row of numbers: NumPy's conversion takes several times as long, and so do its comparisons."""
+        """Do the same for one row. NumPy's conversion and comparisons take several times as long."""
         if not hypot(*cells) <= self._radius and not (
             all(map(le, self._lows, cells)) and all(map(ge, self._highs, cells))
         ):
@@ -145,7 +149,7 @@ class Rows:
         return matrix
 
     def _positional(self, row: Any) -> list[Any] | tuple[Fault, ...]:
-        """The row's values in the order of the columns, or what is wrong with its form."""
+        """Return the row's values in the order of the columns, or the faults of its form."""
         if isinstance(row, list):
             if len(row) == len(self.columns):
                 return row
@@ -157,14 +161,14 @@ class Rows:
         if not self.signature.named:
             if len(row) == len(self.columns):
                 return [row[name] for name in sorted(row)]
-            expected = f"{len(self.columns)} names, taken in the text order of the names"
+            expected = f"{len(self.columns)} names, whose values are read in the sorted order of the names"
             return (Fault((), "wrong number of names", expected, f"{len(row)} names"),)
         if row.keys() == self.names:
             return [row[column.name] for column in self.columns]
         return self._by_name(row)
 
     def _names(self, row: Any) -> list[str]:
-        """What the client calls the cells: by its own names for them where the model recorded none."""
+        """Return the client's names of the cells: its own if the model recorded none."""
         own = not self.signature.named and isinstance(row, dict)
         return sorted(row) if own else [column.name for column in self.columns]
 
@@ -192,7 +196,7 @@ class Rows:
 
 
 def unknown_name(name: str, known: Collection[str]) -> Fault:
-    """The fault of a name that is not among the known ones, with the nearest of them if there are not too many."""
+    """Return the fault of an unknown name, with the most similar known name if there are not too many."""
     name = name[:100]
     few = len(known) <= SUGGEST_AMONG
     near = difflib.get_close_matches(name, known, n=1) if few else []

@@ -1,7 +1,7 @@
-"""How the body of a prediction is read for one signature, and how its reply is written.
+"""The bodies of predictions: the reader of requests for one signature, and the writer of replies.
 
-A single request is ``{"features": [..]}``, ``{"features": {name: value}}`` or the bare named object; a batch is
-``{"inputs": [row, ..]}``. Parameters stand under ``parameters``, in the bare form beside the columns.
+A single request is ``{"features": [..]}``, ``{"features": {name: value}}`` or the bare named object; a batch
+is ``{"inputs": [row, ..]}``. Parameters are members of ``parameters``, in the bare form of the object itself.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from schemas.fields import Body, ColumnField, RowField, RowsField
 from schemas.matrix import UNKNOWN_NAME, Rows, unknown_name
 from schemas.properties import row_object
 
-#: A member of the reply to one row -> the same for many rows.
+#: A member of the reply to one row -> the member of the reply to many rows.
 MANY = {"prediction": "predictions", "probability": "probabilities", "scores": "scores"}
 
 
 class PredictSchemas:
-    """The marshmallow schemas of one signature. Reading raises InputError with every fault at once."""
+    """The marshmallow schemas of one signature. Reading raises InputError with all faults."""
 
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self.signature = signature
@@ -39,9 +39,10 @@ class PredictSchemas:
         self.batch = Body.from_dict({"inputs": RowsField(rows, max_rows, required=True), **parameters})()
 
     def read_single(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
-        """A row as ndarray of shape (1, n_columns), and the parameters by name.
+        """Return one row as an ndarray of shape (1, n_columns), and the parameters by name.
 
-        ``numbers`` : every scalar in the body is known to be a number, as ``json_body.read`` tells.
+        ``numbers`` tells that all scalars of the body are known to be numbers (see ``json_body.read``).
+        Raises InputError.
         """
         if self._is_envelope_of("features", body):
             matrix = self._rows.read_one(body["features"], numbers=numbers)
@@ -54,7 +55,13 @@ class PredictSchemas:
             return loaded["features"], loaded.get("parameters", {})
         if isinstance(body.get("inputs"), list) and self.signature.index("inputs") is None:
             raise InputError(
-                [Fault(("inputs",), "rows belong to the batch route", "POST the same to ../predict/batch")]
+                [
+                    Fault(
+                        ("inputs",),
+                        "rows belong to the batch route",
+                        "POST the same body to ../predict/batch",
+                    )
+                ]
             )
         names = {p.name for p in self.signature.parameters}
         features = {name: value for name, value in body.items() if name not in names}
@@ -68,9 +75,9 @@ class PredictSchemas:
         return loaded["features"], loaded.get("parameters", {})
 
     def read_batch(self, body: Any, *, numbers: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
-        """Rows as ndarray of shape (n_rows, n_columns), and the parameters by name.
+        """Return the rows as an ndarray of shape (n_rows, n_columns), and the parameters by name.
 
-        ``numbers`` : as in ``read_single``.
+        ``numbers`` is the same as in ``read_single``. Raises InputError.
         """
         if self._is_envelope_of("inputs", body) and 1 <= len(body["inputs"]) <= self._max_rows:
             matrix, _ = self._rows.read(body["inputs"], numbers=numbers)
@@ -82,8 +89,10 @@ class PredictSchemas:
         return loaded["inputs"], loaded.get("parameters", {})
 
     def value_of(self, body: Any, column: str) -> str | None:
-        """A column's value in the first row of a body, single or batch, as text; None where there is none. The body need
-        not be a right one."""
+        """Return the value of a column in the first row of a body, single or batch, as text.
+
+        The body need not be valid; the value is None if there is none.
+        """
         if not isinstance(body, dict):
             return None
         row = body.get("features", body)
@@ -101,8 +110,10 @@ class PredictSchemas:
         return None if value is None or isinstance(value, (list, dict)) else str(value)
 
     def is_bare(self, body: Mapping[str, Any]) -> bool:
-        """Whether the body of a single request is the row itself. A value of a column is never a list or an object, so an
-        envelope can be told even from a column of the same name."""
+        """Return whether the body of a single request is the row itself.
+
+        A column's value is never a list or an object, so an envelope differs from a column of the same name.
+        """
         if "features" not in body:
             return True
         if isinstance(body["features"], (list, dict)):
@@ -110,8 +121,10 @@ class PredictSchemas:
         return not self.signature.named or self.signature.index("features") is not None
 
     def located(self, error: InputError, *, single: bool, bare: bool) -> InputError:
-        """Faults that the model itself found, at rows and parameters, placed as the request has them. ``bare`` : see
-        ``is_bare``."""
+        """Return the model's faults, at rows and parameters, with their locations in the request.
+
+        ``bare`` is the result of ``is_bare``.
+        """
         placed = [f.under("inputs") if f.loc[:1] and isinstance(f.loc[0], int) else f for f in error.faults]
         if single:
             placed = [
@@ -121,14 +134,14 @@ class PredictSchemas:
         return InputError(placed)
 
     def _as_bare(self, fault: Fault) -> Fault:
-        """A fault of the envelope in the bare form, where columns and parameters stand side by side."""
+        """Return a fault as in the bare form, which has columns and parameters on one level."""
         loc = fault.loc[1:] if fault.loc[:1] in (("features",), ("parameters",)) else fault.loc
         if fault.msg == UNKNOWN_NAME and len(loc) == 1:
             return unknown_name(str(loc[0]), self._bare_names)
         return replace(fault, loc=loc)
 
     def single_forms(self) -> list[dict[str, Any]]:
-        """The bare named object in OpenAPI, beside the envelope that ``single`` describes."""
+        """Return the JSON Schemas of single requests other than the envelope, which ``single`` describes."""
         return [row_object(self.signature, self.signature.parameters)]
 
     def _parameters(self) -> dict[str, fields.Field[Any]]:
@@ -140,20 +153,21 @@ class PredictSchemas:
         schema = Body.from_dict(
             {f"parameter_{i}": ColumnField(c, coerce=coerce) for i, c in enumerate(columns)}
         )
-        said: dict[str, Any] = dict.fromkeys(
+        messages: dict[str, Any] = dict.fromkeys(
             ("required", "null"), f"an object with {', '.join(c.name for c in columns)}"
         )
         if any(c.required for c in columns):
-            return {"parameters": fields.Nested(schema, required=True, error_messages=said)}
+            return {"parameters": fields.Nested(schema, required=True, error_messages=messages)}
         defaults = {f"parameter_{i}": c.default for i, c in enumerate(columns)}
-        return {"parameters": fields.Nested(schema, load_default=defaults, error_messages=said)}
+        return {"parameters": fields.Nested(schema, load_default=defaults, error_messages=messages)}
 
     def _load(self, schema: Schema, body: dict[str, Any]) -> dict[str, Any]:
         try:
             loaded: dict[str, Any] = schema.load(body)
         except ValidationError as error:
             faults = faults_of(error.messages, schema, body)
-            # marshmallow keeps the error in a frame that the error's traceback keeps: a cycle that holds the whole body.
+            # The traceback refers to a frame of marshmallow that refers to the error: a cycle that keeps the
+            # body.
             error.__traceback__ = None
             raise InputError(faults) from None
         if self.signature.parameters:
@@ -163,8 +177,11 @@ class PredictSchemas:
         return loaded
 
     def _is_envelope_of(self, key: str, body: Any) -> bool:
-        """Whether the body is the envelope and nothing else: then the matrix is all that there is to check, and only if
-        that has a fault the schema is asked, which finds every other one too."""
+        """Return whether the body is an envelope of rows only.
+
+        Its rows are then all that has to be validated. The schema runs only if they have a fault, to find
+        all.
+        """
         return (
             type(body) is dict
             and len(body) == 1
@@ -176,9 +193,9 @@ class PredictSchemas:
 def reply_body(
     signature: Signature, outputs: Outputs, name: str, version: int, *, single: bool, **more: str
 ) -> Any:
-    """The JSON value that answers a request: an envelope with ``more`` in it, or the prediction alone if it is bare.
+    """Return the JSON value of a reply: an envelope with the members ``more``, or a bare prediction.
 
-    Probabilities and scores are there for a model that has them; records are stamped with the version.
+    It has probabilities and scores if the model has. Records get the version in the column for it.
     """
     predictions, probabilities, scores = lists(signature.output, outputs)
     stamp = signature.output.version_column

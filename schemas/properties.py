@@ -1,8 +1,8 @@
-"""Columns and rows in JSON Schema (2020-12, which OpenAPI 3.1 uses): what is taken, no more and no less.
+"""The JSON Schemas of columns and rows (2020-12, which OpenAPI 3.1 uses).
 
-What JSON Schema cannot say (the first and last moment of a date, the limits of a number that is sent as text)
-stands in the description instead: a client that checks against the document must not refuse what the server
-takes.
+They accept exactly what the server accepts. Limits that JSON Schema cannot express (the first and last moment
+of a date, the range of a number that is sent as text) are in the description, so that a client that validates
+against the document refuses nothing that the server accepts.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ _KINDS: Mapping[str, Property] = {
 
 
 def column_property(column: Column, *, coerce: bool = False) -> Property:
-    """What the column takes, and what is said about it; ``coerce`` as in the signature."""
-    said = {
+    """Return the schema of a column with its description; ``coerce`` is that of the signature."""
+    annotations = {
         "default": column.default,
         "description": _described(column) or None,
         "examples": None if column.example is None else [column.example],
     }
-    return {**_taken(column, coerce=coerce), **_given(said)}
+    return {**_taken(column, coerce=coerce), **_given(annotations)}
 
 
 def answer_column(column: Column) -> Property:
-    """A column of a record in a reply: what a cell may hold in a request does not limit it."""
+    """Return the schema of a column of a record in a reply, which the limits on requests do not restrict."""
     limits = {"minimum": column.minimum, "maximum": column.maximum} if column.dtype not in MOMENTS else {}
-    said = {"description": _described(column) or None}
-    return {**_or_null(column, {**_kind(column), **_given(limits)}), **_given(said)}
+    annotations = {"description": _described(column) or None}
+    return {**_or_null(column, {**_kind(column), **_given(limits)}), **_given(annotations)}
 
 
 def row_forms(signature: Signature) -> list[Property]:
-    """The forms of a row: a list in the order of the columns, an object by name, the text of one column."""
+    """Return the forms of a row: a list in the order of the columns, an object by name, a single text."""
     columns = signature.columns
     text = replace(columns[0], nullable=False, optional=False, default=None)
     return [
@@ -60,21 +60,26 @@ def row_forms(signature: Signature) -> list[Property]:
 
 
 def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> Property:
-    """A row by name; in the bare form with further columns."""
+    """Return the schema of a row by name; the bare form has the ``extra`` columns."""
     columns = (*signature.columns, *extra)
-    made = {
+    properties = {
         c.name: column_property(c, coerce=signature.coerce) for c in (columns if signature.named else extra)
     }
-    required = [c.name for c in columns if c.required and c.name in made]
+    required = [c.name for c in columns if c.required and c.name in properties]
     examples = {"examples": [example_row(signature, extra)]} if has_example(columns) else {}
-    found = {"type": "object", "properties": made, **({"required": required} if required else {}), **examples}
+    schema = {
+        "type": "object",
+        "properties": properties,
+        **({"required": required} if required else {}),
+        **examples,
+    }
     if signature.named:
-        return {**found, "additionalProperties": False}
-    # Any names do: the values are taken in the text order of the names.
+        return {**schema, "additionalProperties": False}
+    # Any names are valid: the values are read in the sorted order of the names.
     taken = _distinct(_taken(column, coerce=signature.coerce) for column in signature.columns)
     width = len(signature.columns)
     return {
-        **found,
+        **schema,
         "additionalProperties": taken[0] if len(taken) == 1 else {"anyOf": taken},
         "minProperties": width + len(required),
         "maxProperties": width + len(extra),
@@ -82,7 +87,7 @@ def row_object(signature: Signature, extra: tuple[Column, ...] = ()) -> Property
 
 
 def example_row(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[str, Any]:
-    """The example values by name, in the order of the columns; unrecorded names are in text order."""
+    """Return the example values by name, in the order of the columns; unrecorded names are sorted."""
     names = [c.name for c in signature.columns]
     names = names if signature.named else sorted(names)
     row = dict(zip(names, (c.example for c in signature.columns), strict=True))
@@ -90,7 +95,7 @@ def example_row(signature: Signature, extra: tuple[Column, ...] = ()) -> dict[st
 
 
 def has_example(columns: Iterable[Column]) -> bool:
-    """Whether there is an example for everything that has to be given."""
+    """Return whether every column that must be given has an example."""
     return all(c.example is not None or c.nullable for c in columns)
 
 
@@ -115,7 +120,7 @@ def _row_list(signature: Signature) -> Property:
 
 
 def _taken(column: Column, *, coerce: bool) -> Property:
-    """What the column takes, with nothing said about it."""
+    """Return the schema of a column without its description."""
     limits: Property = {"minLength": column.min_length, "maxLength": column.max_length}
     if column.dtype in LARGEST and column.values is None:
         number = int if column.dtype == "int" else float
@@ -157,10 +162,10 @@ def _described(column: Column) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _distinct(found: Iterable[Property]) -> list[Property]:
-    """Without repetition, in order."""
-    return list({orjson.dumps(one): one for one in found}.values())
+def _distinct(properties: Iterable[Property]) -> list[Property]:
+    """Return the properties without repetitions, in order."""
+    return list({orjson.dumps(one): one for one in properties}.values())
 
 
-def _given(found: Property) -> Property:
-    return {key: value for key, value in found.items() if value is not None}
+def _given(keywords: Property) -> Property:
+    return {key: value for key, value in keywords.items() if value is not None}

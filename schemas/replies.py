@@ -1,4 +1,4 @@
-"""The schemas of replies to predictions of one signature, which the document shows and tests check."""
+"""The schemas of a prediction's replies, for the OpenAPI document and for tests."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from schemas.properties import Property, answer_column
 
 _CLASS_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
-#: The names that a description lists at most; the metadata of the version has all of them.
+#: The largest number of names in a description; the metadata of the version has all of them.
 MAX_NAMED = 60
 
 
 class ReplySchemas:
-    """The replies of one model: to a single request, and to a batch.
+    """The replies of one model to a single request and to a batch.
 
-    Each is a marshmallow schema; of a ``bare`` signature, whose body is the prediction alone, it is that
-    value's OpenAPI property.
+    Each is a marshmallow schema, or for a ``bare`` signature the OpenAPI property of the prediction.
     """
 
     def __init__(self, signature: Signature, name: str) -> None:
@@ -49,18 +48,18 @@ class ReplySchemas:
             each = {"type": "array", "items": one[member], "description": "One for each row"}
             many[MANY[member]] = each
         about = _about(name)
-        # A client must bear members that a later release adds, so the document does not rule them out.
+        # Later releases may add members, so the document allows them.
         self.single = Schema.from_dict({**_required(one), **about})(unknown=EXCLUDE)
         self.batch = Schema.from_dict({**_required(many), **about})(unknown=EXCLUDE)
 
 
 def answer_property(output: Output) -> Property:
-    """The property of the answer to one row."""
+    """Return the property of the answer to one row."""
     return _ANSWERS[output.kind](output)
 
 
 def probability_property(output: Output) -> Property:
-    """The property of the probabilities of one row."""
+    """Return the property of the probabilities of one row."""
     if output.kind == "several":
         return _object_of((one.name, probability_property(one)) for one in output.with_classes)
     size = len(output.classes)
@@ -100,7 +99,7 @@ def _records(output: Output) -> Property:
     return {"type": "array", "items": _object_of(properties.items())}
 
 
-#: A new kind of output is a row here.
+#: Kind of output -> the function that returns its property.
 _ANSWERS: Mapping[OutputKind, Callable[[Output], Property]] = {
     "number": _number,
     "class": _class,
@@ -111,7 +110,7 @@ _ANSWERS: Mapping[OutputKind, Callable[[Output], Property]] = {
 
 
 def listed(names: Sequence[Any]) -> str:
-    """The first names of a list, as text."""
+    """Return the first names of a list, as text."""
     return ", ".join(map(str, names[:MAX_NAMED])) + (", .." if len(names) > MAX_NAMED else "")
 
 
@@ -125,9 +124,9 @@ def _required(properties: Mapping[str, Property]) -> dict[str, fields.Field[Any]
 
 
 def _about(name: str) -> dict[str, fields.Field[Any]]:
-    said: dict[str, dict[str, Any]] = {
+    members: dict[str, dict[str, Any]] = {
         "model": {"description": "The model that answered", "enum": [name]},
         "model_version": {"description": "The number of the version that answered"},
-        "prediction_id": {"description": "Names this prediction, also in the header " + PREDICTION_ID},
+        "prediction_id": {"description": "The id of this prediction, also in the header " + PREDICTION_ID},
     }
-    return {key: fields.String(required=True, metadata=metadata) for key, metadata in said.items()}
+    return {key: fields.String(required=True, metadata=metadata) for key, metadata in members.items()}

@@ -1,4 +1,4 @@
-"""The schemas of replies that the OpenAPI document shows and tests check: catalog, readiness and versions."""
+"""The schemas of all replies but predictions, for the OpenAPI document and for tests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def _text(description: str, *, required: bool = True, **metadata: Any) -> fields
 
 
 def _state() -> fields.String:
-    return _text("`lazy` is loaded by its first request", enum=STATES)
+    return _text("`lazy`: the first request loads it", enum=STATES)
 
 
 def _reason() -> fields.String:
-    return _text("Why, when it is not as it should be", required=False)
+    return _text("The reason of a state other than ready", required=False)
 
 
 def _names(description: str, example: dict[str, str]) -> fields.Dict:
@@ -35,14 +35,14 @@ def _bound(description: str) -> fields.Raw:
 
 
 class Reply(Schema):
-    """A reply that later releases may add members to."""
+    """The base of replies, to which later releases may add members."""
 
     class Meta:
         unknown = EXCLUDE
 
 
 class HealthSchema(Reply):
-    """The process answers."""
+    """The liveness of the process."""
 
     status = _text("Always this", enum=["healthy"])
 
@@ -55,16 +55,16 @@ class VersionStateSchema(Reply):
 
 
 class ModelStateSchema(VersionStateSchema):
-    """The state of one model, which is that of its stable version, and of each version."""
+    """The state of one model, which is that of its stable version, and the states of all versions."""
 
     versions = fields.Dict(keys=fields.String(), values=fields.Nested(VersionStateSchema), required=True)
 
 
 class ReadySchema(Reply):
-    """Whether requests should be sent here."""
+    """The readiness of the server."""
 
     status = _text(
-        "Requests should be sent here when it is `ready`", enum=["ready", "loading", "draining", "unable"]
+        "Send requests to the server only if this is `ready`", enum=["ready", "loading", "draining", "unable"]
     )
     reason = _reason()
     models = fields.Dict(
@@ -76,16 +76,18 @@ class ReadySchema(Reply):
 
 
 class FlaskSchema(Reply):
-    """The Flask that the server runs on."""
+    """The versions of Flask and Werkzeug, and whether the fast path is in use."""
 
     version = _text("The version of Flask")
     werkzeug = _text("The version of Werkzeug")
-    fast_path = fields.Boolean(required=True, metadata={"description": "Only with tested versions"})
-    reason = _text("Why Flask's ordinary path is used; absent on the fast path", required=False)
+    fast_path = fields.Boolean(
+        required=True, metadata={"description": "Whether the fast path is used, which needs tested versions"}
+    )
+    reason = _text("Why the ordinary path of Flask is used; absent on the fast path", required=False)
 
 
 class ReleaseSchema(Reply):
-    """The release that answers, the generation of the store that it serves, and the Flask that it runs on."""
+    """The release, the generation of the store in use, and the versions of Flask and Werkzeug."""
 
     version = _text("The release of the server")
     generation = _text("Changes with every change of the store")
@@ -93,16 +95,16 @@ class ReleaseSchema(Reply):
 
 
 class IndexSchema(Reply):
-    """What there is."""
+    """The index of the server."""
 
     name = _text("Always this", enum=["plumbline"])
     version = _text("The release of the server")
-    links = _names("What to open", {"models": "/models"})
+    links = _names("Paths of the other routes", {"models": "/models"})
     predict = _names("Model name to the route of its predictions", {})
 
 
 class ModelReadySchema(Reply):
-    """Whether routed requests of one model can be answered."""
+    """The readiness of one model."""
 
     name = _text("The model")
     ready = fields.Boolean(required=True)
@@ -114,7 +116,7 @@ class ModelSchema(Reply):
     """One model."""
 
     name = _text("The model")
-    default = fields.Boolean(required=True, metadata={"description": "Whether /predict is this model"})
+    default = fields.Boolean(required=True, metadata={"description": "Whether /predict leads to this model"})
     state = _state()
     reason = _reason()
     description = _text("What the publisher says about it")
@@ -126,12 +128,12 @@ class ModelSchema(Reply):
     tags = _names("Tag to number", {"1.0.0": "1"})
     traffic = fields.Dict(
         metadata={
-            "description": "Which requests get another version than the stable one, where a rule says so",
+            "description": "The traffic rule: which requests get a version other than the stable one",
             "examples": [{"arms": [{"version": 3, "percent": 10.0}]}],
         }
     )
     stand_in = _text(
-        "The version that answers in the place of the stable one, which cannot be loaded", required=False
+        "The version that answers in place of the stable one, which cannot be loaded", required=False
     )
 
 
@@ -142,7 +144,7 @@ class ModelsSchema(Reply):
 
 
 class VersionSummarySchema(Reply):
-    """One version of a model. What was recorded at publishing is absent when the version cannot be read."""
+    """One version of a model. An unreadable version lacks the members that were recorded at publishing."""
 
     version = _text("The number of the version")
     state = _state()
@@ -150,13 +152,11 @@ class VersionSummarySchema(Reply):
     names = fields.List(fields.String(), required=True, metadata={"description": "Tags and aliases"})
     published_at = fields.DateTime(metadata={"description": "UTC"})
     trained_at = fields.DateTime(metadata={"description": "UTC"})
-    framework = _text("What it runs on", required=False)
+    framework = _text("The framework that it needs", required=False)
     pickled_with = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        metadata={
-            "description": "Libraries whose other versions wrote its file; absent where there are none"
-        },
+        metadata={"description": "Libraries whose other versions wrote its file; absent if there are none"},
     )
     metrics = fields.Dict(
         keys=fields.String(), values=fields.Float(), metadata={"examples": [{"accuracy": 0.95}]}
@@ -164,7 +164,7 @@ class VersionSummarySchema(Reply):
 
 
 class ModelDetailSchema(ModelSchema):
-    """One model, with what is known about each of its versions."""
+    """One model, with a summary of each of its versions."""
 
     versions = fields.List(
         fields.Nested(VersionSummarySchema), required=True, metadata={"description": "Ascending"}
@@ -172,20 +172,20 @@ class ModelDetailSchema(ModelSchema):
 
 
 class ComparisonSchema(Reply):
-    """Two versions side by side."""
+    """A comparison of two versions."""
 
     versions = fields.List(fields.Integer(), required=True, metadata={"examples": [[1, 2]]})
     metadata = fields.Dict(
-        required=True, metadata={"description": "What they recorded: pairs, first and second"}
+        required=True, metadata={"description": "Their records: pairs of the first and the second version"}
     )
     answers = fields.Dict(
         required=True,
         metadata={
-            "description": "On the golden rows of the second: how many predictions change, how far scores "
-            "are apart, which rows differ most, and in which slices"
+            "description": "On the golden rows of the second: the number of changed predictions, the "
+            "differences of scores, the rows with the largest ones, and the slices"
         },
     )
-    truth = fields.Dict(metadata={"description": "How right each is, where outcomes are known"})
+    truth = fields.Dict(metadata={"description": "The quality of each, if outcomes are known"})
 
 
 class ColumnSchema(Reply):
@@ -194,42 +194,40 @@ class ColumnSchema(Reply):
     name = _text("The name in requests and replies")
     dtype = _text("The type; a `duration` is a number of seconds", enum=list(get_args(Dtype)))
     required = fields.Boolean(required=True)
-    description = _text("What it is", required=False)
+    description = _text("The meaning of the column", required=False)
     default = fields.Raw()
     nullable = fields.Boolean()
-    optional = fields.Boolean(metadata={"description": "May be left out of an object, which means null"})
-    timezone = _text("The zone that the model computes in: date-times must have an offset", required=False)
+    optional = fields.Boolean(metadata={"description": "May be missing in an object, which means null"})
+    timezone = _text("The time zone of the model; date-times must have an offset", required=False)
     minimum = _bound("Declared: an input outside is refused. Text for dates")
     maximum = _bound("Declared: an input outside is refused. Text for dates")
-    limit_of = _text("What sets the limits, if no person chose them, such as uint8", required=False)
+    limit_of = _text("The type that sets the limits, such as uint8, if they were not chosen", required=False)
     min_length = fields.Integer()
     max_length = fields.Integer()
-    values = fields.List(fields.Raw(), metadata={"description": "Declared: any other is refused"})
+    values = fields.List(fields.Raw(), metadata={"description": "Declared: any other value is refused"})
     observed = fields.List(
         _bound("Text for dates"),
-        metadata={"description": "Range of the training data: an input outside it is taken"},
+        metadata={"description": "Range of the training data; inputs outside are accepted"},
     )
     example = fields.Raw()
 
 
 class OutputSchema(Reply):
-    """What one row is answered with, or one of several answers."""
+    """The answer to one row, or one of several answers."""
 
-    name = _text("What it is called among several", required=False)
+    name = _text("Its name, if there are several", required=False)
     kind = _text("The form of the answer", enum=list(get_args(OutputKind)))
     classes = fields.List(fields.Raw(), metadata={"description": "In the order of `probability`"})
     probability = fields.Boolean()
     size = fields.Integer()
-    components = fields.List(
-        fields.String(), metadata={"description": "What the numbers of a vector are called"}
-    )
+    components = fields.List(fields.String(), metadata={"description": "The names of a vector's numbers"})
     columns = fields.List(fields.Nested(ColumnSchema))
     outputs = fields.List(fields.Nested(lambda: OutputSchema()), metadata={"description": "Several answers"})
     scores = fields.List(
-        fields.Nested(lambda: OutputSchema()), metadata={"description": "What stands under `scores`"}
+        fields.Nested(lambda: OutputSchema()), metadata={"description": "The members of `scores`"}
     )
-    method = _text("What of the estimator is called, if not `predict`", required=False)
-    arguments = fields.Dict(metadata={"description": "What it is called with beside the rows"})
+    method = _text("The method of the estimator, if not `predict`", required=False)
+    arguments = fields.Dict(metadata={"description": "Further arguments of the method"})
 
 
 class VersionDetailSchema(VersionSummarySchema):
@@ -241,15 +239,15 @@ class VersionDetailSchema(VersionSummarySchema):
     features = fields.List(fields.Nested(ColumnSchema), required=True)
     feature_names_recorded = fields.Boolean(
         required=True,
-        metadata={"description": "If not, an object of any names is taken in the text order of its keys"},
+        metadata={"description": "If not, an object may have any names; its values are read in sorted order"},
     )
     coerce = fields.Boolean(
         required=True,
-        metadata={"description": "Whether text is taken for numbers and booleans where it writes them"},
+        metadata={"description": "Whether text that spells a number or boolean is accepted for it"},
     )
     parameters = fields.List(fields.Nested(ColumnSchema), required=True)
     output = fields.Nested(OutputSchema, required=True)
-    example = fields.Dict(required=True, metadata={"description": "A request and the prediction it gets"})
+    example = fields.Dict(required=True, metadata={"description": "A request and its prediction"})
     measured_ms = fields.Dict(
         keys=fields.String(),
         values=fields.Float(),
@@ -261,22 +259,24 @@ class VersionDetailSchema(VersionSummarySchema):
     )
     exact = fields.Boolean(
         required=True,
-        metadata={"description": "Whether every answer has the bits of a call with its request alone"},
+        metadata={
+            "description": "Whether every answer is bit-identical to that of a call with its request alone"
+        },
     )
     compiled = fields.Dict(
         required=True,
         metadata={
-            "description": "Which form serves and why, if a compiled one was asked for: its tolerance, the "
-            "largest difference from the original seen, how many times faster it is; `here` is what this "
-            "machine serves",
+            "description": "The form that serves and the reason, if a compiled one was requested: its "
+            "tolerance, its largest difference from the original, its speed-up. `here` is the form that "
+            "this machine serves",
             "examples": [{"form": "treelite", "why": "14x as fast as the original for 1 row and 9x for 64"}],
         },
     )
     batching = fields.Dict(
         required=True,
         metadata={
-            "description": "Whether requests share calls of the model in the worker that answers, what its "
-            "calls cost there, and how far shared answers are from single ones; empty until it is loaded",
+            "description": "Whether requests share calls of the model in the worker that answers, the cost "
+            "of calls, and how much shared answers differ from single ones; empty until it is loaded",
             "examples": [
                 {
                     "on": True,
@@ -294,7 +294,7 @@ class VersionDetailSchema(VersionSummarySchema):
         },
     )
     golden_rows = fields.Dict(
-        required=True, metadata={"description": "How many answers are kept to verify it by"}
+        required=True, metadata={"description": "The number of recorded answers that a load verifies"}
     )
-    libraries = _names("What it was made with", {"numpy": "2.4.6"})
+    libraries = _names("Libraries and their versions at publishing", {"numpy": "2.4.6"})
     files = fields.Dict(required=True, metadata={"description": "Its files, with digest and size"})

@@ -90,7 +90,7 @@ def test_an_id_that_no_json_number_can_hold_is_told_where_it_belongs(value: int)
     (fault,) = faults(rows(Column("account", "int")), [[value]])
     assert fault.msg == f"beyond ±{MAX_EXACT_INT - 1}"
     assert fault.expected == (
-        "an integer; JSON numbers are exact up to 9007199254740991 only, so an id that is larger has to be text: "
+        "an integer; JSON numbers are exact only up to 9007199254740991, so a larger id must be text: "
         "publish the model with a text column for it"
     )
     assert matrix(rows(Column("account", "string")), [[str(value)]]).tolist() == [[str(value)]]

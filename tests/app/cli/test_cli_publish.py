@@ -324,7 +324,7 @@ def test_an_example_that_does_not_fit_is_refused(
         ("", ["row.json", "empty"]),
         ("{'features': [1]}", ["row.json", "double quotes"]),
         ('{"features": [NaN, 1, 2]}', ["NaN"]),
-        ('{"features": [1, 2, 3], "features": [1, 2, 3]}', ["'features' stands twice"]),
+        ('{"features": [1, 2, 3], "features": [1, 2, 3]}', ["'features' appears twice"]),
     ],
 )
 def test_an_example_that_is_no_json_is_refused(
