@@ -19,7 +19,6 @@ REASONS: Mapping[str, str] = {
     "app/cli/canary.py canary": "the command is one table of options above a short body",
     "app/monitoring/metrics.py start": "the table of metrics: name, help, labels, buckets",
     "models/publishing/compiling/trees.py tree_library": "one C source, written from top to bottom",
-    "models/publishing/publication.py draft_version": "the steps of a draft in their order, each a function",
     "models/publishing/publication.py imports": "a draft is put together from every finding about a model",
 }
 

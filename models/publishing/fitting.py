@@ -1,8 +1,8 @@
-"""The container that an estimator is called with: found by trying, and compared with the estimator's own
+"""The container in which an estimator is called: found by trial, and verified against the estimator's own
 answers.
 
-The estimator's answers to the sample as it was given, in its own container and dtypes, are the reference. A
-server has rows made from JSON, so the containers that can be made of them are tried until one gives the same
+The estimator's answers to the sample in its own container and dtypes are the reference. A server has rows
+that are made from JSON, so the containers that can be built from them are tried until one gives the same
 answers.
 """
 
@@ -28,55 +28,52 @@ from models.runtimes.sklearn_calls import plain
 from models.sameness import FLOAT32_TOLERANCE, same_answers
 from models.signature import Output
 
-#: The sample's rows that are compared, together and one by one.
+#: The number of the sample's rows that are compared, together and one by one.
 COMPARED_ROWS = 2000
-#: How long rows are asked one by one; the first ones always are.
+#: The time for comparing rows one by one, after the first SINGLE_ROWS.
 SINGLE_SECONDS = 5.0
 SINGLE_ROWS = 32
-#: An estimator may answer the same number whatever it is asked; fewer rows than this would not show it.
+#: Fewer rows would not expose an estimator that gives the same number of answers to any number of rows.
 AT_LEAST_ROWS = 3
 
-#: Packages whose estimators make floats of whatever numbers they are given, so that 1 and 1.0 are the same to
-#: them.
+#: Packages whose estimators convert numbers to floats, so that 1 and 1.0 are the same to them.
 _READ_FLOATS = frozenset({"sklearn", "imblearn", "lightgbm", "xgboost"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What the estimator answers to the sample as it was given.
-
-    X: the sample's first rows in the container ``container``. answers: to these rows, asked together.
-    names: the feature names of the model, which a runtime that adopts it may forget.
-    """
+    """The estimator's own answers to the sample."""
 
     model: Any
     output: Output
     container: str
+    #: The sample's first rows in ``container``.
     X: Any
+    #: The answers to ``X`` in one call.
     answers: Outputs
+    #: The feature names of the model, which a runtime that adopts it may remove.
     names: FeatureNames
 
     def one(self, row: int) -> Outputs:
-        """The answer to one row alone."""
+        """Return the answer to one row in a call of its own."""
         with warnings.catch_warnings(), self.names.shown():
             warnings.simplefilter("ignore")
             return plain(self.model, self.output)(_own(_row(self.X, row)))
 
 
 def find_truth(model: Any, sample: Sample, infer: Callable[[Any, Any], Output] = infer_output) -> Truth:
-    """Ask the estimator itself, in the first container that it answers row by row.
+    """Call the estimator itself, in the first container in which it answers row by row.
 
-    infer: finds the output of the model from rows in a container.
-    Raises the error of the container that was given, where no container works.
+    ``infer`` returns the output of the model from rows in a container. If no container works, the error of
+    the container that the publisher gave is raised.
     """
-    first: Exception | None = None
-    for container, given in sample.given:
-        X = given.to_list() if isinstance(given, Records) else given
+    first_error: Exception | None = None
+    for container, rows_given in sample.given:
+        X = rows_given.to_list() if isinstance(rows_given, Records) else rows_given
         enough = _repeated(X, AT_LEAST_ROWS)
         try:
             with warnings.catch_warnings():
-                # Names that an estimator does not look for, a sparse matrix that is slow to index: nothing
-                # wrong.
+                # Warnings about unused names or slow indexing of a sparse matrix do not matter.
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", PublishWarning)
                 output = infer(model, _own(enough))
@@ -85,58 +82,57 @@ def find_truth(model: Any, sample: Sample, infer: Callable[[Any, Any], Output] =
                 answers = call(_own(X))
                 few = first_rows(X, SINGLE_ROWS)
                 one, other = call(_own(few)), call(_own(few))
-        except Exception as error:  # foreign code
-            first = first or error
+        except Exception as error:  # a model's code may raise anything
+            first_error = first_error or error
             continue
         if not same_answers(one, other):
-            raise PublishError(
-                "the model gives other answers when the same rows are asked again; it cannot be verified"
-            )
+            raise PublishError("the model gives different answers to the same rows; it cannot be verified")
         return Truth(model, output, container, X, answers, FeatureNames(model))
-    assert first is not None
+    assert first_error is not None
     hint = target_hint(dict(sample.given).get("frame"), _known_labels(model))
-    if hint and isinstance(first, PublishError):
-        raise type(first)(f"{first}{hint}") from first
-    raise first
+    if hint and isinstance(first_error, PublishError):
+        raise type(first_error)(f"{first_error}{hint}") from first_error
+    raise first_error
 
 
 def _known_labels(model: Any) -> list[Any]:
-    """Of several outputs all of them."""
+    """Return the labels of a classifier, of several outputs all of them."""
     classes = getattr(model, "classes_", ())
-    of_each = classes if isinstance(classes, (list, tuple)) else [classes]
-    return [label for one in of_each for label in np.ravel(one).tolist()]
+    classes_by_output = classes if isinstance(classes, (list, tuple)) else [classes]
+    return [label for one in classes_by_output for label in np.ravel(one).tolist()]
 
 
 def compare_with_given(model: Any, truth: Truth) -> None:
-    """Hold what was loaded from the pickle against the object that was pickled; raises PublishError for other
-    answers.
+    """Compare the model that was loaded from the pickle with the object that was pickled; raises
+    PublishError.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         answers = plain(model, truth.output)(_own(truth.X))
-    if not same_answers(answers, truth.answers, FLOAT32_TOLERANCE):  # it may use threads, in any order
+    if not same_answers(answers, truth.answers, FLOAT32_TOLERANCE):  # threads may add numbers in any order
         raise PublishError(
-            "the model answers otherwise when it is loaded from its pickle: it counts on what this "
+            "the model answers differently when it is loaded from its pickle: it depends on what this "
             "process did before, such as a global variable or an attribute of its class that fit() set; "
             "keep that in attributes of the object itself"
         )
 
 
 def with_container(draft: Record, truth: Truth, sample: Sample) -> Record:
-    """The draft with the first container that gives the estimator's own answers; raises PublishError for
-    none.
+    """Return the draft with the first container that gives the estimator's own answers.
+
+    Raises PublishError if no container does.
     """
-    rows, why = sample.rows[:COMPARED_ROWS], ""
-    for more in _choices(truth, sample):
-        tried = replace(draft, manifest=replace(draft.manifest, **more))
+    rows, fault = sample.rows[:COMPARED_ROWS], ""
+    for manifest_fields in _choices(truth, sample):
+        candidate = replace(draft, manifest=replace(draft.manifest, **manifest_fields))
         try:
-            if same_answers(truth.answers, _answers(tried, rows, truth)):
-                return tried
-            why = "gives other answers"
+            if same_answers(truth.answers, _answers(candidate, rows, truth)):
+                return candidate
+            fault = "gives different answers"
         except PlumblineError as error:
-            why = f"fails ({error})"
+            fault = f"fails ({error})"
     raise PublishError(
-        f"the model {why} when the sample's rows are made from JSON again; a server could not answer as "
+        f"the model {fault} when the sample's rows are made from JSON again; a server could not answer as "
         "it does"
     )
 
@@ -144,16 +140,17 @@ def with_container(draft: Record, truth: Truth, sample: Sample) -> Record:
 def compare_as_served(
     runtime: Runtime, truth: Truth, rows: np.ndarray, parameters: Mapping[str, Any]
 ) -> bool:
-    """Hold the runtime, as a server calls it, against the estimator: all rows together, and then one by one.
+    """Compare the runtime, called as a server calls it, with the estimator: all rows together, and then one
+    by one.
 
     Returns whether other rows of a call change the answer to a row. Raises PublishError for the first answer
     that differs from the estimator's.
     """
     rows = rows[:COMPARED_ROWS]
     if not same_answers(truth.answers, runtime.predict(rows, parameters)):
-        raise PublishError("the model gives other answers when it is called as a server calls it")
+        raise PublishError("the model gives different answers when it is called as a server calls it")
     until = time.monotonic() + SINGLE_SECONDS
-    beside = False
+    depends_on_other_rows = False
     for i in range(len(rows)):
         if i >= SINGLE_ROWS and time.monotonic() > until:
             break
@@ -162,22 +159,25 @@ def compare_as_served(
             continue
         if not same_answers(truth.one(i), alone):
             raise PublishError(
-                f"the model answers row {i} of the sample otherwise when a server asks it alone"
+                f"the model answers row {i} of the sample differently when a server calls it with that "
+                "row alone"
             )
-        # A model that computes in float32 may differ in its last digits; that is no dependence.
-        beside = beside or not same_answers(truth.answers.rows(i, i + 1), alone, FLOAT32_TOLERANCE)
-    if beside:
+        # A model that computes in float32 may differ in its last digits without depending on other rows.
+        depends_on_other_rows = depends_on_other_rows or not same_answers(
+            truth.answers.rows(i, i + 1), alone, FLOAT32_TOLERANCE
+        )
+    if depends_on_other_rows:
         warnings.warn(
-            "the model answers a row otherwise when others stand beside it; a server asks the rows of "
-            "one request together, and no two requests",
+            "the model answers a row differently when other rows are in the call; a server puts the "
+            "rows of one request into a call, and never those of two requests",
             PublishWarning,
             stacklevel=2,
         )
-    return beside
+    return depends_on_other_rows
 
 
 def warn_of_target(sample: Sample, truth: Truth) -> None:
-    """A label that became an input by mistake is seldom refused by the model; at least it is named."""
+    """Warn of a column that may be the target by mistake. A model seldom refuses one."""
     if truth.output.kind != "class" or len(truth.output.classes) < 2:
         return
     predicted, classes = truth.answers.values, truth.output.classes
@@ -192,12 +192,14 @@ def warn_of_target(sample: Sample, truth: Truth) -> None:
 
 
 def _agree(cells: np.ndarray, predicted: np.ndarray, classes: Sequence[Any]) -> bool:
-    """Whether the cells are nearly what is predicted, for every class: 0 and 1 are what any flag holds."""
+    """Return whether the cells nearly equal the predictions for every class: any flag has the values 0 and
+    1.
+    """
     return all(np.mean(cells[predicted == c] == c) > 0.8 for c in classes if (predicted == c).any())
 
 
 def _choices(truth: Truth, sample: Sample) -> Iterator[dict[str, Any]]:
-    """What the manifest may say about the input, the cheapest first."""
+    """Yield the members of the manifest that describe the input, the cheapest container first."""
     numeric = all(c.numeric and c.dtype != "duration" and c.values is None for c in sample.columns)
     floats = all(c.dtype == "float" for c in sample.columns)
     in_frame = {"container": "frame", "frame": sample.frame}
@@ -220,8 +222,8 @@ def _choices(truth: Truth, sample: Sample) -> Iterator[dict[str, Any]]:
 
 
 def _reads_floats(model: Any) -> bool:
-    """Whether integers may reach the estimator as floats: not where somebody's own function sees them
-    first.
+    """Return whether integers may reach the estimator as floats. A publisher's own function may tell them
+    apart.
     """
     kinds = [type(part) for part in (model, *estimator_parts(model))]
     return all(
@@ -231,10 +233,11 @@ def _reads_floats(model: Any) -> bool:
 
 
 def _answers(draft: Record, rows: np.ndarray, truth: Truth) -> Outputs:
-    """What the draft's own runtime answers; a model that was given something else must not even warn about
-    plain numbers.
+    """Return the answers of the draft's own runtime.
+
+    A model that was given another container must not even warn about plain numbers.
     """
-    truth.names.restore()  # the container tried before may have made the model forget them
+    truth.names.restore()  # an earlier container may have removed them from the model
     runtime = adopt(draft, truth.model)
     try:
         with warnings.catch_warnings():
@@ -247,9 +250,9 @@ def _answers(draft: Record, rows: np.ndarray, truth: Truth) -> Outputs:
 
 
 def _repeated(X: Any, n: int) -> Any:
-    """At least n rows: those of X, again and again where there are fewer."""
-    have = row_count(X)
-    return X if have >= n else _rows(X, np.resize(np.arange(have), n).tolist())
+    """Return at least n rows: those of X, repeated if there are fewer."""
+    n_rows = row_count(X)
+    return X if n_rows >= n else _rows(X, np.resize(np.arange(n_rows), n).tolist())
 
 
 def _row(X: Any, row: int) -> Any:
@@ -257,14 +260,14 @@ def _row(X: Any, row: int) -> Any:
 
 
 def _rows(X: Any, rows: Sequence[int]) -> Any:
-    """Some rows in the same container."""
+    """Return some rows in the same container."""
     if hasattr(X, "iloc"):
         return X.iloc[list(rows)]
     return [X[i] for i in rows] if isinstance(X, list) else X[list(rows)]
 
 
 def _own(X: Any) -> Any:
-    """A copy to write into: the sample is the publisher's."""
+    """Return a copy that the model may write to, because the sample belongs to the publisher."""
     if isinstance(X, list):
         return [dict(row) if isinstance(row, dict) else row for row in X]
     return X.clone() if hasattr(X, "clone") else X.copy()

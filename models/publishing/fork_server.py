@@ -1,9 +1,8 @@
-"""A fresh interpreter that has what a server has and nothing of this process, from which others are forked
-quickly.
+"""A fresh interpreter that has what a server has and nothing of this process, and forks quickly.
 
-It starts in the project's directory, where a server starts: neither this process's working directory, nor its
-script's, nor its PYTHONPATH is looked into. Importing the libraries takes about a second, so it is done once
-for many forks; whoever wants to spare even that calls ``start`` before there is something to do.
+It starts in the project's directory, where a server starts: this process's working directory, its script's
+directory and its PYTHONPATH are not searched. Importing the libraries takes about a second, so it happens
+once for many forks. A caller can hide even that second by calling ``start`` ahead of time.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from pathlib import Path
 from models.threads import ONE_THREAD
 
 PROJECT = Path(__file__).resolve().parents[2]
-#: The interpreter ends after this time without a request; the next request starts another.
+#: The interpreter exits after this time without a request; the next request starts another one.
 IDLE_SECONDS = 60.0
-#: How soon it is seen that a fork ended.
+#: The interval of checking whether a fork has ended.
 POLL_MS = 10
-#: What must not reach it: where else modules are found, and a secret that no model needs.
+#: Variables that are removed from its environment: other module paths, and a secret that models do not need.
 NOT_INHERITED = ("PYTHONPATH", "PYTHONSAFEPATH", "PLUMBLINE_ADMIN_TOKEN")
 
 
 class ForkServer:
-    """A fresh interpreter that forks.
+    """A fresh interpreter that forks on request.
 
-    program: Python code that calls ``serve`` below in the interpreter.
+    ``program`` is the Python code that calls ``serve`` below in the interpreter.
     """
 
     def __init__(self, program: str) -> None:
@@ -46,7 +45,7 @@ class ForkServer:
         self._owner = 0
 
     def start(self) -> None:
-        """Begin to start it, unless it runs; does not wait for it. Raises OSError."""
+        """Start the interpreter unless it runs, without waiting for it. Raises OSError."""
         with self._lock:
             if self._owner == os.getpid() and self._process is not None:
                 if self._process.poll() is None:
@@ -61,20 +60,22 @@ class ForkServer:
                     stdin=its.fileno(),
                     stdout=subprocess.DEVNULL,
                     env={**environment, **ONE_THREAD},
-                    start_new_session=True,  # Ctrl-C is for this process, which then ends it
+                    start_new_session=True,  # Ctrl-C then reaches only this process, which stops it
                 )
             self._control, self._owner = ours, os.getpid()
             atexit.register(self.close)
 
     @contextmanager
     def fork(self) -> Iterator[socket.socket]:
-        """A connection to a fork that does its work; leaving the context ends it. Raises OSError."""
+        """Yield a connection to a fork that does its work; leaving the context ends the fork. Raises
+        OSError.
+        """
         ours, its = socket.socketpair()
         with ours:
             with its, self._lock:
                 try:
                     self._send(its)
-                except (BrokenPipeError, ConnectionResetError):  # it ended just now
+                except (BrokenPipeError, ConnectionResetError):  # it has just exited
                     self.close()
                     self._send(its)
             yield ours
@@ -85,7 +86,7 @@ class ForkServer:
         socket.send_fds(self._control, [b"+"], [connection.fileno()])
 
     def close(self) -> None:
-        """End it."""
+        """Stop the interpreter."""
         with self._lock:
             atexit.unregister(self.close)
             if self._control is not None:
@@ -98,11 +99,11 @@ class ForkServer:
 
 
 def serve(preloaded: Sequence[str], work: Callable[[socket.socket], None]) -> None:
-    """In the fresh interpreter: import the modules, and fork for every connection that comes, one after the
-    other.
+    """Import the modules, and fork for every connection, one after the other. It runs in the fresh
+    interpreter.
 
-    When a fork ended, how it did is the last line of its connection. When the connection is closed at its
-    other end, the fork is ended.
+    The last line of a connection is the exit status of its fork. Closing the other end of a connection ends
+    its fork.
     """
     with socket.socket(fileno=os.dup(0)) as control:
         with open(os.devnull, "rb") as nothing:
@@ -122,8 +123,9 @@ def serve(preloaded: Sequence[str], work: Callable[[socket.socket], None]) -> No
 
 
 def _work(control: socket.socket, connection: socket.socket, work: Callable[[socket.socket], None]) -> None:
-    """In the fork; never returns. What foreign code prints in it was printed in the publisher's process
-    already.
+    """Do the work of a fork, and never return.
+
+    Output is dropped: what a model's code prints was already printed in the publisher's process.
     """
     code = 1
     try:
@@ -139,16 +141,16 @@ def _work(control: socket.socket, connection: socket.socket, work: Callable[[soc
 
 
 def _watch(fork: int, connection: socket.socket) -> None:
-    with suppress(OSError):  # as the fork does itself, whichever comes first
+    with suppress(OSError):  # the fork does the same, and either may come first
         os.setpgid(fork, fork)
     other_end = select.poll()
-    other_end.register(connection, 0)  # POLLHUP is always told
+    other_end.register(connection, 0)  # poll() always reports POLLHUP
     ended, status = 0, 0
     while not ended:
         ended, status = os.waitpid(fork, os.WNOHANG)
         if not ended and other_end.poll(POLL_MS):
             break
-    with suppress(ProcessLookupError, PermissionError):  # with what the model may have started
+    with suppress(ProcessLookupError, PermissionError):  # including processes that the model may have started
         os.killpg(fork, signal.SIGKILL)
     if not ended:
         os.waitpid(fork, 0)

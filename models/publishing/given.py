@@ -1,5 +1,5 @@
-"""What a publisher gives as the model: an object in memory or a file, as the bytes that are kept and as what
-they hold.
+"""The model that a publisher gives, an object in memory or a file, as the bytes to store and the object in
+them.
 """
 
 from __future__ import annotations
@@ -20,35 +20,33 @@ from models.runtimes.frameworks import PICKLE, Packing, framework, framework_of,
 from models.runtimes.user_code import collect
 
 SKLEARN = "scikit-learn"
-#: What reading a file that ends too early raises, and what other errors say then.
+#: Errors for a file that ends too early, and words in the messages of other such errors.
 CUT_SHORT = (EOFError, zlib.error, lzma.LZMAError)
 SAYS_CUT_SHORT = ("truncated", "exhausted", "EOF")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenModel:
-    """A model as bytes and as the object that was loaded from them.
+    """A model as bytes and as the object that was loaded from them."""
 
-    files: what is kept: the file that holds the model, and the files of the version's own code.
-    since: when the object was given, or the file changed.
-    visited: the packages that the file names.
-    pickled_with: libraries of other versions than here that wrote it.
-    in_memory: the object itself; None where a file was given.
-    """
-
+    #: The file of the model, and the files of the version's own code.
     files: Mapping[str, bytes]
     loaded: Any
+    #: When the object was given, or the file changed.
     since: datetime
+    #: The packages that the file names.
     visited: frozenset[str] = frozenset()
+    #: Libraries that wrote the file in another version than the installed one.
     pickled_with: Mapping[str, str] = field(default_factory=dict)
+    #: The object that was given; None for a file.
     in_memory: Any = None
 
 
 def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool = False) -> GivenModel:
     """Pickle an object, or read the file that a Path names, and load it back with the code at ``code_path``.
 
-    Raises PublishError when there is nothing to keep, CodeMissing or LoadError when it cannot be loaded,
-    LibraryMismatch when another scikit-learn wrote it, unless that is accepted.
+    Raises PublishError if it cannot be stored, CodeMissing or LoadError if it cannot be loaded, and
+    LibraryMismatch if another scikit-learn wrote it and that is not accepted.
     """
     if isinstance(model, GivenModel):
         return model
@@ -69,7 +67,7 @@ def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool
         raise _mismatch(data, code, error) or error from error
     if others and not accept_version_mismatch:
         raise LibraryMismatch(
-            f"{_written_by(others)}, and with it the model may answer otherwise; train it again, or "
+            f"{_written_by(others)}, with which the model may answer differently; train it again, or "
             "publish it from an environment that has that version. --accept-version-mismatch publishes "
             "it as it is"
         )
@@ -80,8 +78,8 @@ def read_model(model: Any, code_path: Path | None, accept_version_mismatch: bool
 
 
 def _content(file: Path) -> tuple[bytes, Packing]:
-    """The bytes of the file and its kind; raises PublishError for one that no framework here reads."""
-    from models.runtimes.pickled import opened  # joblib: needed here, not by `flask models list`
+    """Return the bytes of the file and its kind; raises PublishError for a file that no framework reads."""
+    from models.runtimes.pickled import opened  # imports joblib, which `flask models list` does not need
 
     try:
         if file.is_dir():
@@ -97,7 +95,7 @@ def _content(file: Path) -> tuple[bytes, Packing]:
         try:
             with opened(data) as unpacked:
                 known = foreign_format(unpacked.read(HEAD_BYTES))
-        except Exception:  # what is wrong with it is found out when it is loaded
+        except Exception:  # loading the file reports what is wrong with it
             known = ""
     if known:
         raise PublishError(f"{file} is {known}")
@@ -107,7 +105,9 @@ def _content(file: Path) -> tuple[bytes, Packing]:
 def _loaded(
     packing: Packing, data: bytes, code: Mapping[str, bytes], visited: set[str]
 ) -> tuple[Any, list[str]]:
-    """What the file holds, and the other versions of scikit-learn that wrote it: it warns of them."""
+    """Return the object in the file, and the other versions of scikit-learn that wrote it, of which it
+    warns.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loaded = packing.unpack(data, code, visited.add, alone=True)
@@ -121,7 +121,9 @@ def _loaded(
 
 
 def _mismatch(data: bytes, code: Mapping[str, bytes], error: LoadError) -> LibraryMismatch | None:
-    """What cannot be loaded because another scikit-learn wrote it."""
+    """Return the error for a file that cannot be loaded because another scikit-learn wrote it; None
+    otherwise.
+    """
     from models.runtimes.pickle_versions import versions_in
 
     others = versions_in(data, code) - set(installed_versions([SKLEARN]).values())
@@ -135,16 +137,18 @@ def _mismatch(data: bytes, code: Mapping[str, bytes], error: LoadError) -> Libra
 
 
 def _written_by(others: Iterable[str]) -> str:
-    here = installed_versions([SKLEARN]).get(SKLEARN, "missing")
-    return f"the model was pickled with {SKLEARN} {', '.join(sorted(others))}, and {here} is installed here"
+    installed = installed_versions([SKLEARN]).get(SKLEARN, "missing")
+    return (
+        f"the model was pickled with {SKLEARN} {', '.join(sorted(others))}, and {installed} is installed here"
+    )
 
 
 def _explain(file: Path, data: bytes, error: LoadError) -> None:
-    """Raises PublishError for a file that is no whole pickle."""
+    """Raise PublishError for a file that is not a complete pickle."""
     cause = error.__cause__
     if is_text(data) and not data.endswith(b"."):
         raise PublishError(
-            f"{file} is text and no pickle; name the joblib or pickle file of the model"
+            f"{file} is text, not a pickle; name the joblib or pickle file of the model"
         ) from error
     if isinstance(cause, CUT_SHORT) or any(word in str(cause) for word in SAYS_CUT_SHORT):
         raise PublishError(

@@ -1,6 +1,4 @@
-"""From a model and a sample to a version that a store can take: described, and verified in a fresh
-interpreter.
-"""
+"""Publishing up to the store: a version that is described, and verified in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -20,26 +18,28 @@ def proved_draft(
     model: Any,
     X_sample: Any,
     y_sample: Any,
-    said: Description,
+    options: Description,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Record:
-    """As ``draft_version``, and then loaded where only what a server has is found.
+    """Return a draft that ``draft_version`` described and a process with nothing but a server's modules
+    loaded.
 
-    Raises PublishError, CodeMissing or LoadError; ``on_step`` is told what happens next.
+    Raises PublishError, CodeMissing or LoadError. ``on_step`` is called with each step's name as it begins.
     """
     if file := RUNNING.get():
         raise PublishError(
-            f'{file} publishes when it is imported as the code of a version; put that below if __name__ == "__main__":'
+            f"{file} publishes when it is imported as the code of a version; "
+            'put that below if __name__ == "__main__":'
         )
-    INTERPRETER.start()  # it imports its libraries meanwhile
+    INTERPRETER.start()  # it imports libraries in the meantime
     on_step("reading the model")
-    given = read_model(model, said.code, said.accept_version_mismatch)
+    given = read_model(model, options.code, options.accept_version_mismatch)
     try:
-        draft = draft_version(name, given, X_sample, y_sample, said, on_step)
+        draft = draft_version(name, given, X_sample, y_sample, options, on_step)
     except PublishError as error:
         if given.pickled_with:
-            others = ", ".join(f"{library} {version}" for library, version in given.pickled_with.items())
-            raise PublishError(f"{error}; it was pickled with {others}: train it again") from error
+            writers = ", ".join(f"{library} {version}" for library, version in given.pickled_with.items())
+            raise PublishError(f"{error}; it was pickled with {writers}: train it again") from error
         raise
     on_step("proving that a server can load it")
-    return prove(draft, given.visited, said.code)
+    return prove(draft, given.visited, options.code)

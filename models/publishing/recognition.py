@@ -1,6 +1,4 @@
-"""Recognition of files that are no pickles, so that a message can name the file's kind and what to do
-instead.
-"""
+"""The formats of files that are not pickles, so that a message can name the format and the remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +12,10 @@ from pathlib import Path
 HEAD_BYTES = 512
 
 FETCH = "fetch the file itself: git lfs pull"
-LIBRARY = "load it with its library, and publish the loaded model from Python: publish(store, name, model, X_sample)"
+LIBRARY = (
+    "load it with its library, and publish the loaded model from Python: "
+    "publish(store, name, model, X_sample)"
+)
 OBJECT = (
     "publish an object that holds it and has a signature and predict(rows), as docs/publishing.md shows "
     "under 'Models that are not estimators'"
@@ -26,15 +27,13 @@ UNPACK = "unpack it, and name the joblib or pickle file in it"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file.
+    """A kind of file."""
 
-    what: its name in a message.
-    to_do: what the publisher should do instead.
-    begins: tells from the first bytes whether a file is of this kind.
-    """
-
+    #: Its name in a message.
     what: str
+    #: The remedy.
     to_do: str
+    #: Whether the first bytes are those of such a file.
     begins: Callable[[bytes], object]
 
 
@@ -46,7 +45,7 @@ def _like(pattern: bytes) -> Callable[[bytes], object]:
     return re.compile(pattern, re.DOTALL | re.IGNORECASE).match
 
 
-#: The first that fits is meant.
+#: The first match counts.
 FORMATS = (
     Format("an empty file", "save the model again, or copy the whole file", lambda head: not head),
     Format(
@@ -59,8 +58,7 @@ FORMATS = (
     ),
     Format("an HDF5 file, as Keras writes them", OBJECT, _with(b"\x89HDF\r\n\x1a\n")),
     Format("a safetensors file", OBJECT, lambda head: head[8:10] == b'{"' and not any(head[4:8])),
-    # An ONNX model begins with its version, a small number in field 1, and goes on with another field of the
-    # model.
+    # An ONNX model begins with its version, a small number in field 1, and another field follows.
     Format("an ONNX model", OBJECT, _like(rb"\x08[\x01-\x1f][\x12\x1a\x22\x2a\x32\x3a\x42]")),
     Format("a PyTorch file", OBJECT, _with(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")),
     Format("a CatBoost model file", SKLEARN_CLASS, _with(b"CBM1")),
@@ -93,7 +91,7 @@ FORMATS = (
     ),
 )
 
-#: A part of a member's name -> what a zip archive with such a member is. The first that fits is meant.
+#: (part of a member's name, what a zip archive with such a member is, remedy). The first match counts.
 ZIPPED = (
     ("schema.json", "a skops file", LIBRARY),
     ("data.pkl", "a PyTorch file", OBJECT),
@@ -104,7 +102,7 @@ ZIPPED = (
     ("", "a zip archive", UNPACK),
 )
 
-#: A file in a directory -> what the directory is.
+#: (file in a directory, what the directory is, remedy). The first match counts.
 DIRECTORIES = (
     ("MLmodel", "a model of MLflow", "publish the file in it that holds the model, mostly model.pkl"),
     ("saved_model.pb", "a SavedModel of TensorFlow", OBJECT),
@@ -115,24 +113,23 @@ DIRECTORIES = (
 
 
 def foreign_format(head: bytes, whole: bytes = b"") -> str:
-    """The kind of a file and what to do, in one line; empty for bytes that may be a pickle.
+    """Return the kind of a file and the remedy, in one line; empty for bytes that may be a pickle.
 
-    head: the first bytes, uncompressed.
-    whole: all bytes, which a zip archive needs.
+    ``head`` are the first bytes, uncompressed. ``whole`` are all bytes, which a zip archive needs.
     """
     if head.startswith(b"PK\x03\x04"):
         return _first(ZIPPED, _members(whole))
-    found = (f"{known.what}; {known.to_do}" for known in FORMATS if known.begins(head[:HEAD_BYTES]))
-    return next(found, "")
+    descriptions = (f"{known.what}; {known.to_do}" for known in FORMATS if known.begins(head[:HEAD_BYTES]))
+    return next(descriptions, "")
 
 
 def foreign_directory(directory: Path) -> str:
-    """The same of a directory."""
+    """Return the kind of a directory and the remedy, in one line."""
     return _first(DIRECTORIES, [path.name for path in directory.iterdir()])
 
 
 def is_text(head: bytes) -> bool:
-    """Whether there are only printable characters of ASCII and line ends."""
+    """Return whether all bytes are printable ASCII characters or line ends."""
     return bool(re.fullmatch(rb"[\t\n\r\x20-\x7e]*", head[:HEAD_BYTES]))
 
 

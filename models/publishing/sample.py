@@ -1,6 +1,4 @@
-"""Rows that a publisher gives with a model: read from any container, as the server carries them and as the
-model had them.
-"""
+"""The sample of a publisher: read from any container, as rows of the server and as the model had them."""
 
 from __future__ import annotations
 
@@ -19,34 +17,32 @@ from models.publishing.recorded import fitted_width, listed, recorded_names, sel
 from models.runtimes.containers import OBJECTS_WITH_NONE, as_dicts
 from models.signature import LARGEST, Column, Output, Signature
 
-#: What the one column of a model of texts is called when nobody named it.
+#: The name of the only column of a model of texts if the sample does not name it.
 TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Rows as the server carries them, and how they looked to the estimator.
+    """Rows as the server carries them, and the form in which the estimator had them."""
 
-    rows: ndarray of shape (n_rows, n_columns), float64 if every column is numeric, else dtype object.
-    columns: what a request has to give; ``named`` is False when neither the sample nor the estimator names
-        them.
-    frame: (name, pandas dtype) of each column, as ``column_types`` writes it; empty for an array.
-    array_dtype: that of an array; empty for a DataFrame.
-    given: the containers that the estimator may take the sample in, the one that was given first.
-    """
-
+    #: ndarray of shape (n_rows, n_columns), float64 if every column is numeric, else dtype object.
     rows: np.ndarray
+    #: The columns of a request.
     columns: tuple[Column, ...]
+    #: False if neither the sample nor the estimator names the columns.
     named: bool
+    #: (name, pandas dtype) of each column, as in ``column_types``; empty for an array.
     frame: tuple[tuple[str, str], ...]
+    #: The dtype of an array; empty for a DataFrame.
     array_dtype: str
+    #: (container, sample) in the order in which the estimator is called with them, the given one first.
     given: tuple[tuple[str, Any], ...]
 
     @classmethod
     def of(cls, model: Any, X: Any) -> Sample:
         """Read a frame of pandas, polars or Arrow, an array, a sparse matrix, texts, dicts or lists of rows.
 
-        Raises PublishError when it does not fit the estimator.
+        Raises PublishError for a sample that does not fit the estimator.
         """
         names = recorded_names(model)
         container, X = _recognised(X)
@@ -77,12 +73,14 @@ class Sample:
         return _of_frame(model, table, (container, X))
 
     def signature(self, output: Output) -> Signature:
-        """The signature of a model that takes these columns."""
+        """Return the signature of a model that takes these columns."""
         return Signature(columns=self.columns, output=output, named=self.named)
 
 
 def declared_rows(signature: Signature, X: Any) -> np.ndarray:
-    """Sample rows for a model that declares its signature: shape (n_rows, n_columns), float64 or object."""
+    """Return the sample of a model that declares its signature: shape (n_rows, n_columns), float64 or
+    object.
+    """
     if hasattr(X, "columns"):
         X = select(X, [c.name for c in signature.columns], "the signature names")
         X = X.astype(object).where(X.notna(), None).to_numpy()
@@ -94,13 +92,15 @@ def declared_rows(signature: Signature, X: Any) -> np.ndarray:
 
 
 def target_hint(X: Any, classes: Sequence[Any]) -> str:
-    """A question about the column of a DataFrame that may be the forgotten target, or nothing."""
+    """Return a question about the column of a DataFrame that may be the forgotten target; empty without
+    one.
+    """
     if hasattr(X, "columns") and len(classes) > 1:
         for name in X.columns:
             try:
                 if set(X[name].tolist()) == set(classes):
                     return f"; column {name!r} has the same values as the model's classes: is it the target?"
-            except TypeError:  # values that cannot be in a set are no labels
+            except TypeError:  # values that cannot be in a set are not labels
                 continue
     return ""
 
@@ -109,7 +109,7 @@ def target_hint(X: Any, classes: Sequence[Any]) -> str:
 
 
 def _recognised(X: Any) -> tuple[str, Any]:
-    """The name of the sample's container, and the sample in its plainest form."""
+    """Return the name of the sample's container, and the sample in its plainest form."""
     package = type(X).__module__.split(".")[0]
     if package == "polars":
         X = X.collect() if hasattr(X, "collect") else X
@@ -139,14 +139,15 @@ def _recognised(X: Any) -> tuple[str, Any]:
 
 
 def _of_polars(X: Any) -> pd.DataFrame:
-    """A frame of NumPy's dtypes, except that only Arrow's integers and booleans may be missing and stay what
-    they are.
+    """Return a frame of NumPy's dtypes.
+
+    Integers and booleans with missing values have Arrow's dtypes, because NumPy's would change their type.
     """
     table = X.to_pandas()
-    holed = [name for name, dtype in X.schema.items() if dtype.is_integer() or str(dtype) == "Boolean"]
-    holed = [name for name in holed if X[name].null_count()]
-    if holed:
-        table[holed] = X.select(holed).to_pandas(use_pyarrow_extension_array=True)
+    with_missing = [name for name, dtype in X.schema.items() if dtype.is_integer() or str(dtype) == "Boolean"]
+    with_missing = [name for name in with_missing if X[name].null_count()]
+    if with_missing:
+        table[with_missing] = X.select(with_missing).to_pandas(use_pyarrow_extension_array=True)
     return table
 
 
@@ -171,12 +172,12 @@ def _of_array(model: Any, X: np.ndarray, given: tuple[str, Any]) -> Sample:
     width = len(str(X.shape[1] - 1))
     names = [f"x{j:0{width}d}" for j in range(X.shape[1])]
     series = (pd.Series(X[:, j], dtype=X.dtype) for j in range(X.shape[1]))
-    found = [read_column(name, column) for name, column in zip(names, series, strict=True)]
-    columns = infer_columns(model, names, found)
+    column_types = [read_column(name, column) for name, column in zip(names, series, strict=True)]
+    columns = infer_columns(model, names, column_types)
     dtype = str(X.dtype)
-    if X.dtype == object and all(c.pandas_dtype != "object" for c in found if None in c.cells):
+    if X.dtype == object and all(c.pandas_dtype != "object" for c in column_types if None in c.cells):
         dtype = OBJECTS_WITH_NONE
-    rows = _matrix(columns, found)
+    rows = _matrix(columns, column_types)
     if len(names) == 1 and columns[0].dtype == "string":
         texts = [("texts", rows[:, 0].tolist())]
         return Sample(rows, (replace(columns[0], name=TEXT),), True, (), dtype, (given, *texts))
@@ -187,39 +188,41 @@ def _of_frame(model: Any, table: pd.DataFrame, *given: tuple[str, Any]) -> Sampl
     named = not isinstance(table.columns, pd.RangeIndex)
     width = len(str(table.shape[1] - 1))
     names = [str(n) for n in table.columns] if named else [f"x{j:0{width}d}" for j in range(table.shape[1])]
-    found = [read_column(name, table.iloc[:, j]) for j, name in enumerate(names)]
-    columns = infer_columns(model, names, found)
+    column_types = [read_column(name, table.iloc[:, j]) for j, name in enumerate(names)]
+    columns = infer_columns(model, names, column_types)
     forms = list(given)
     if given[0][0] == "dicts":
-        # What stands in some dicts only may be left out of a request too.
+        # A key that is missing in some dicts may be missing in a request too.
         columns = tuple(replace(c, optional=c.nullable) for c in columns)
         forms.append(("frame", table))
-    rows = _matrix(columns, found)
+    rows = _matrix(columns, column_types)
     if len(names) == 1 and columns[0].dtype in ("string", "category"):
         forms.append(("texts", rows[:, 0].tolist()))
     if named and given[0][0] in ("frame", "polars"):
         forms.append(("dicts", Records(columns, rows)))
-    frame = tuple((name, c.pandas_dtype) for name, c in zip(names, found, strict=True))
+    frame = tuple((name, c.pandas_dtype) for name, c in zip(names, column_types, strict=True))
     return Sample(rows, columns, named, frame, "", tuple(forms))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
-    """Rows of a table as a list of dicts, made only if somebody asks: few models take them."""
+    """Rows of a table as a list of dicts, built on demand because few models take them."""
 
     columns: tuple[Column, ...]
     rows: np.ndarray
 
     def to_list(self) -> list[dict[str, Any]]:
-        """As the server makes them."""
+        """Return the dicts as a server builds them."""
         return as_dicts(self.columns, self.rows)
 
 
-def _matrix(columns: Sequence[Column], found: Sequence[ColumnType]) -> np.ndarray:
-    """The rows, of shape (n_rows, n_columns), if a client could send them as JSON."""
+def _matrix(columns: Sequence[Column], column_types: Sequence[ColumnType]) -> np.ndarray:
+    """Return the rows, of shape (n_rows, n_columns); raises PublishError for values that JSON cannot
+    carry.
+    """
     numeric = all(c.numeric for c in columns)
-    rows = np.empty((len(found[0].cells), len(found)), dtype=np.float64 if numeric else object)
-    for j, column in enumerate(found):
+    rows = np.empty((len(column_types[0].cells), len(column_types)), dtype=np.float64 if numeric else object)
+    for j, column in enumerate(column_types):
         rows[:, j] = [np.nan if c is None else c for c in column.cells] if numeric else column.cells
     return _finite(rows)
 
@@ -254,20 +257,20 @@ def _unique_names(table: pd.DataFrame) -> pd.DataFrame:
 def _finite(rows: np.ndarray) -> np.ndarray:
     numeric = rows.dtype == np.float64
     if np.isinf(rows).any() if numeric else any(isinstance(c, float) and math.isinf(c) for c in rows.flat):
-        raise PublishError("the sample holds Infinity; JSON has no such number, so no client could send it")
-    most = np.nanmax(np.abs(rows)) if numeric and not np.isnan(rows).all() else 0.0
-    if most > LARGEST["float"]:
         raise PublishError(
-            f"the sample holds {most:g}; a request takes what float32 can hold, up to "
+            "the sample contains Infinity; JSON has no such number, so no client could send it"
+        )
+    largest = np.nanmax(np.abs(rows)) if numeric and not np.isnan(rows).all() else 0.0
+    if largest > LARGEST["float"]:
+        raise PublishError(
+            f"the sample contains {largest:g}; a request takes what float32 can hold, up to "
             f"{LARGEST['float']:g}; scale the column"
         )
     return rows
 
 
 def _from_lists(X: Any) -> np.ndarray:
-    """Lists of rows: numbers stay numbers, and anything else keeps its Python type instead of becoming
-    text.
-    """
+    """Return lists of rows as an array. Numbers stay numbers, and everything else keeps its Python type."""
     rows = [list(row) for row in X]
     kinds = {type(value) for row in rows for value in row}
     return np.array(rows) if kinds <= {int, float} or kinds == {bool} else np.array(rows, dtype=object)

@@ -48,7 +48,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for name, model in MODELS.items():
         publish(store, name, model, X)
     publish(store, "strict", MODELS["linear"], X, exact=True)
-    with pytest.warns(PublishWarning, match="otherwise when others stand beside it; .* and no two requests"):
+    with pytest.warns(
+        PublishWarning, match="differently when other rows are in the call; .* never those of two requests"
+    ):
         publish(store, "largest", LARGEST_SO_FAR, RISING)
     with Server(store.path, PLUMBLINE_MODEL_BATCHING="forest=rows:16") as started:
         yield started

@@ -1,3 +1,4 @@
-"""How a faster form of an estimator is built and judged when it is published. Nothing here is needed to serve
-it.
+"""Faster forms of an estimator: how they are built, and compared with the original when it is published.
+
+Serving needs nothing of this package.
 """

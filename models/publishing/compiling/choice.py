@@ -1,9 +1,9 @@
-"""Which compiled form of a model is kept beside it: one that gives the original's answers, faster, or none.
+"""The choice of a compiled form: one that gives the original's answers faster, or none.
 
-A form is loaded and called just as a server will do it. It is compared with the original on the golden rows
-(together and one by one), on the publisher's sample, and on rows at the thresholds of the model's trees.
-``auto`` takes only forms whose answers are *the same answers* (models/sameness.py); one that computes in
-float32, with its wider tolerance, must be asked for by name and is taken only where no exact one passes.
+A form is loaded and called as a server does it. It is compared with the original on the golden rows (together
+and one by one), on the publisher's sample, and on rows at the thresholds of the model's trees. ``auto``
+accepts only forms whose answers are *the same answers* (models/sameness.py). A form that computes in float32,
+with its wider tolerance, must be chosen by name, and is tried only if no exact one passes.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from models.sameness import ABSOLUTE_TOLERANCE, FLOAT32_TOLERANCE, largest_diffe
 
 MAX_SAMPLE_ROWS = 2000
 MAX_REASON = 200
-#: A form that is less than this much faster for 1 row, or for 64, is not worth a second way to the same
-#: answer.
+#: The least speed-up, for 1 row and for 64, that is worth a second implementation of the same answer.
 WORTHWHILE = 1.1
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to build a form. ``builder`` is module and function, imported when it is tried."""
+    """One way to build a form."""
 
     form: str
     file: str
     title: str
+    #: Module and function, imported when the form is tried.
     builder: tuple[str, str]
     dtype: str = "float64"
     tolerance: float = ABSOLUTE_TOLERANCE
@@ -64,7 +64,7 @@ GRAPH32 = replace(
     dtype="float32",
     tolerance=FLOAT32_TOLERANCE,
 )
-#: Choice -> what is tried; a later group only where no form of an earlier one passed.
+#: Choice -> the forms that are tried; a later group only if no form of an earlier one passed.
 GROUPS: Mapping[str, tuple[tuple[Form, ...], ...]] = {
     "none": (),
     "auto": ((TREES, GRAPH),),
@@ -75,9 +75,10 @@ GROUPS: Mapping[str, tuple[tuple[Form, ...], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A form that passed: its draft, and how fast it is."""
+    """A form that passed the comparison."""
 
     draft: Record
+    #: The product of its speed-ups for 1 row and for 64.
     speed: float
 
 
@@ -89,11 +90,10 @@ def with_compiled_form(
     choice: str,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Record:
-    """The draft with the best compiled form that ``choice`` allows, or with the reason why the original
-    serves.
+    """Return the draft with the best compiled form of ``choice``, or with the reason why the original serves.
 
-    original : the loaded runtime of the draft; model : its estimator; rows : the sample, of shape (n_rows,
-        n_columns).
+    ``original`` is the loaded runtime of the draft, ``model`` its estimator, and ``rows`` the sample, of
+    shape (n_rows, n_columns).
     """
     if choice not in CHOICES:
         raise PublishError(f"--compile {choice!r}: use one of {', '.join(CHOICES)}")
@@ -110,14 +110,14 @@ def with_compiled_form(
                 reasons.setdefault(error.in_full[:MAX_REASON], form.title)
             except PlumblineError as error:
                 reasons.setdefault(str(error), form.title)
-            except Exception as error:  # a model, three converters, a compiler: none stops the publishing
-                said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                reasons.setdefault(said[:MAX_REASON], form.title)
+            except Exception as error:  # a failure of a model, converter or compiler does not stop publishing
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                reasons.setdefault(reason[:MAX_REASON], form.title)
         if passed:
             return max(passed, key=lambda judged: judged.speed).draft
     why = (
         unsupported
-        or "; ".join(f"{title}: {said}" for said, title in reasons.items())
+        or "; ".join(f"{title}: {reason}" for reason, title in reasons.items())
         or "no compiled form was asked for"
     )
     record = CompiledRecord(ORIGINAL, f"cannot be compiled: {why}; the original serves")
@@ -125,10 +125,10 @@ def with_compiled_form(
 
 
 def _unsupported(manifest: Manifest) -> str:
-    """Why no form is tried for a model of this kind; empty when some are."""
+    """Return why no form is tried for a model of this kind; empty if some are."""
     output = manifest.signature.output
     if manifest.framework != "scikit-learn":
-        return "only scikit-learn estimators can be; this is an object with a predict() of its own"
+        return "only scikit-learn estimators can be compiled; this is an object with a predict() of its own"
     if manifest.frame or not manifest.signature.numeric:
         return "it takes a table with named or mixed columns, and compiled forms take numbers only"
     if output.kind == "several" or output.scores or output.method != "predict" or output.arguments:
@@ -141,8 +141,8 @@ def _unsupported(manifest: Manifest) -> str:
 def _judged(
     form: Form, draft: Record, golden: GoldenRows, original: Runtime, model: Any, rows: np.ndarray
 ) -> Judged:
-    """Build a form, hold it against the original, measure both; raises CompileError, or what the parts
-    raise.
+    """Build a form, compare it with the original, and measure both; raises CompileError or an error of the
+    parts.
     """
     module, function = form.builder
     data: bytes = getattr(importlib.import_module(module), function)(model, draft.manifest)
@@ -196,7 +196,9 @@ def _bit_exact(model: Any) -> bool:
 def _parity(
     form: Form, golden: GoldenRows, original: Runtime, runtime: Runtime, model: Any, rows: np.ndarray
 ) -> tuple[int, float]:
-    """How many rows were compared, and the largest difference; raises CompileError when one is too large."""
+    """Return how many rows were compared and the largest difference; raises CompileError if it is too
+    large.
+    """
     from models.publishing.compiling.boundaries import boundary_rows
 
     if len(rows) > MAX_SAMPLE_ROWS:
@@ -207,13 +209,13 @@ def _parity(
         "a row at a threshold of its trees": [boundary_rows(model, golden.rows)],
     }
     compared, largest = 0, 0.0
-    for what, batches in calls.items():
+    for source, batches in calls.items():
         for batch in batches:
             if not len(batch):
                 continue
-            expected, found = (r.predict(batch, golden.parameters) for r in (original, runtime))
-            difference = largest_difference(expected, found)
-            if not same_answers(expected, found, form.tolerance):
-                raise CompileError(f"it gives another answer for {what} (difference {difference:.3g})")
+            expected, actual = (r.predict(batch, golden.parameters) for r in (original, runtime))
+            difference = largest_difference(expected, actual)
+            if not same_answers(expected, actual, form.tolerance):
+                raise CompileError(f"it gives another answer for {source} (difference {difference:.3g})")
             compared, largest = compared + len(batch), max(largest, difference)
     return compared, largest

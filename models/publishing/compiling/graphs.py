@@ -1,4 +1,4 @@
-"""How an estimator becomes an ONNX graph."""
+"""The conversion of an estimator to an ONNX graph."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from models.manifest import Manifest
 from models.runtimes.estimator_parts import estimator_parts
 from models.runtimes.sklearn_calls import parts, shorter
 
-#: Transformers of scikit-learn that move no value by leaps, choose columns, or only hold others (or the
-#: labels). Encoders and discretisers are none: in a graph they round numbers to integers or thresholds to
+#: Transformers of scikit-learn that are continuous, choose columns, or only hold other transformers (or the
+#: labels). Encoders and discretisers are not: in a graph they round numbers to integers or thresholds to
 #: float32.
 SMOOTH = frozenset(
     {
@@ -49,15 +49,15 @@ SMOOTH = frozenset(
 
 
 def graph64(model: Any, manifest: Manifest) -> bytes:
-    """A graph of the whole estimator or pipeline over rows of float64; its last output are the scores.
+    """Return a graph of the whole estimator or pipeline over rows of float64. Its last output has the scores.
 
-    Raises CompileError that says what is missing or not supported.
+    Raises CompileError, whose message names what is missing or not supported.
     """
     return _graph("float64", model, manifest)
 
 
 def graph32(model: Any, manifest: Manifest) -> bytes:
-    """As ``graph64``, over rows of float32."""
+    """Return a graph like ``graph64``, over rows of float32."""
     return _graph("float32", model, manifest)
 
 
@@ -70,11 +70,11 @@ def _graph(dtype: str, model: Any, manifest: Manifest) -> bytes:
         raise CompileError("it takes missing values, which not every operator of a graph does")
     if sharp := sorted({type(part).__name__ for part in estimator_parts(model) if _is_sharp(part)}):
         raise CompileError(
-            "a graph may put a value at an edge, or one that was not seen in training, elsewhere than "
+            "a graph may treat a value at an edge, or one that was not seen in training, differently than "
             f"{sharp[0]} does"
         )
     try:
-        import onnxruntime  # noqa: F401  # without it the graph cannot be judged
+        import onnxruntime  # noqa: F401  # the graph cannot be compared without it
         from skl2onnx import to_onnx
     except ImportError as error:
         raise CompileError(
@@ -84,7 +84,7 @@ def _graph(dtype: str, model: Any, manifest: Manifest) -> bytes:
     options = {"zipmap": False} if manifest.signature.output.kind == "class" else None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the converters' own use of other libraries
+            warnings.simplefilter("ignore")  # the converters warn of their own use of other libraries
             graph: bytes = to_onnx(model, example, options=options).SerializeToString()
     except Exception as error:  # each converter raises its own
         whole, final = type(model).__name__, type(parts(model)[1]).__name__
@@ -94,7 +94,7 @@ def _graph(dtype: str, model: Any, manifest: Manifest) -> bytes:
 
 
 def _is_sharp(part: Any) -> bool:
-    """Whether it is a transformer that is not known to be smooth, scikit-learn's own or another."""
+    """Return whether a part is a transformer that is not known to be continuous."""
     if not hasattr(part, "transform") or hasattr(part, "predict"):
         return False
     return type(part).__name__ not in SMOOTH or type(part).__module__.partition(".")[0] != "sklearn"

@@ -1,10 +1,11 @@
-"""How an ensemble of trees becomes a native library: treelite reads it, tl2cgen writes C, a C compiler does
-the rest.
+"""The conversion of an ensemble of trees to a native library: treelite reads it, tl2cgen writes C, cc
+compiles it.
 
-The library has one function over whole arrays, so that serving needs neither treelite nor tl2cgen, and a call
-costs a few microseconds. It is made for exact answers: no contraction of floating-point operations, rows
-rounded to float32 where scikit-learn does that, and missing values kept apart from numbers (tl2cgen's own
-union takes any float64 whose low half is all ones, such as the one just below 2.5, for a missing value).
+The library has one function over whole arrays, so serving needs neither treelite nor tl2cgen, and a call
+costs a few microseconds. It is built for exact answers: floating-point operations are not contracted, rows
+are rounded to float32 where scikit-learn does that, and missing values are kept apart from numbers.
+(tl2cgen's own union takes any float64 whose low half is all ones, such as the one just below 2.5, for a
+missing value.)
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ SINGLE_TREES = {
     DecisionTreeClassifier: RandomForestClassifier,
     DecisionTreeRegressor: RandomForestRegressor,
 }
-#: Transformer -> (operator of C, attribute with a number for each column, what switches it off or "") in the
-#: order in which it applies them.
+#: Transformer -> (operator of C, attribute with a number for each column, parameter that switches it on or
+#: ""), in the order in which the transformer applies them.
 SCALERS: dict[type, tuple[tuple[str, str, str], ...]] = {
     StandardScaler: (("-", "mean_", "with_mean"), ("/", "scale_", "with_std")),
     RobustScaler: (("-", "center_", "with_centering"), ("/", "scale_", "with_scaling")),
@@ -58,11 +59,11 @@ SCALERS: dict[type, tuple[tuple[str, str, str], ...]] = {
     MinMaxScaler: (("*", "scale_", ""), ("+", "min_", "")),
 }
 MAX_NODES = 150_000
-#: A tree is one function of C, for which compilers take nine seconds at this size, and four times that at
-#: twice it.
+#: A tree is one function of C. Compiling takes nine seconds at this size, and four times that at twice the
+#: size.
 MAX_NODES_A_TREE = 20_000
-#: About so many go into one file of C: compilers take time per file, and more than twice as long for one
-#: twice as long.
+#: The approximate number of nodes in a file of C. Each file takes time to compile, and a file of twice the
+#: length takes more than twice the time.
 NODES_A_FILE = 1000
 COMPILE_SECONDS = 900
 FLAGS = ("-O1", "-std=c99", "-fPIC", "-ffp-contract=off")
@@ -74,7 +75,8 @@ SOURCE = """
 int plumbline_columns(void) {{ return {columns}; }}
 int plumbline_width(void) {{ return {width}; }}
 
-/* rows: n_rows x {columns}; results: n_rows x {width}. Returns 0, or the number of the first row that it cannot take, from 1. */
+/* rows: n_rows x {columns}; results: n_rows x {width}.
+   Returns 0, or the number, from 1, of the first row that it cannot take. */
 int64_t plumbline_predict(const double* rows, int64_t n_rows, double* results) {{
   static const char nullable[] = {{ {nullable} }};
   {tables}
@@ -103,9 +105,9 @@ RESULTS = {
 
 
 def tree_library(model: Any, manifest: Manifest) -> bytes:
-    """The shared library of a fitted ensemble, or of a pipeline of scalers and an ensemble.
+    """Return the shared library of a fitted ensemble, or of a pipeline of scalers and an ensemble.
 
-    Raises CompileError that says what is missing or not supported.
+    Raises CompileError, whose message names what is missing or not supported.
     """
     steps, final = parts(model)
     ensemble = _as_ensemble(final)
@@ -147,7 +149,7 @@ def tree_library(model: Any, manifest: Manifest) -> bytes:
             with _silent():
                 trees = treelite.sklearn.import_model(ensemble)
                 tl2cgen.generate_c_code(trees, folder, {"parallel_comp": max(2, nodes // NODES_A_FILE)})
-        except Exception as error:  # both libraries raise many kinds
+        except Exception as error:  # both libraries raise many types
             raise CompileError(f"treelite cannot read it: {' '.join(str(error).split())[:200]}") from error
         for file in (*folder.glob("*.c"), *folder.glob("*.h")):
             text = file.read_text(encoding="utf-8")
@@ -167,10 +169,11 @@ def tree_library(model: Any, manifest: Manifest) -> bytes:
 
 
 def is_bit_exact(model: Any) -> bool:
-    """Whether the library does the very operations of scikit-learn in their order, whatever the row.
+    """Return whether the library performs the same operations as scikit-learn in the same order for every
+    row.
 
-    A forest adds up and divides, but treelite first divides the classes of a leaf by their sum, once more:
-    that changes no bit where the sum is 1, and many where it is 1 but for rounding.
+    A forest adds and divides, but treelite first divides the classes of a leaf by their sum once more. That
+    changes no bit if the sum is exactly 1, and many if it is 1 only up to rounding.
     """
     forest = _as_ensemble(parts(model)[1])
     if type(forest) not in FORESTS or not hasattr(forest, "classes_"):
@@ -181,7 +184,7 @@ def is_bit_exact(model: Any) -> bool:
 
 
 def _as_ensemble(model: Any) -> Any:
-    """A single tree as a forest of one, which treelite reads; anything else as it is."""
+    """Return a single tree as a forest of one, which treelite reads, and any other model unchanged."""
     if type(model) not in SINGLE_TREES:
         return model
     forest = SINGLE_TREES[type(model)](n_estimators=1)
@@ -193,29 +196,29 @@ def _as_ensemble(model: Any) -> Any:
 
 
 def _binary(ensemble: Any) -> bool:
-    """Whether its raw answer is the probability of the second class alone."""
+    """Return whether the raw answer is the probability of the second class alone."""
     return type(ensemble) not in FORESTS and len(getattr(ensemble, "classes_", ())) == 2
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Drop what the libraries print: from Python, and past it on standard error, about each other's
-    versions.
+    """Drop what the libraries print about each other's versions, from Python and directly on standard
+    error.
     """
-    kept = os.dup(2)
+    stderr = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nothing, contextlib.redirect_stdout(io.StringIO()):
-            os.dup2(nothing.fileno(), 2)
+        with open(os.devnull, "wb") as devnull, contextlib.redirect_stdout(io.StringIO()):
+            os.dup2(devnull.fileno(), 2)
             yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _compiled(compiler: str, folder: Path) -> bytes:
     sources = sorted(path.name for path in folder.glob("*.c"))
     command = [compiler, *FLAGS, "-shared", "-o", "model.so", *sources, "-lm"]
-    # A session of its own, because a compiler starts others that would outlive it.
+    # It gets a session of its own, because a compiler starts processes that would outlive it.
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -232,13 +235,17 @@ def _compiled(compiler: str, folder: Path) -> bytes:
                 raise CompileError(f"{compiler} took longer than {COMPILE_SECONDS} s") from error
             raise
     if process.returncode != 0:
-        said = next((line for line in errors.splitlines() if "error" in line), "no reason given")
-        raise CompileError(f"{compiler} failed: {said[:200]}; is its C library's development package there?")
+        message = next((line for line in errors.splitlines() if "error" in line), "no reason given")
+        raise CompileError(
+            f"{compiler} failed: {message[:200]}; is the development package of the C library installed?"
+        )
     return (folder / "model.so").read_bytes()
 
 
 def _in_c(steps: Any) -> tuple[list[str], list[str]]:
-    """The transformers before the trees as tables and operations on ``x``, the value of column ``j``."""
+    """Return the transformers before the trees as tables and operations on ``x``, the value of column
+    ``j``.
+    """
     tables: list[str] = []
     operations: list[str] = []
 

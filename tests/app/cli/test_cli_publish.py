@@ -405,7 +405,7 @@ def test_what_is_no_model_file_is_refused(
     fails(run("box", str(tmp_path), *example), "is a directory; name the joblib")
     fails(run("box", files["named"], "--example", "nowhere.json"), "nowhere.json: no such file")
     (tmp_path / "text.joblib").write_text("not a pickle")
-    fails(run("box", "text.joblib", *example), "text.joblib is text and no pickle")
+    fails(run("box", "text.joblib", *example), "text.joblib is text, not a pickle")
     fails(run("box", files["nothing"], *example), "dict has no predict()")
     assert store.names() == []
 

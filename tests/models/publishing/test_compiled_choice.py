@@ -172,7 +172,7 @@ def test_a_compiler_that_fails_is_quoted(
     (tmp_path / "cc").write_text("#!/bin/sh\necho 'fatal error: math.h: No such file' >&2\nexit 1\n")
     (tmp_path / "cc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert "cc failed: fatal error: math.h: No such file; is its" in reason(store, forest(), "treelite")
+    assert "cc failed: fatal error: math.h: No such file; is the" in reason(store, forest(), "treelite")
 
 
 @pytest.mark.parametrize(
@@ -219,14 +219,14 @@ def test_a_compiler_that_fails_is_quoted(
         (
             make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression()).fit(CODES, CODES[:, 0]),
             "onnx",
-            "elsewhere than OneHotEncoder does",
+            "differently than OneHotEncoder does",
         ),
         (
             make_pipeline(
                 OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), LogisticRegression()
             ).fit(CODES, CODES[:, 0] > 1),
             "onnx",
-            "elsewhere than OrdinalEncoder does",
+            "differently than OrdinalEncoder does",
         ),
         (
             make_pipeline(Binarizer(threshold=0.1), LinearRegression()).fit(X, Y),

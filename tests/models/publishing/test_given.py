@@ -128,7 +128,7 @@ FOREIGN: dict[str, bytes] = {
     "a web page; the download needs a login": b"<!DOCTYPE html><html><body>Sign in</body></html>",
     "a tar archive; unpack it": gzip.compress(tarred(b"model")),
     "an object of R": gzip.compress(b"RDX3\nX\n\x00\x00\x00\x03"),
-    "text and no pickle": b"accuracy 0.93, see model.joblib",
+    "text, not a pickle": b"accuracy 0.93, see model.joblib",
     "cut short or damaged": joblib_bytes(fitted())[:700],
     "cut short or damaged at its": gzip.compress(pickle.dumps(fitted()))[:-200],
 }

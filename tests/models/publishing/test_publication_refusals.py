@@ -56,15 +56,15 @@ def nothing_is_written(store: Store) -> Iterator[None]:
         (Answering(Local(crash)), "the sample: RuntimeError: out of cheese"),
         (
             Answering(Local(lambda X: np.squeeze(X[:, :1]))),
-            "the model answers in shape () where (1,) is declared when it is asked with one row",
+            "the model answers in shape () where (1,) is declared when it is called with one row",
         ),
         (
             Answering(Local(lambda X: np.squeeze(X * 1.0))),
-            "the model answers 3 rows where 1 were asked when it is asked with one row",
+            "the model answers 3 rows where 1 were asked when it is called with one row",
         ),
         (
             Answering(Local(lambda X: np.append(X[1:, 0], np.inf if len(X) == 1 else 1.0))),
-            "the model answers NaN or Infinity for a row; JSON has no such number when it is asked with one row",
+            "the model answers NaN or Infinity for a row; JSON has no such number when it is called with one row",
         ),
         (
             Answering(Local(lambda X: np.full(len(X), np.nan))),
@@ -72,7 +72,7 @@ def nothing_is_written(store: Store) -> Iterator[None]:
         ),
         (
             Answering(Local(lambda X: np.random.default_rng().normal(size=len(X)))),
-            "the model gives other answers when the same rows are asked again",
+            "the model gives different answers to the same rows",
         ),
         (
             Answering(Local(lambda X: np.full(len(X), "high"))),
@@ -169,7 +169,7 @@ def test_a_sample_that_json_cannot_give_back(store: Store) -> None:
     model = Answering(Local(lambda X: X.index.to_numpy() * 1.0))
     model.feature_names_in_ = np.array(["at"], dtype=object)
     with pytest.raises(
-        PublishError, match=r"gives other answers when the sample's rows are made from JSON again"
+        PublishError, match=r"gives different answers when the sample's rows are made from JSON again"
     ):
         publish(store, "toy", model, sample)
 
@@ -178,7 +178,7 @@ def test_a_file_that_is_missing_or_no_pickle(store: Store, tmp_path: Path) -> No
     with pytest.raises(PublishError, match=r"no\.joblib: no such file or directory"):
         publish(store, "toy", tmp_path / "no.joblib", X)
     (tmp_path / "text.joblib").write_text("not a pickle")
-    with pytest.raises(PublishError, match=r"text\.joblib is text and no pickle"):
+    with pytest.raises(PublishError, match=r"text\.joblib is text, not a pickle"):
         publish(store, "toy", tmp_path / "text.joblib", X)
     (tmp_path / "noise.joblib").write_bytes(b"\x80\x04\xff\x00")
     with pytest.raises(LoadError, match="the artifact cannot be unpickled: "):

@@ -298,5 +298,5 @@ def test_what_a_pickle_forgets_is_found_out(
     monkeypatch.syspath_prepend(tmp_path)
     model = getattr(importlib.import_module(f"forgetting_{kind}"), kind)().fit(ROWS)
     assert model.predict(np.array(ROWS)).tolist() == [5.0, 15.0]
-    with pytest.raises(PublishError, match="answers otherwise when it is loaded from its pickle"):
+    with pytest.raises(PublishError, match="answers differently when it is loaded from its pickle"):
         publish(store, "toy", model, np.array(ROWS), code=tmp_path / f"forgetting_{kind}.py")
