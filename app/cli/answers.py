@@ -13,29 +13,29 @@ MAX_SHOWN_NUMBERS = 20
 
 
 def describe_output(output: Output) -> str:
-    """What the model answers, in a line."""
+    """Return a line about what the model answers."""
     if output.kind == "class":
-        said = f"class, one of {_some(output.classes)}"
+        kind = f"class, one of {_some(output.classes)}"
     elif output.kind == "several":
-        said = "; ".join(f"{one.name}: {describe_output(one)}" for one in output.outputs)
+        kind = "; ".join(f"{one.name}: {describe_output(one)}" for one in output.outputs)
     elif output.kind == "vector":
-        said = f"vector of {output.size}" + (f": {_some(output.components)}" if output.components else "")
+        kind = f"vector of {output.size}" + (f": {_some(output.components)}" if output.components else "")
     else:
-        said = output.kind
-    chances = " with probabilities" if output.probability else ""
-    how = f", from {output.method}()" if output.method != "predict" else ""
-    beside = f"; and {_some([score.name for score in output.scores])}" if output.scores else ""
-    return f"{said}{chances}{how}{beside}"
+        kind = output.kind
+    probabilities = " with probabilities" if output.probability else ""
+    method = f", from {output.method}()" if output.method != "predict" else ""
+    scores = f"; and {_some([score.name for score in output.scores])}" if output.scores else ""
+    return f"{kind}{probabilities}{method}{scores}"
 
 
 def answer_columns(output: Output, outputs: Outputs) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """The names of the columns that the answers have in a table, and a tuple of cells for each row."""
+    """Return the names of the table columns of the answers, and a tuple of cells for each row."""
     columns = list(_columns(output, members(output, outputs)))
     return [name for name, _ in columns], list(zip(*(cells for _, cells in columns), strict=True))
 
 
-def _columns(output: Output, found: dict[str, list[Any]]) -> Iterator[tuple[str, list[Any]]]:
-    answers = found["prediction"]
+def _columns(output: Output, answer_members: dict[str, list[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    answers = answer_members["prediction"]
     if output.kind == "several":
         yield from ((one.name, [row[one.name] for row in answers]) for one in output.outputs)
     elif 0 < len(output.components) <= MAX_SHOWN_NUMBERS:
@@ -43,11 +43,11 @@ def _columns(output: Output, found: dict[str, list[Any]]) -> Iterator[tuple[str,
     else:
         yield "prediction", answers
     for one in output.with_classes if output.probability else ():
-        own = [row[one.name] if one.name else row for row in found["probability"]]
+        own = [row[one.name] if one.name else row for row in answer_members["probability"]]
         for i, label in enumerate(one.classes):
             yield f"p({one.name}={label})" if one.name else f"p({label})", [row[i] for row in own]
     for score in output.scores:
-        yield score.name, [row[score.name] for row in found["scores"]]
+        yield score.name, [row[score.name] for row in answer_members["scores"]]
 
 
 def _some(names: Sequence[Any]) -> str:

@@ -22,13 +22,13 @@ tags_option = click.option(
 
 
 class _Misused(click.ClickException):
-    """The command was not called as it should be."""
+    """A wrong use of a command, reported without its usage."""
 
     exit_code = click.UsageError.exit_code
 
 
 class Command(click.Command):
-    """Says what went wrong in one line, also where click would print the usage."""
+    """A command that reports each failure in one line, also where click would print the usage."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _one_line():
@@ -46,13 +46,16 @@ class Group(Command, click.Group):
 
 
 def open_store() -> tuple[Settings, Store]:
-    """The settings of the environment and their store; raises ConfigError."""
+    """Return the settings of the environment and their store. Raises ConfigError."""
     settings = load_settings()
     return settings, Store(settings.store, key=read_key(settings))
 
 
 def one_version(store: Store, reference: str) -> tuple[str, int]:
-    """A version that was named on purpose: a name alone does not mean the stable version here."""
+    """Return the name and number of a reference that must name a version.
+
+    A name alone, which stands for the stable version elsewhere, raises UsageError.
+    """
     if not reference.partition(":")[2]:
         raise click.UsageError(f"name a version of it, such as {reference.rstrip(':')}:2")
     return store.resolve_reference(reference)
@@ -63,7 +66,7 @@ def _one_line() -> Iterator[None]:
     """Turn every failure that a user can cause into click's own, with messages of one line."""
     try:
         yield
-    except (click.exceptions.NoArgsIsHelpError, BrokenPipeError):  # click ends both as they should end
+    except (click.exceptions.NoArgsIsHelpError, BrokenPipeError):  # click handles both
         raise
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "flask"
@@ -80,10 +83,10 @@ def _one_line() -> Iterator[None]:
 
 def _fault_lines(error: InputError) -> Iterable[str]:
     for fault in error.faults:
-        place = ".".join(map(str, fault.loc)) or "the request"
+        location = ".".join(map(str, fault.loc)) or "the request"
         got = "" if fault.got is None else f", got {orjson.dumps(fault.got).decode()}"
         expected = f"; expected {fault.expected}" if fault.expected else ""
-        yield _flat(f"{place}: {fault.msg}{expected}{got}")
+        yield _flat(f"{location}: {fault.msg}{expected}{got}")
 
 
 def _flat(text: str) -> str:
@@ -92,7 +95,7 @@ def _flat(text: str) -> str:
 
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """What libraries have to say about a model, such as another version of theirs, in a line each."""
+    """Print each warning of a library, for example about another version of it, as one line."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         yield

@@ -47,10 +47,10 @@ def check(file: str, as_json: bool, **options: Any) -> None:
             progress("reading the model") as step,
         ):
             warnings.simplefilter("default")
-            model, sample, said = read_given(file, **options)
-            draft = proved_draft(NAME, model, sample.X, sample.y, Description(**said), step)
+            model, sample, description = read_given(file, **options)
+            draft = proved_draft(NAME, model, sample.X, sample.y, Description(**description), step)
             step("trying unusual rows")
-            found = concerns(draft)
+            findings = concerns(draft)
     except PlumblineError as error:
         # Reported after the progress bar has gone: what is printed before goes to standard error.
         if not as_json:
@@ -58,24 +58,24 @@ def check(file: str, as_json: bool, **options: Any) -> None:
         print_json({"publishable": False, "reason": str(error)})
         raise SystemExit(1) from error
     warned = dict.fromkeys(" ".join(str(warning.message).split())[:300] for warning in caught)
-    found = [*(Concern("hint", text) for text in warned), *found]
-    problems = [concern for concern in found if concern.level == "problem"]
-    print_json(_document(draft, found)) if as_json else _print(file, draft, found)
+    findings = [*(Concern("hint", text) for text in warned), *findings]
+    problems = [concern for concern in findings if concern.level == "problem"]
+    print_json(_document(draft, findings)) if as_json else _print(file, draft, findings)
     if problems:
         raise SystemExit(1)
 
 
-def _document(draft: Record, found: Sequence[Concern]) -> dict[str, Any]:
-    """What publishing would record, and what was found."""
+def _document(draft: Record, findings: Sequence[Concern]) -> dict[str, Any]:
+    """Return what publishing would record, and the concerns."""
     return {
         "publishable": True,
-        "problems": [concern.text for concern in found if concern.level == "problem"],
-        "hints": [concern.text for concern in found if concern.level == "hint"],
+        "problems": [concern.text for concern in findings if concern.level == "problem"],
+        "hints": [concern.text for concern in findings if concern.level == "hint"],
         "manifest": described_version(draft, []),
     }
 
 
-def _print(file: str, draft: Record, found: Sequence[Concern]) -> None:
+def _print(file: str, draft: Record, findings: Sequence[Concern]) -> None:
     manifest = draft.manifest
     signature, example = manifest.signature, manifest.example
     print_heading("What it is")
@@ -103,7 +103,7 @@ def _print(file: str, draft: Record, found: Sequence[Concern]) -> None:
         }
     )
     print_heading("What would go wrong in production")
-    for concern in found:
+    for concern in findings:
         console().print(f"{concern.level}: {cell(concern.text)}", soft_wrap=True)
-    if not found:
-        console().print("nothing that could be found by trying", soft_wrap=True)
+    if not findings:
+        console().print("nothing that trying could find", soft_wrap=True)

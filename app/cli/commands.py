@@ -82,7 +82,7 @@ def list_models(as_json: bool) -> None:
 
 @models_group.command()
 @click.argument("reference", metavar="NAME[:TAG]")
-@click.option("--history", is_flag=True, help="Also every change of the model: when, who, what and why.")
+@click.option("--history", is_flag=True, help="Also list every change of the model: when, who, what and why.")
 @as_json_option
 def show(reference: str, history: bool, as_json: bool) -> None:
     """Show what is recorded about a version: by default the stable one."""
@@ -120,10 +120,10 @@ def tag(reference: str, tag: str, as_json: bool) -> None:
 @models_group.command()
 @click.argument("reference", metavar="NAME:VERSION")
 @click.option("--all", "whole", is_flag=True, help="Delete the whole model; give its NAME alone.")
-@click.option("--yes", is_flag=True, help="Do not ask; needed for --all where there is no terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation; --all needs it without a terminal.")
 @as_json_option
 def delete(reference: str, whole: bool, yes: bool, as_json: bool) -> None:
-    """Delete a version and its tags. Its number is never given again."""
+    """Delete a version and its tags. Its number is never used again."""
     _, store = open_store()
     if whole:
         name, versions = check_model_name(reference), store.versions(reference)
@@ -172,7 +172,7 @@ def import_(file: str, name: str | None, tags: tuple[str, ...], as_json: bool) -
 @click.option("--if-empty", is_flag=True, help="Do nothing when the store already has a model.")
 @as_json_option
 def demo(if_empty: bool, as_json: bool) -> None:
-    """Train the demo models and publish them, as new versions where they are there already."""
+    """Train the demo models and publish them, as new versions of those that exist already."""
     _, store = open_store()
     before = {name: store.versions(name)[-1] for name in store.names()}
     added: list[tuple[str, int]] = []
@@ -215,11 +215,11 @@ def predict_command(reference: str, example: bool, file: str | None, as_json: bo
         rows, parameters, single = read_request(file, schemas)
     with progress(f"loading {manifest.key}"):
         runtime = load_version(stored)
-        began = time.perf_counter()
+        start = time.perf_counter()
         outputs = runtime.predict(rows, parameters)
-        milliseconds = (time.perf_counter() - began) * 1000.0
-    if why := misfit(signature.output, outputs, len(rows)):
-        raise PredictError(f"{manifest.key} {why}")
+        milliseconds = (time.perf_counter() - start) * 1000.0
+    if fault := misfit(signature.output, outputs, len(rows)):
+        raise PredictError(f"{manifest.key} {fault}")
     if as_json:
         print_json(reply_body(signature, outputs, manifest.name, manifest.version, single=single))
     else:

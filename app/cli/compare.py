@@ -21,7 +21,7 @@ from models.runtime import Runtime
 from models.runtimes.loading import load_version
 from models.signature import Output
 
-#: So many rows are asked at a time, so that the progress bar moves.
+#: Rows of one call of a model, after which the progress bar moves.
 STEP = 1000
 
 #: Of the drawing of a histogram on the page.
@@ -39,7 +39,7 @@ WIDTH, HEIGHT = 640, 200
     "targets",
     multiple=True,
     metavar="COLUMN",
-    help="The column of the data with the outcome, one for each output: then who is right is told.",
+    help="The column of the data with the outcome, one for each output, to score both versions.",
 )
 @click.option("--html", "html", metavar="FILE", help="Also write a page with plots.")
 @as_json_option
@@ -52,8 +52,8 @@ def compare(
     _, store = open_store()
     records = [store.get(*one_version(store, reference)) for reference in (first, second)]
     one, other = (record.manifest for record in records)
-    if why := comparable(one.signature, other.signature):
-        raise Conflict(f"{first} and {second} cannot be compared: {why}")
+    if obstacle := comparable(one.signature, other.signature):
+        raise Conflict(f"{first} and {second} cannot be compared: {obstacle}")
     if targets:
         _check_targets(one.signature.output, targets)
     golden = records[1].golden
@@ -62,13 +62,13 @@ def compare(
     if data is not None:
         rows, truth = read_rows(data, one.signature, targets)
     with progress("loading the versions", 2 * (1 + len(rows) // STEP + 1)) as step:
-        found = []
+        answers = []
         for reference, record in zip((first, second), records, strict=True):
             step(f"loading {reference}")
-            found.append(
+            answers.append(
                 _ask(load_version(record), rows, golden.parameters, lambda r=reference: step(f"asking {r}"))
             )
-    result = comparison.compare(one, other, rows, (found[0], found[1]), truth).to_json()
+    result = comparison.compare(one, other, rows, (answers[0], answers[1]), truth).to_json()
     if html is not None:
         Path(html).write_text(page(f"{first} and {second}", result, data or "golden rows"), encoding="utf-8")
     if as_json:
@@ -79,15 +79,17 @@ def compare(
 
 
 def _check_targets(output: Output, targets: Sequence[str]) -> None:
-    """Raises UsageError unless there is one for each output, in the order of the outputs."""
+    """Raise UsageError unless there is one target for each output, in the order of the outputs."""
     if output.kind == "records":
-        raise click.UsageError("--target: who is right is not told of answers that are records")
+        raise click.UsageError("--target does not apply to answers that are records")
     names = [one.name for one in output.outputs] or list(output.components)
     if names and list(targets) != names:
         wanted = " ".join(f"--target {name}" for name in names)
-        raise click.UsageError(f"one target for each output is needed, in their order: {wanted}")
+        raise click.UsageError(f"give one target for each output, in their order: {wanted}")
     if len(targets) != output.width:
-        raise click.UsageError(f"{len(targets)} targets are given, the versions answer {output.width} a row")
+        raise click.UsageError(
+            f"{len(targets)} targets are given, but the versions answer {output.width} values per row"
+        )
 
 
 def _ask(runtime: Runtime, rows: np.ndarray, parameters: Mapping[str, Any], step: Any) -> Outputs:
@@ -109,7 +111,7 @@ def _print(result: Mapping[str, Any], names: Sequence[str], source: str) -> None
     print_facts({"predictions that change": f"{answers['changed']:,} ({answers['changed_share']:.1%})"})
     if "difference" in answers:
         quantiles = answers["difference"]["quantiles"].items()
-        print_facts({"score, second less first": ", ".join(f"{float(q):.0%} {v:.4g}" for q, v in quantiles)})
+        print_facts({"score, second minus first": ", ".join(f"{float(q):.0%} {v:.4g}" for q, v in quantiles)})
     if "truth" in result:
         _print_truth(result["truth"], names)
     print_table(
@@ -133,10 +135,10 @@ def _print_truth(truth: Mapping[str, Any], names: Sequence[str]) -> None:
         for name, s in zip(names, truth["scores"], strict=True)
     ]
     print_table(["version", truth["measure"], "95 % interval"], rows)
-    apart = truth["difference"]
-    low, high = apart["interval"]
-    verdict = "clear" if apart["clear"] else "not clear: the interval holds 0"
-    print_facts({"second less first": f"{apart['value']:.4g} ({low:.4g} to {high:.4g}), {verdict}"})
+    difference = truth["difference"]
+    low, high = difference["interval"]
+    verdict = "clear" if difference["clear"] else "not clear: the interval holds 0"
+    print_facts({"second minus first": f"{difference['value']:.4g} ({low:.4g} to {high:.4g}), {verdict}"})
 
 
 class Members(Environment):
@@ -150,7 +152,10 @@ class Members(Environment):
 
 
 def page(title: str, result: Mapping[str, Any], source: str) -> str:
-    """HTML for a comparison as JSON data (``models.comparison``); ``source`` : which rows were asked."""
+    """Return the page of a comparison, given as JSON data of ``models.comparison``.
+
+    ``source`` names the rows that both versions answered.
+    """
     environment = Members(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     environment.filters["cell"] = cell
     difference = result["answers"].get("difference")

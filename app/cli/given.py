@@ -86,9 +86,9 @@ def read_given(
     arguments: tuple[str, ...],
     code: str | None,
     accept_version_mismatch: bool,
-    **wishes: Any,
+    **options: Any,
 ) -> tuple[GivenModel, GivenSample, dict[str, Any]]:
-    """The model, its sample, and the arguments of ``Description``, from the options above.
+    """Return the model, its sample, and the arguments of ``Description``, from the options above.
 
     Raises UsageError for options that contradict each other, and as ``read_model`` and ``read_sample`` do.
     """
@@ -100,11 +100,15 @@ def read_given(
         raise click.UsageError(
             "--example has no outcome for --target; without it the first row is the example"
         )
-    called = dict(map(_argument, arguments))
+    method_arguments = dict(map(_argument, arguments))
     model = read_model(Path(file), Path(code) if code else None, accept_version_mismatch)
     sample = read_sample(model.loaded, example, data, targets)
-    of_both = {"parameters": sample.parameters, "arguments": called, "code": Path(code) if code else None}
-    return model, sample, {**wishes, **of_both, "accept_version_mismatch": accept_version_mismatch}
+    of_both = {
+        "parameters": sample.parameters,
+        "arguments": method_arguments,
+        "code": Path(code) if code else None,
+    }
+    return model, sample, {**options, **of_both, "accept_version_mismatch": accept_version_mismatch}
 
 
 def _argument(text: str) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""The names of the commands. Their code is imported when one is called, so that no server imports it."""
+"""The names of the commands, whose code is imported when one is called, and so by no server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Commands(AppGroup):
     """The commands of an application, which ``flask`` finds by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names in order."""
+        """Return all names in order."""
         return sorted({*super().list_commands(ctx), *NAMES})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name; None for an unknown name."""
+        """Return the command of this name, or None."""
         if cmd_name in NAMES and cmd_name not in self.commands:
             from app.cli.commands import COMMANDS
 

@@ -1,4 +1,4 @@
-"""Files named on the command line become requests and samples: JSON bodies in any accepted form, and CSV."""
+"""How files of the command line become requests and samples: JSON bodies in any accepted form, and CSV."""
 
 from __future__ import annotations
 
@@ -35,20 +35,18 @@ ANY_NUMBER = 2**31
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenSample:
-    """The rows that a model is published with.
+    """The rows that a model is published with."""
 
-    X : array, DataFrame or list of rows.
-    y : the outcomes, of shape (n_rows,), a DataFrame of several, or None.
-    parameters : the values of the parameters, which are the same for all rows.
-    """
-
+    #: Array of shape (n_rows, n_columns), DataFrame, or list of rows.
     X: Any
+    #: The outcomes: an array of shape (n_rows,), a DataFrame of several, or None.
     y: Any = None
+    #: The values of the parameters, which are the same for all rows.
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_request(file: str, schemas: PredictSchemas) -> tuple[np.ndarray, dict[str, Any], bool]:
-    """Rows of shape (n_rows, n_columns), parameters, and whether the file asks for one row, not for a batch.
+    """Return rows of shape (n_rows, n_columns), parameters, and whether the file asks for a single row.
 
     A CSV file is a batch. Raises InputError and ClickException.
     """
@@ -61,7 +59,7 @@ def read_request(file: str, schemas: PredictSchemas) -> tuple[np.ndarray, dict[s
 
 
 def read_body(body: Any, schemas: PredictSchemas) -> tuple[np.ndarray, dict[str, Any], bool]:
-    """The same as ``read_request``, for the JSON value of a body."""
+    """Return the parts of a JSON body, as ``read_request`` does for a file."""
     single = not _is_batch(body)
     return *(schemas.read_single(body) if single else schemas.read_batch(body)), single
 
@@ -69,11 +67,10 @@ def read_body(body: Any, schemas: PredictSchemas) -> tuple[np.ndarray, dict[str,
 def read_sample(
     model: Any, example: str | None, data: str | None, targets: Sequence[str] = ()
 ) -> GivenSample:
-    """The sample that a model is published with: the example's rows, and then those of the data.
+    """Return the sample that a model is published with: the example's rows, and then those of the data.
 
-    model : the unpickled model, which names its columns.
-    targets : the columns of outcomes in the data.
-    At least one of ``example`` and ``data`` is a file; ``targets`` come with ``data`` alone.
+    ``model`` is the unpickled model, which names its columns. At least one of ``example`` and ``data`` is a
+    file. ``targets``, the columns of outcomes, come with ``data`` alone.
     Raises InputError when the example does not fit the model, ClickException for files that cannot be used.
     """
     signature = getattr(model, "signature", None)
@@ -134,10 +131,10 @@ def read_rows(
         table = read_declared_table(file, signature, text)
         outcomes = [outcome_column(table, target, file).tolist() for target in targets]
         y = outcomes_of(list(zip(*outcomes, strict=True))) if targets else None
-        given: list[Any] = list(rows_of_table(signature, table.drop(columns=list(targets)), file))
+        values: list[Any] = list(rows_of_table(signature, table.drop(columns=list(targets)), file))
     else:
-        given, y = _read_lines(file, targets)
-    rows, faults = Rows(signature).read(given)
+        values, y = _read_lines(file, targets)
+    rows, faults = Rows(signature).read(values)
     if rows is None:
         raise InputError(fault.under(file) for fault in faults)
     return rows, y
@@ -168,7 +165,7 @@ def _read_lines(file: str, targets: Sequence[str]) -> tuple[list[Any], np.ndarra
 
 
 def outcomes_of(rows: Sequence[Sequence[Any]]) -> np.ndarray:
-    """The outcomes of each row, of shape (n_rows,) if there is one a row, else (n_rows, n_targets)."""
+    """Return the outcomes: shape (n_rows,) for one outcome per row, else (n_rows, n_targets)."""
     return array_of([row[0] for row in rows] if len(rows[0]) == 1 else [list(row) for row in rows])
 
 
@@ -181,10 +178,10 @@ def _declared_sample(
         rows, parameters, _ = read_body(body, PredictSchemas(signature, max_rows=ANY_NUMBER))
         parts.append(rows)
     if table is not None:
-        found, faults = Rows(signature).read(rows_of_table(signature, table, file))
-        if found is None:
+        rows_of_file, faults = Rows(signature).read(rows_of_table(signature, table, file))
+        if rows_of_file is None:
             raise InputError(fault.under(file) for fault in faults)
-        parts.append(found)
+        parts.append(rows_of_file)
     return GivenSample(np.concatenate(parts), y, parameters)
 
 
@@ -234,28 +231,28 @@ def _example_rows(body: Any, names: Sequence[str] | None, width: int | None) -> 
     """The rows of a body in any accepted form, for a model without declared column types."""
     if not isinstance(body, dict):
         raise InputError([Fault((), "not an object", 'such as {"features": [..]}', shown(body))])
-    found: list[tuple[tuple[str | int, ...], Any]]
+    located: list[tuple[tuple[str | int, ...], Any]]
     if _is_batch(body):
-        envelope, found = "inputs", [(("inputs", i), row) for i, row in enumerate(body["inputs"])]
+        envelope, located = "inputs", [(("inputs", i), row) for i, row in enumerate(body["inputs"])]
     elif isinstance(body.get("features"), (list, dict)):
-        envelope, found = "features", [(("features",), body["features"])]
+        envelope, located = "features", [(("features",), body["features"])]
     else:
-        envelope, found = "", [((), body)]
+        envelope, located = "", [((), body)]
     faults = [unknown_name(name, [envelope]) for name in body if envelope and name != envelope]
-    if not found:
+    if not located:
         faults.append(Fault(("inputs",), "no rows", "at least one"))
     rows: list[list[Any]] = []
-    for place, row in found:
+    for location, row in located:
         if isinstance(row, dict) and names is not None:
-            faults += [unknown_name(name, names).under(*place) for name in row if name not in names]
-            faults += [Fault((*place, name), "missing") for name in names if name not in row]
+            faults += [unknown_name(name, names).under(*location) for name in row if name not in names]
+            faults += [Fault((*location, name), "missing") for name in names if name not in row]
             rows.append([row.get(name) for name in names])
         elif not isinstance(row, (list, dict)):
             faults.append(
-                Fault(place, "not a row", "a list of values, or an object of values by name", shown(row))
+                Fault(location, "not a row", "a list of values, or an object of values by name", shown(row))
             )
         elif len(row) != (width := width or len(row)):
-            faults.append(Fault(place, "wrong number of values", f"{width} values", f"{len(row)} values"))
+            faults.append(Fault(location, "wrong number of values", f"{width} values", f"{len(row)} values"))
         else:
             rows.append(row if isinstance(row, list) else [row[name] for name in sorted(row)])
     if faults:

@@ -23,7 +23,7 @@ wait_option = click.option(
     "--wait",
     "wait_seconds",
     type=click.FloatRange(0, 3600),
-    help="Seconds to wait for this host's workers, at most; by default PLUMBLINE_SWITCH_WAIT_SECONDS.",
+    help="Longest wait for this host's workers in seconds; by default PLUMBLINE_SWITCH_WAIT_SECONDS.",
 )
 reason_option = click.option("--reason", default="", help="Why, for the history.")
 expected_option = click.option(
@@ -79,7 +79,9 @@ def rollback(name: str, expected: int | None, reason: str, wait_seconds: float |
 @click.argument("name", metavar="NAME")
 @click.argument("shares", metavar="[VERSION=PERCENT]...", nargs=-1)
 @click.option(
-    "--shadow", metavar="VERSION[=PERCENT]", help="Ask this version too, after the reply, and compare."
+    "--shadow",
+    metavar="VERSION[=PERCENT]",
+    help="Also run this version after the reply, and compare the answers.",
 )
 @click.option(
     "--match",
@@ -88,8 +90,10 @@ def rollback(name: str, expected: int | None, reason: str, wait_seconds: float |
     multiple=True,
     help="Requests with this header; repeatable.",
 )
-@click.option("--key", default="", metavar="COLUMN", help="What a request without X-Routing-Key sticks to.")
-@click.option("--clear", is_flag=True, help="No rule: the stable version has every request.")
+@click.option(
+    "--key", default="", metavar="COLUMN", help="The routing key of a request without X-Routing-Key."
+)
+@click.option("--clear", is_flag=True, help="Remove the rule: the stable version gets every request.")
 @reason_option
 @wait_option
 @as_json_option
@@ -108,12 +112,12 @@ def traffic(
 
     With the name alone the rule is shown.
     """
-    asked = bool(shares or shadow or matches or key)
-    if clear and asked:
+    has_rule = bool(shares or shadow or matches or key)
+    if clear and has_rule:
         raise click.UsageError(
-            "--clear leaves no rule; give it alone, or shares, matches and a shadow without it"
+            "--clear leaves no rule; give either --clear alone, or shares, matches and a shadow"
         )
-    if not clear and not asked:
+    if not clear and not has_rule:
         show_rule(name, as_json)
         return
     control = open_control(wait_seconds)
@@ -131,14 +135,14 @@ def reload(wait_seconds: float | None, as_json: bool) -> None:
     control = open_control(wait_seconds)
     with progress("waiting for the workers"):
         outcome = control.operations.reload()
-    _report(control, outcome, "the store was read anew", as_json)
+    _report(control, outcome, "the store was read again", as_json)
 
 
 @click.command(cls=Command)
 @click.argument("name", metavar="NAME")
 @as_json_option
 def history(name: str, as_json: bool) -> None:
-    """Every change of a model, oldest first: when, who, what, from, to and why."""
+    """List every change of a model, oldest first: when, who, what, from, to and why."""
     _, store = open_store()
     store.versions(check_model_name(name))
     changes = store.history(name)
@@ -154,15 +158,15 @@ def show_rule(name: str, as_json: bool) -> None:
     """Print the traffic rule of a model."""
     _, store = open_store()
     store.versions(check_model_name(name))
-    kept = store.state(name).traffic
+    stored = store.state(name).traffic
     if as_json:
-        print_json({"name": name, "rule": kept})
+        print_json({"name": name, "rule": stored})
     else:
-        click.echo(f"{name} is routed {describe_rule(None if kept is None else read_rule(kept))}")
+        click.echo(f"{name} is routed {describe_rule(None if stored is None else read_rule(stored))}")
 
 
 def describe_rule(rule: Rule | None) -> str:
-    """A rule in a few words."""
+    """Return a rule in a few words."""
     if rule is None:
         return "to its stable version alone"
     parts = [f"{arm.percent:g} % to version {arm.version}" for arm in rule.arms]
@@ -174,32 +178,30 @@ def describe_rule(rule: Rule | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The store and the server of this host that a command changes.
-
-    run_dir : the directory where the workers of the server meet; None where no server runs.
-    sought : where the server was looked for, in words.
-    """
+    """The store and the server of this host that a command changes."""
 
     store: Store
+    #: The run directory of the server; None where no server runs.
     run_dir: Path | None
     operations: Operations
-    sought: str
+    #: The place where the server is expected, in words.
+    place: str
 
     @property
     def no_server(self) -> str:
-        """The message for a server that does not run."""
-        return f"no server of this store {self.sought} runs on this host"
+        """The message for a server that is not running."""
+        return f"no server of this store {self.place} runs on this host"
 
 
 def open_control(wait_seconds: float | None) -> Control:
-    """The server of this host that the environment names, its store, and the operations on them.
+    """Return the server of this host that the environment names, its store, and the operations on them.
 
-    Raises ClickException when another server of the store runs: it would be changed without being waited for.
+    Raises ClickException when only another server of the store runs, which nobody would wait for.
     """
     settings, store = open_store()
-    run_dir, sought = settings.run_dir, f"at {settings.bind} (HOST and PORT)"
+    run_dir, place = settings.run_dir, f"at {settings.bind} (HOST and PORT)"
     if run_dir is not None:
-        sought = f"in {run_dir} (PLUMBLINE_RUN_DIR)"
+        place = f"in {run_dir} (PLUMBLINE_RUN_DIR)"
         if run_dir.is_dir():
             try:
                 make_run_dir(run_dir)  # refuses another user's directory, whose verdicts may be forged
@@ -207,21 +209,22 @@ def open_control(wait_seconds: float | None) -> Control:
                 raise click.ClickException(str(error)) from error
     else:
         running = list(servers_of(settings.store))
-        found = [path for path, server in running if server.is_at(settings.host, settings.port)]
-        if running and not found:
+        matching = [path for path, server in running if server.is_at(settings.host, settings.port)]
+        if running and not matching:
             others = ", ".join(f"{server} (PLUMBLINE_RUN_DIR={path})" for path, server in running)
             raise click.ClickException(
-                f"no server of this store {sought} runs on this host, but one at {others}; "
-                "nothing was changed: "
-                "set HOST and PORT, or PLUMBLINE_RUN_DIR, to the one that is meant"
+                f"no server of this store {place} runs on this host, but one at {others}; "
+                "nothing was changed: set HOST and PORT, or PLUMBLINE_RUN_DIR, to the intended one"
             )
-        run_dir = found[0] if found else None
+        run_dir = matching[0] if matching else None
     concurrency = concurrency_of_this_process()
     # Without a server no process shares the proof, so that no file of it is kept.
-    there = run_dir if run_dir is not None and run_dir.is_dir() else None
-    prover = HostProver(store, there, settings.proof_seconds, concurrency, settings.worker_timeout_seconds)
+    proof_dir = run_dir if run_dir is not None and run_dir.is_dir() else None
+    prover = HostProver(
+        store, proof_dir, settings.proof_seconds, concurrency, settings.worker_timeout_seconds
+    )
     seconds = settings.switch_wait_seconds if wait_seconds is None else wait_seconds
-    return Control(store, run_dir, Operations(store, run_dir, prover, seconds, concurrency), sought)
+    return Control(store, run_dir, Operations(store, run_dir, prover, seconds, concurrency), place)
 
 
 def _report(control: Control, outcome: Outcome, done: str, as_json: bool) -> None:
@@ -241,8 +244,8 @@ def _report(control: Control, outcome: Outcome, done: str, as_json: bool) -> Non
             (worker.slot, worker.pid or "", _silence(worker.seen, now), "has not switched in time")
             for worker in outcome.missing
         ]
-        rows += [(slot, "", "", why) for slot, why in sorted(outcome.refused.items())]
-        print_table(("slot", "pid", "last sign of life", "what is wrong"), rows)
+        rows += [(slot, "", "", reason) for slot, reason in sorted(outcome.refused.items())]
+        print_table(("slot", "pid", "last sign of life", "problem"), rows)
     if not outcome.complete:
         raise SystemExit(1)
 

@@ -29,7 +29,7 @@ from models.store import Store
 from models.talk import aside
 from schemas.documents import column_words
 
-#: The width where there is no terminal: no line is wrapped or cut.
+#: The width without a terminal, at which no line is wrapped or cut.
 PIPE_WIDTH = 100_000
 
 #: A batch of more columns than this is shown by the numbers of its rows.
@@ -37,20 +37,19 @@ MAX_SHOWN_COLUMNS = 8
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Standard output or error. rich honours NO_COLOR; nothing in a model's own texts is taken for markup."""
-    found = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-    if not found.is_terminal:
-        found.width = PIPE_WIDTH
-    return found
+    """Return standard output or error as a console that honours NO_COLOR and knows no markup."""
+    output = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not output.is_terminal:
+        output.width = PIPE_WIDTH
+    return output
 
 
 @contextmanager
 def progress(first: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
     """A progress bar on standard error if that is a terminal; yields a function that begins a step.
 
-    first : the name of the first step.
-    total : the number of steps, if it is known.
-    Output of models meanwhile goes to standard error, because it is not part of the result.
+    ``first`` names the first step, and ``total`` is the number of steps, if it is known. What models print
+    meanwhile goes to standard error, because it is not part of the result.
     """
     out = console(stderr=True)
     columns = (
@@ -173,7 +172,7 @@ def print_version(
             **_compiled_facts(manifest.compiled),
         }
     )
-    print_columns(signature.columns, "Columns" if signature.named else "Columns, called so by position")
+    print_columns(signature.columns, "Columns" if signature.named else "Columns, named by position")
     print_columns(signature.parameters, "Parameters")
     answer = ((column.name, column.dtype, column.description) for column in signature.output.columns)
     print_table(["name", "type", "description"], answer, "Each record of the answer")
@@ -186,16 +185,16 @@ def print_version(
 
 
 def _compiled_facts(recorded: Mapping[str, Any]) -> dict[str, str]:
-    """Which form serves and why, how far it may be from the original and how far it was."""
+    """Return which form serves and why, its allowed and its greatest difference from the original."""
     state = compiled_state(recorded)
     if "here" not in state:
         return {"compiled": state.get("why", "")}
-    here = state["here"]
+    on_this_host = state["here"]
     return {
         "compiled": f"{state['form']}: {state['why']}",
         "deviation": f"{state['max_abs_difference']:.2g} at most in {state['rows_compared']} rows; "
         f"{state['tolerance']:g} is allowed",
-        "served here": f"by the original: {here['why']}" if "why" in here else "",
+        "served here": f"by the original: {on_this_host['why']}" if "why" in on_this_host else "",
     }
 
 
@@ -221,8 +220,8 @@ def print_prediction(
         print_table(["answer", "value"], zip(labels, answers[0], strict=True))
         return
     shown = names if len(names) <= MAX_SHOWN_COLUMNS else []
-    given = inputs if shown else [[] for _ in inputs]
-    numbered = ([i, *row, *answer] for i, (row, answer) in enumerate(zip(given, answers, strict=True)))
+    cells = inputs if shown else [[] for _ in inputs]
+    numbered = ([i, *row, *answer] for i, (row, answer) in enumerate(zip(cells, answers, strict=True)))
     print_table(["row", *shown, *labels], numbered)
 
 

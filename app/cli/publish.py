@@ -49,7 +49,7 @@ def publish(
     INTERPRETER.start()  # it imports its libraries while this process does
     measured = dict(map(_metric, metrics))
     with warnings_as_lines(), progress("reading the model") as step:
-        model, sample, said = read_given(file, **options)
+        model, sample, given = read_given(file, **options)
         stored = publishing.publish(
             store,
             name,
@@ -61,7 +61,7 @@ def publish(
             tags=tags,
             compile=compile_as,
             on_step=step,
-            **said,
+            **given,
         )
     print_added(settings, store, stored, as_json)
 

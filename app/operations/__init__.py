@@ -1,1 +1,4 @@
-"""What an operator does to a running server. No HTTP and no command line come in."""
+"""What an operator does to a running server.
+
+No HTTP and no command line come in.
+"""

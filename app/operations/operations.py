@@ -1,4 +1,4 @@
-"""What an operator does to a running server, in one place for the command line and for /admin.
+"""The operations on a running server, in one place for the command line and for /admin.
 
 Each operation proves the versions that are about to answer, changes the store once, and returns when every
 worker of this host serves the change, or when it has waited long enough. Workers of other hosts follow by
@@ -24,16 +24,14 @@ from models.traffic import Rule, read_rule
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of an operation.
-
-    switched : the workers of this host that serve the change.
-    missing : the workers that did not serve it in time.
-    refused : slot -> why a worker that follows the store cannot serve the version itself.
-    """
+    """The result of an operation."""
 
     changed: Changed
+    #: The workers of this host that serve the change.
     switched: Sequence[WorkerState] = ()
+    #: The workers of this host that did not serve it in time.
     missing: Sequence[WorkerState] = ()
+    #: Slot -> the reason why its worker, which follows the store, cannot serve the version itself.
     refused: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -42,7 +40,10 @@ class Outcome:
         return not (self.missing or self.refused)
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """As data; ``now`` : Unix time, from which the missing ones' last sign of life is counted."""
+        """Return the outcome as JSON data.
+
+        ``now`` is the Unix time up to which the silence of missing workers is counted.
+        """
         return {
             **asdict(self.changed),
             "complete": self.complete,
@@ -57,35 +58,28 @@ class Outcome:
                 }
                 for worker in self.missing
             ],
-            "refused": [{"slot": slot, "reason": why} for slot, why in sorted(self.refused.items())],
+            "refused": [{"slot": slot, "reason": reason} for slot, reason in sorted(self.refused.items())],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What an operator has to say about a change.
+    """The reason and the author of a change, and the state that it expects."""
 
-    why : the reason, for the history.
-    who : the operator; empty for the user of this process.
-    expected : the version that the operator believes to be stable; Conflict where it is another.
-    """
-
+    #: The reason, for the history.
     why: str = ""
+    #: The operator; empty for the user of this process.
     who: str = ""
+    #: The version that must be stable, or else the change raises Conflict; None for any.
     expected: int | None = None
 
 
-#: Nothing is said about the change.
+#: A change without a reason, by the user of this process.
 UNEXPLAINED = Intent()
 
 
 class Operations:
-    """The changes that an operator makes to one store and to the server of this host.
-
-    run_dir : the directory where the workers of the server meet; None where no server is known.
-    wait_seconds : the longest wait for workers after a change.
-    follow : called after a change where there are no other workers, so that this process serves it.
-    """
+    """The changes that an operator makes to one store and to the server of this host."""
 
     def __init__(
         self,
@@ -96,6 +90,12 @@ class Operations:
         concurrency: Concurrency,
         follow: Callable[[], None] | None = None,
     ) -> None:
+        """Store the parts of a server.
+
+        ``run_dir`` is the server's run directory, or None where no server is known. ``wait_seconds`` limits
+        the wait for workers after a change. A process that serves passes ``follow``, which makes it serve a
+        change where no other process does.
+        """
         self._serves = follow is not None
         self._follow = follow or (lambda: None)
         self._store = store
@@ -114,8 +114,8 @@ class Operations:
     ) -> Outcome:
         """Make a version stable, after its proof.
 
-        if_better : the metric by which it must be better than the stable version.
-        Raises ModelNotFound, VersionNotFound, LoadError, or Conflict, also where the proof fails.
+        ``if_better`` is a metric by which the version must be better than the stable one. Raises
+        ModelNotFound, VersionNotFound, LoadError, or Conflict, also where the proof fails.
         """
         self._prove(name, [version])
         return self._wait(
@@ -124,7 +124,7 @@ class Operations:
         )
 
     def rollback(self, name: str, intent: Intent = UNEXPLAINED) -> Outcome:
-        """Make the version stable that was before; raises as ``promote``.
+        """Make the previous stable version stable again. Raises as ``promote``.
 
         The version is not proved again: it has served before, and a rollback may be urgent.
         """
@@ -134,7 +134,7 @@ class Operations:
         )
 
     def traffic(self, name: str, rule: Rule | None, intent: Intent = UNEXPLAINED) -> Outcome:
-        """Divide the requests by a rule, after the proof of each of its versions; raises as ``promote``.
+        """Divide the requests by a rule, after the proof of each of its versions. Raises as ``promote``.
 
         Without a rule the stable version gets all requests.
         """
@@ -146,7 +146,7 @@ class Operations:
         )
 
     def tag(self, name: str, version: int, tag: str, intent: Intent = UNEXPLAINED) -> Outcome:
-        """Move a tag to a version; raises as ``promote``, and InvalidName.
+        """Move a tag to a version. Raises as ``promote``, and InvalidName.
 
         The version is proved where a server runs, because requests for the tag reach it at once.
         """
@@ -161,42 +161,42 @@ class Operations:
         return self._wait(change, lambda changed: [version])
 
     def reload(self) -> Outcome:
-        """Let every worker read the store anew, and try again what could not be loaded."""
+        """Make every worker read the store again, and retry the versions that could not be loaded."""
         self._prover.forget_refusals()
         return self._wait(lambda: lifecycle.touch(self._store))
 
     def resolve(self, name: str, selector: str) -> int:
-        """The version that a number, tag or alias names in the store at this moment; raises NotFound."""
+        """Return the version that a number, tag or alias names in the store now. Raises NotFound."""
         return self._store.resolve(name, selector)
 
     def rule(self, name: str) -> Rule | None:
-        """The model's traffic rule in the store at this moment."""
+        """Return the model's traffic rule in the store now, or None."""
         stored = self._store.state(name).traffic
         return None if stored is None else read_rule(stored)
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """Every change of the model, oldest first; raises ModelNotFound."""
+        """Return every change of the model, oldest first. Raises ModelNotFound."""
         self._store.versions(name)
         return self._store.history(name)
 
     def workers(self) -> list[WorkerState]:
-        """The living workers of this host's server."""
+        """Return the living workers of this host's server."""
         return [] if self._run_dir is None else living_workers(self._run_dir)
 
     def _prove(self, name: str, versions: Iterable[int]) -> None:
         for version in versions:
-            stored = self._store.get(name, version)
-            proof = self._prover.prove(Version(name, version), stored)
+            record = self._store.get(name, version)
+            proof = self._prover.prove(Version(name, version), record)
             if proof.reason:
                 raise Conflict(f"{name}:{version} did not pass its proof: {proof.reason}")
-            stored.check_sizes()  # the proof may be an old one
+            record.check_sizes()  # the verdict may be an old one
 
     def _wait(
         self,
         change: Callable[[], Changed],
         versions: Callable[[Changed], Iterable[int]] = lambda changed: (),
     ) -> Outcome:
-        # A process that holds the store's lock at this moment must not hold up the requests.
+        # On a thread, because another process may hold the store's lock, and requests must not wait for that.
         changed = self._concurrency.on_thread(change)
         if self._run_dir is None:
             self._follow()
@@ -206,12 +206,14 @@ class Operations:
                 f"the run directory {self._run_dir} is missing; send SIGHUP to the server to recreate it"
             )
             return Outcome(changed, refused={-1: missing_dir})
-        named = [f"{changed.name}:{version}" for version in versions(changed)]
+        affected = [f"{changed.name}:{version}" for version in versions(changed)]
         switched, missing = wait_for_workers(
-            self._run_dir, changed.generation, named, self._wait_seconds, self._concurrency.pause
+            self._run_dir, changed.generation, affected, self._wait_seconds, self._concurrency.pause
         )
         refused = {
-            worker.slot: "; ".join(worker.faults[ref] for ref in named if ref in worker.faults)
+            worker.slot: "; ".join(worker.faults[ref] for ref in affected if ref in worker.faults)
             for worker in switched
         }
-        return Outcome(changed, switched, missing, {slot: why for slot, why in refused.items() if why})
+        return Outcome(
+            changed, switched, missing, {slot: reason for slot, reason in refused.items() if reason}
+        )

@@ -16,16 +16,18 @@ from models.traffic import Arm, Rule, Shadow
 POLL_SECONDS = 1.0
 #: A step is given up when too few requests have reached it after this many times its length.
 PATIENCE = 10
-#: Nothing is changed back then: another operator decided it.
+#: Why a canary stops without a change of its own: the other operator's decision stays.
 CHANGED = "another operator changed the traffic rule or the stable version meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Answered requests: their number, those with a status of 500 or more, and the seconds of all."""
+    """Counts of the requests that a version answered."""
 
     requests: float = 0.0
+    #: Those with a status of 500 or more.
     errors: float = 0.0
+    #: The time of all together.
     seconds: float = 0.0
 
     def __sub__(self, other: Tally) -> Tally:
@@ -33,17 +35,21 @@ class Tally:
 
     @property
     def mean_ms(self) -> float:
-        """Mean time of a request."""
+        """The mean time of a request in milliseconds."""
         return self.seconds / self.requests * 1000 if self.requests else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests of the new version and of the others, and the answers that a shadow compared."""
+    """Counts of the requests of a model during a canary."""
 
+    #: The requests of the new version.
     canary: Tally = field(default_factory=Tally)
+    #: The requests of the other versions.
     stable: Tally = field(default_factory=Tally)
+    #: Answers of the shadow that agree with the reply.
     agrees: float = 0.0
+    #: Answers of the shadow that differ from the reply.
     differs: float = 0.0
 
     def __sub__(self, other: Counts) -> Counts:
@@ -62,27 +68,27 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """The limits that end a canary; None for no limit.
+    """The limits that end a canary. None is no limit."""
 
-    min_requests : requests of the new version that a verdict needs.
-    """
-
+    #: The share of requests that may fail, from 0 to 1.
     max_error_rate: float | None = 0.01
+    #: The mean time of the new version as a multiple of the stable version's.
     max_latency_ratio: float | None = None
+    #: The share of answers that must agree with the stable version's, from 0 to 1.
     min_agreement: float | None = None
+    #: How many requests a verdict needs.
     min_requests: int = 20
 
-    def missing(self, seen: Counts, percent: float) -> str:
-        """What a verdict on the step still lacks; empty when it lacks nothing."""
-        needed = [(seen.canary.requests, "requests reached it")]
+    def missing(self, counts: Counts, percent: float) -> str:
+        """Return what a verdict on a step of ``percent`` still lacks; empty when it lacks nothing."""
+        needed = [(counts.canary.requests, "requests reached it")]
         if self.max_latency_ratio is not None:
             needed.append(
-                (seen.stable.requests, "requests of the stable version are there to compare its time with")
+                (counts.stable.requests, "requests of the stable version were timed for comparison")
             )
-        if (
-            self.min_agreement is not None and percent < 100
-        ):  # then nothing is left to be compared with a shadow
-            needed.append((seen.agrees + seen.differs, "answers were compared with the stable version's"))
+        # At 100 percent the stable version answers no request with which a shadow could be compared.
+        if self.min_agreement is not None and percent < 100:
+            needed.append((counts.agrees + counts.differs, "answers were compared with the stable version's"))
         least, what = min(needed)
         return (
             f"only {least:.0f} {what}, and {self.min_requests} are needed"
@@ -90,9 +96,9 @@ class Guards:
             else ""
         )
 
-    def tripped(self, seen: Counts) -> str:
-        """Why the canary must end; empty when it goes on."""
-        canary, stable = seen.canary, seen.stable
+    def tripped(self, counts: Counts) -> str:
+        """Return why the canary must end; empty when it may go on."""
+        canary, stable = counts.canary, counts.stable
         if canary.requests >= max(1, self.min_requests):
             rate = canary.errors / canary.requests
             if self.max_error_rate is not None and rate > self.max_error_rate:
@@ -106,9 +112,9 @@ class Guards:
                         f"{stable.mean_ms:.2f} ms of the stable version, more than "
                         f"{self.max_latency_ratio:g} times"
                     )
-        compared = seen.agrees + seen.differs
+        compared = counts.agrees + counts.differs
         if self.min_agreement is not None and compared >= max(1, self.min_requests):
-            agreement = seen.agrees / compared
+            agreement = counts.agrees / compared
             if agreement < self.min_agreement:
                 return f"{agreement:.2%} of {compared:.0f} answers agree, less than {self.min_agreement:.2%}"
         return ""
@@ -116,24 +122,17 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of a canary.
-
-    percent : the share that the new version has now.
-    why : what stopped it; empty when nothing did.
-    """
+    """The end of a canary."""
 
     promoted: bool
+    #: The share of requests that the new version has now, from 0 to 100.
     percent: float
-    why: str = ""
+    #: What stopped the canary; empty if nothing did.
+    reason: str = ""
 
 
 class Rollout:
-    """Walks the steps of a canary.
-
-    every_seconds : the length of a step.
-    read : returns the counts since the server started.
-    tell : called during a step with its percentage and counts.
-    """
+    """The walk of one version through the steps of a canary."""
 
     def __init__(
         self,
@@ -146,9 +145,15 @@ class Rollout:
         read: Callable[[], Counts],
         sleep: Callable[[float], None],
         now: Callable[[], float],
-        tell: Callable[[float, Counts], None] = lambda percent, seen: None,
+        report: Callable[[float, Counts], None] = lambda percent, counts: None,
         key: str = "",
     ) -> None:
+        """Store the plan of the walk.
+
+        ``steps`` are ascending percentages, and ``every_seconds`` is the length of each. ``read`` returns the
+        counts since the server started. ``report`` is called during a step with its percentage and the counts
+        of the step. ``key`` is the column by which the traffic rule keeps a client at one version.
+        """
         self._operations = operations
         self._name = name
         self._version = version
@@ -158,13 +163,13 @@ class Rollout:
         self._read = read
         self._sleep = sleep
         self._now = now
-        self._tell = tell
+        self._report = report
         self._key = key
         self._stable = Tally()
         self._before = 0
 
     def run(self) -> Result:
-        """Walk the steps from where the store is; raises Conflict where another rule is in force.
+        """Walk the steps that remain. Raises Conflict where another traffic rule is in force.
 
         After a step of 100 percent the version is promoted. When a guard trips, the stable version gets all
         requests again.
@@ -174,13 +179,13 @@ class Rollout:
             if self._operations.rule(self._name) in [self._rule(percent) for percent in self._steps]:
                 self._operations.traffic(self._name, None, Intent("the canary is stable"))
             return Result(True, 100.0)
-        for percent in self._left():
+        for percent in self._remaining():
             rule = self._rule(percent)
             outcome = self._operations.traffic(self._name, rule, Intent(f"canary at {percent:g} %"))
-            why = "" if outcome.complete else "not every worker serves it"
-            why = why or self._watch(percent, rule)
-            if why:
-                return self._stop(percent, why)
+            reason = "" if outcome.complete else "not every worker serves it"
+            reason = reason or self._watch(percent, rule)
+            if reason:
+                return self._stop(percent, reason)
         if self._steps[-1] < 100:
             return Result(False, self._steps[-1])
         intent = Intent("the canary passed its steps", expected=self._before)
@@ -188,8 +193,8 @@ class Rollout:
         self._operations.traffic(self._name, None, Intent("the canary is stable"))
         return Result(True, 100.0, "" if promoted.complete else "not every worker has switched yet")
 
-    def _left(self) -> Sequence[float]:
-        """The remaining steps, beginning with the one that the store is at."""
+    def _remaining(self) -> Sequence[float]:
+        """Return the remaining steps, beginning with the one that the store is at."""
         rule = self._operations.rule(self._name)
         if rule is None:
             return self._steps
@@ -197,7 +202,7 @@ class Rollout:
             if rule == self._rule(percent):
                 return self._steps[i:]
         raise Conflict(
-            f"{self._name} has another traffic rule; take it away first: "
+            f"{self._name} has another traffic rule; clear it first: "
             f"flask models traffic {self._name} --clear"
         )
 
@@ -206,41 +211,41 @@ class Rollout:
         return Rule((Arm(self._version, percent),), (), shadow, self._key)
 
     def _watch(self, percent: float, rule: Rule) -> str:
-        """Why the step failed; empty when its time is over and enough requests were counted."""
-        began, before = self._now(), self._read()
+        """Wait until the step passes or fails; return why it failed, or an empty string."""
+        start, before = self._now(), self._read()
         while True:
             self._sleep(min(POLL_SECONDS, self._every_seconds))
             try:
                 if self._changed(rule):
                     return CHANGED
             except StoreUnavailable:
-                # It may be back at the next look; workers keep their rule meanwhile.
+                # The store may be back at the next look, and workers keep their rule meanwhile.
                 continue
-            seen = self._read() - before
-            if seen.went_back:
+            counts = self._read() - before
+            if counts.went_back:
                 before = self._read()
                 continue
             # Where the canary gets all requests, it is compared with the stable version's earlier steps.
-            if seen.stable.requests < self._guards.min_requests and self._stable.requests:
-                seen = Counts(seen.canary, self._stable, seen.agrees, seen.differs)
-            self._tell(percent, seen)
-            if why := self._guards.tripped(seen):
-                return why
-            passed, missing = self._now() - began, self._guards.missing(seen, percent)
-            if passed >= self._every_seconds and not missing:
-                self._stable = seen.stable
+            if counts.stable.requests < self._guards.min_requests and self._stable.requests:
+                counts = Counts(counts.canary, self._stable, counts.agrees, counts.differs)
+            self._report(percent, counts)
+            if reason := self._guards.tripped(counts):
+                return reason
+            elapsed, missing = self._now() - start, self._guards.missing(counts, percent)
+            if elapsed >= self._every_seconds and not missing:
+                self._stable = counts.stable
                 return ""
-            if passed >= PATIENCE * self._every_seconds:
-                return f"{missing}, after {passed:.0f} s"
+            if elapsed >= PATIENCE * self._every_seconds:
+                return f"{missing}, after {elapsed:.0f} s"
 
     def _changed(self, rule: Rule) -> bool:
-        """Whether another operator changed the rule or the stable version."""
+        """Return whether another operator changed the rule or the stable version."""
         return self._operations.rule(self._name) != rule or self._before != self._operations.resolve(
             self._name, "stable"
         )
 
-    def _stop(self, percent: float, why: str) -> Result:
-        if why == CHANGED:
-            return Result(False, percent, why)
-        self._operations.traffic(self._name, None, Intent(f"canary stopped: {why}"))
-        return Result(False, 0.0, why)
+    def _stop(self, percent: float, reason: str) -> Result:
+        if reason == CHANGED:
+            return Result(False, percent, reason)
+        self._operations.traffic(self._name, None, Intent(f"canary stopped: {reason}"))
+        return Result(False, 0.0, reason)

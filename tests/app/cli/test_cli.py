@@ -244,7 +244,7 @@ def test_shows_a_version_by_name_number_and_tag(run: Run) -> None:
 def test_shows_everything_that_was_recorded(run: Run) -> None:
     shown = prints(run("models", "show", "toy", "--history"))
     assert "a [toy]" in shown
-    assert "Columns, called so by position" in shown
+    assert "Columns, named by position" in shown
     assert "class, one of no, yes with probabilities" in shown
     assert "seen in training" in shown
     assert "History of the model" in shown

@@ -88,7 +88,7 @@ def test_of_several_outputs_each_has_its_target(tmp_path: Path) -> None:
     said = run("sides:1", "sides:2", "--data", str(table), "--target", "east", code=2).stderr
     assert "in their order: --target east --target north" in said
     said = run("toy:1", "toy:2", "--data", str(table), *targets, code=2).stderr
-    assert "2 targets are given, the versions answer 1 a row" in said
+    assert "2 targets are given, but the versions answer 1 values per row" in said
 
 
 def test_rows_come_as_lines_of_json_too(tmp_path: Path) -> None:

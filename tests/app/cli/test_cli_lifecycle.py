@@ -149,7 +149,7 @@ def test_traffic_is_given_and_taken(store: Store) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["toy", "2=10", "--clear"], "--clear leaves no rule; give it alone"),
+        (["toy", "2=10", "--clear"], "--clear leaves no rule; give either"),
         (["toy", "2"], "2: use VERSION=PERCENT"),
         (["toy", "2=ten"], "2=ten: use VERSION=PERCENT"),
         (["toy", "2=0"], "0 percent for version 2"),

@@ -1,4 +1,7 @@
-"""A canary walks its steps, ends when a guard trips, and goes on where a process died: on a clock that only sleeping moves."""
+"""A canary walks its steps, ends when a guard trips, and resumes after a crash.
+
+The clock advances only in its own ``sleep``.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ STEPS = (1.0, 25.0, 100.0)
 
 
 class World:
-    """A store, a clock, and clients that ask so many requests a second of each arm."""
+    """A store, a clock, and clients that send each arm a number of requests per second."""
 
     def __init__(self, path: Path) -> None:
         self.store = Store(path)
@@ -93,7 +96,7 @@ def world(tmp_path: Path) -> World:
 
 def test_a_good_version_walks_all_steps_and_becomes_stable(world: World) -> None:
     result = world.rollout().run()
-    assert (result.promoted, result.percent, result.why) == (True, 100.0, "")
+    assert (result.promoted, result.percent, result.reason) == (True, 100.0, "")
     assert world.percents == [1.0, 25.0, 100.0]
     assert world.now - 1000 == pytest.approx(180, abs=5)
     assert (world.stable_version, world.operations.rule("toy")) == (2, None)
@@ -132,7 +135,7 @@ def test_a_guard_that_trips_gives_everything_back(
         setattr(world, name, value)
     result = world.rollout(guards).run()
     assert (result.promoted, result.percent) == (False, 0.0)
-    assert re.search(why, result.why), result.why
+    assert re.search(why, result.reason), result.reason
     assert (world.stable_version, world.operations.rule("toy")) == (1, None)
     assert world.now - 1000 < 60, "it does not wait for the end of the step"
     assert world.store.history("toy")[-1]["why"].startswith("canary stopped: ")
@@ -148,7 +151,7 @@ def test_what_is_not_guarded_does_not_matter(world: World, worse: dict[str, floa
 def test_it_becomes_worse_at_the_last_step_and_is_measured_by_the_one_before(world: World) -> None:
     world.at[125.0] = lambda: setattr(world, "canary_ms", 50.0)
     result = world.rollout(Guards(max_latency_ratio=2.0)).run()
-    assert "its mean time is" in result.why
+    assert "its mean time is" in result.reason
     assert (world.percents[-1], world.stable_version) == (100.0, 1)
 
 
@@ -162,12 +165,12 @@ def test_too_few_requests_are_no_verdict(world: World) -> None:
 def test_a_step_that_nobody_reaches_is_given_up(world: World) -> None:
     world.rate = 0.0
     result = world.rollout().run()
-    assert "only 0 requests reached it, and 20 are needed, after 600 s" in result.why
+    assert "only 0 requests reached it, and 20 are needed, after 600 s" in result.reason
     assert world.operations.rule("toy") is None
 
 
 class Killed(BaseException):
-    """The process dies."""
+    """Stands for the death of the process."""
 
 
 def test_a_process_that_died_is_resumed_at_its_step(world: World) -> None:
@@ -194,7 +197,7 @@ def test_one_that_died_after_the_promotion_only_clears_up(world: World, rule_lef
 
 def test_another_rule_is_not_overwritten(world: World) -> None:
     world.operations.traffic("toy", Rule(arms=(Arm(2, 33.0),)))
-    with pytest.raises(Conflict, match="take it away first"):
+    with pytest.raises(Conflict, match="clear it first"):
         world.rollout().run()
 
 
@@ -211,7 +214,7 @@ def test_who_makes_another_version_stable_meanwhile_knows_better(world: World) -
     world.store.add(DRAFT.manifest, DRAFT.files)
     world.at[70.0] = lambda: promote(world.store, "toy", 3) and None
     result = world.rollout().run()
-    assert (result.promoted, result.why) == (False, CHANGED)
+    assert (result.promoted, result.reason) == (False, CHANGED)
     assert world.stable_version == 3
 
 
@@ -219,7 +222,7 @@ def test_who_makes_another_version_stable_meanwhile_knows_better(world: World) -
 def test_without_a_measure_to_compare_with_it_is_not_promoted(world: World, steps: tuple[float, ...]) -> None:
     world.operations.traffic("toy", Rule(arms=(Arm(2, 100.0),)))
     result = world.rollout(Guards(max_latency_ratio=2.0), steps=steps, every=10.0).run()
-    assert "only 0 requests of the stable version are there to compare its time with" in result.why
+    assert "only 0 requests of the stable version were timed for comparison" in result.reason
     assert world.stable_version == 1
 
 
@@ -238,7 +241,7 @@ def test_a_store_that_is_away_for_a_moment_does_not_end_it(world: World) -> None
 def test_who_changes_the_rule_meanwhile_knows_better(world: World) -> None:
     world.at[70.0] = lambda: clear(world)
     result = world.rollout().run()
-    assert (result.promoted, result.why) == (False, CHANGED)
+    assert (result.promoted, result.reason) == (False, CHANGED)
     assert world.stable_version == 1
 
 
