@@ -1,4 +1,4 @@
-"""Which versions leave memory when those in it outgrow their budget: the least recently used."""
+"""The memory budget of models, and which versions are evicted to keep it: the least recently used."""
 
 from __future__ import annotations
 
@@ -11,26 +11,22 @@ from models.names import Version
 
 @dataclass(slots=True, eq=False)
 class Resident:
-    """A version in memory.
-
-    size_bytes: how much memory it takes.
-    used: a number that grows with every use, 0 before the first.
-    """
+    """A version in memory."""
 
     model: LoadedModel
+    #: How much memory it takes.
     size_bytes: int
+    #: The number of its last use, counted over all versions; 0 before the first.
     used: int
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much may be in memory.
+    """The limit of what may be in memory."""
 
-    max_bytes: for all versions of a process together; 0 for no limit.
-    pinned: models that never leave.
-    """
-
+    #: For all versions of a process together; 0 for no limit.
     max_bytes: int = 0
+    #: The names of models that are never evicted.
     pinned: Collection[str] = ()
 
     def leaving(
@@ -39,11 +35,11 @@ class Budget:
         arrived: Version | None,
         may_leave: Callable[[Version], bool],
     ) -> list[Version]:
-        """The versions that must leave: the least recently used, and of equal ones the first.
+        """Return the versions to evict: the least recently used, and of equal ones the first.
 
-        arrived: a version that a request has just brought into memory. It stays even where no other one may
-            leave, because too much in memory is better than no answer.
-        may_leave: tells whether a version could be loaded again.
+        ``arrived`` is a version that a request has just brought into memory. It stays even where no other one
+        may be evicted, because too much in memory is better than no answer. ``may_leave`` tells whether a
+        version could be loaded again.
         """
         if not self.max_bytes:
             return []

@@ -1,7 +1,7 @@
-"""How a process follows its store: one loop reads a snapshot, plans, acts on the plan and reports.
+"""The loop by which a process follows its store: it reads a snapshot, plans, acts on the plan and reports.
 
-New versions are verified and loaded before requests are routed to them. Whatever fails on the way is
-reported, and what answered before answers on.
+New versions are verified and loaded before requests are routed to them. If that fails, the failure is
+reported, and the routing before it stays.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from models.store import Store
 
 log = logging.getLogger("plumbline.serving")
 
-#: How often the store's generation is looked at: one small file.
+#: How often the store's generation is read, which is one small file.
 WATCH_SECONDS = 0.2
 #: How often a worker reports that it lives.
 HEARTBEAT_SECONDS = 1.0
-#: The pause between two versions, in which requests have their turn: while the process starts, and later.
+#: The pause between two loads, in which requests are handled: while the process starts, and later.
 START_PAUSE_SECONDS, PAUSE_SECONDS = 0.005, 0.001
-#: How many versions are verified and loaded at once, at most. One that never comes keeps no other one out.
+#: How many versions are verified and loaded at once, at most, so that one that hangs does not block others.
 MOST_AT_ONCE = 4
 SETTLE_SECONDS = 0.01
 #: How long requests under way may keep a version that has left.
@@ -37,14 +37,10 @@ GIVE_BACK_SECONDS = 2.0
 
 
 class Follower:
-    """Keeps what a process answers in step with its store.
+    """The follower of one store, which keeps the routing of its process up to date.
 
-    Each version is loaded in a greenlet or thread of its own. One that takes long, or never comes, holds up
-    no other change: until a new stable version is in memory, the one that answered before answers on.
-
-    on_versions: called with a snapshot that has other versions than the one before, once it is served.
-    report: called with the generation that is served (empty until the process has started), what cannot be
-        loaded, with the reasons, and what is still to be loaded.
+    Each version is loaded in its own greenlet or thread. A version that takes long, or hangs, delays no other
+    change: until a new stable version is in memory, the previous one answers.
     """
 
     def __init__(
@@ -62,10 +58,13 @@ class Follower:
         self._residency = residency
         self._prover = prover
         self._concurrency = concurrency
+        #: Called with a snapshot whose versions differ from the previous one's, once it is served.
         self.on_versions: Callable[[Snapshot], None] = lambda snapshot: None
+        #: Called with the generation that is served (empty until the process has started), the versions that
+        #: cannot be loaded, with the reasons, and those that are still to be loaded.
         self.report: Callable[[str, Mapping[str, str], Collection[str]], None] = lambda *state: None
         self._is_watching = False
-        #: Held while a plan is made and carried out, and while a version is taken from it.
+        #: Held while a plan is made and carried out, and while the next version to load is chosen.
         self._lock = concurrency.lock()
         self._plan = Plan(residency.routing)
         #: The versions of this plan or an earlier one that are being loaded.
@@ -80,7 +79,7 @@ class Follower:
     # -- start and end ------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Report that the process has begun, read the store anew where it has changed, and plan the start."""
+        """Report that the process runs, read the store again if it has changed, and plan the start."""
         self._report()
         snapshot = self._residency.routing.snapshot
         with suppress(PlumblineError, OSError):
@@ -94,20 +93,20 @@ class Follower:
         self._residency.is_started = not self._plan.load
 
     def load(self, when_loaded: Callable[[], None] = lambda: None) -> None:
-        """Begin to load what is planned for the start, one version after the other, in the background.
+        """Load the versions that are planned for the start, one after the other, in the background.
 
-        when_loaded: called once all have been tried, and others stand in for the stable ones that failed.
+        ``when_loaded`` is called once all have been tried, when stand-ins answer for those that failed.
         """
         self._concurrency.spawn(partial(self._load_all, when_loaded))
 
     def watch(self) -> None:
-        """Look at the store and report, again and again, until ``close``."""
+        """Look at the store and report periodically, until ``close``."""
         self._is_watching = True
         self._concurrency.spawn(partial(self._repeat, self.look, WATCH_SECONDS))
         self._concurrency.spawn(partial(self._repeat, self._report, HEARTBEAT_SECONDS))
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._is_watching = False
 
     def _load_all(self, when_loaded: Callable[[], None]) -> None:
@@ -125,9 +124,9 @@ class Follower:
         when_loaded()
 
     def _vouch(self, routing: Routing) -> None:
-        """Record the versions that serve since the start as verified, and those that were stable before.
+        """Record as verified the versions that serve since the start, and those that were stable before.
 
-        A rollback to one of them need not wait for its verification then.
+        A rollback to one of them then does not wait for its verification.
         """
         statuses = self._residency.statuses()
         for target in routing.snapshot.targets:
@@ -149,7 +148,7 @@ class Follower:
     # -- read, plan, act, report --------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Look at the store, and wait for everything that follows from it."""
+        """Look at the store, and wait until its changes are served."""
         self.look()
         while self._residency.is_started and (self._plan.load or self._under_way):
             self._concurrency.pause(SETTLE_SECONDS)
@@ -157,9 +156,9 @@ class Follower:
             pass
 
     def look(self) -> None:
-        """See whether the store has changed, or a request has met a failure, and begin what follows from it.
+        """Check whether the store has changed or a request has met a failure, and act on it.
 
-        Does nothing before the process has started. A store that cannot be read changes nothing.
+        Before the process has started this does nothing. A store that cannot be read changes nothing.
         """
         if not self._residency.is_started:
             return
@@ -175,23 +174,23 @@ class Follower:
                 self._fault = ""
             except (PlumblineError, OSError) as error:
                 if str(error) != self._fault:
-                    log.error("the store cannot be read, what was read before is served: %s", error)
+                    log.error("the store cannot be read, its last state is served: %s", error)
                 self._fault = str(error)
         self._begin_loads()
 
     def _read(self, before: Snapshot) -> Snapshot:
-        """The store as it is now, whose versions are made known; raises OSError when it cannot be read."""
+        """Read the store, and enter its versions. Raises OSError when it cannot be read."""
         snapshot = self._concurrency.in_background(lambda: read_snapshot(self._store, self._default))
         if snapshot.fault:
             raise OSError(snapshot.fault)
         if snapshot.generation == "0" and before.models:
-            raise OSError("the store has gone")
+            raise OSError("the store is missing")
         snapshot = carry_over(before, snapshot)
         self._residency.enter(snapshot)
         return snapshot
 
     def _serve(self, snapshot: Snapshot) -> None:
-        """Plan, route by the plan and release what it releases, announce other versions, and report."""
+        """Plan, apply the plan, announce a change of versions, and report."""
         residency, before = self._residency, self._residency.routing
         self._failures = residency.failures
         self._plan = plan(snapshot, residency.statuses(), self._under_way, before, self._policy)
@@ -205,7 +204,7 @@ class Follower:
         self._report()
 
     def _begin_loads(self) -> None:
-        """Load what is planned, as many versions at once as may be."""
+        """Start the planned loads, up to MOST_AT_ONCE at once."""
         while (target := self._next()) is not None:
             self._concurrency.spawn(partial(self._bring, target))
 
@@ -218,7 +217,7 @@ class Follower:
             return target
 
     def _bring(self, target: Version) -> None:
-        """Verify and load a version, and plan anew with what became of it."""
+        """Verify and load a version, and plan again with its new state."""
         try:
             self._residency.load(target)
         finally:
@@ -232,10 +231,10 @@ class Follower:
         for name, target in now.stand_ins.items():
             stable = now.snapshot.models[name].stable
             if before.stand_ins.get(name) != target and stable not in {*self._plan.load, *self._under_way}:
-                log.error("%s answers in the place of %s", target, stable)
+                log.error("%s answers in place of %s", target, stable)
 
     def _give_back(self) -> None:
-        """Return the memory of versions that have left, once their last requests are answered."""
+        """Return the memory of released versions, once their last requests are answered."""
         self._concurrency.pause(GIVE_BACK_SECONDS)
         self._concurrency.on_thread(give_back)
 
@@ -245,10 +244,13 @@ class Follower:
         try:
             self.report(generation, self._residency.faults, coming)
         except OSError as error:
-            log.error("this worker cannot say what it serves: %s", error)
+            log.error("this worker cannot report what it serves: %s", error)
 
 
 def _identities(snapshot: Snapshot) -> Collection[tuple[Version, str]]:
-    """Every version, and when it was published: after a restore its number may stand for another one."""
+    """Return every version with its time of publication.
+
+    After a restore of the store, the number of a version may stand for another one.
+    """
     records = {target: snapshot.models[target.name].record(target.number) for target in snapshot.targets}
     return {(target, record.manifest.published_at if record else "") for target, record in records.items()}

@@ -1,4 +1,4 @@
-"""How a version comes into memory: loaded in the background, verified by its recorded answers, calibrated."""
+"""The load of a version that is to be served: in the background, verified if need be, and calibrated."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ def open_served(
     replay: bool = False,
     awaited: Callable[[], bool] = not_awaited,
 ) -> LoadedModel:
-    """Load a version beside the requests and measure how it is best called; raises LoadError.
+    """Load a version in the background, and measure how it is best called.
 
-    model: as in ``load_version``.
-    replay: whether it must give its recorded answers before it answers anybody.
-    awaited: tells whether a client waits for it, called now and then.
+    ``model`` is passed to ``load_version``. With ``replay`` the version must give its recorded answers first.
+    ``awaited`` is called now and then, and tells whether a client waits for the version. Raises LoadError.
     """
 
     def load() -> tuple[Runtime, GoldenRows]:
-        golden = record.golden  # held, so that loading does not read it again
+        golden = record.golden  # cached by the record, so that loading does not read it again
         return load_version(record, model, verify=replay), golden
 
     runtime, golden = concurrency.in_background(load, awaited)
     manifest = record.manifest
     call = checked(runtime, manifest)
-    found = calibrate(lambda rows: call(rows, golden.parameters), golden, concurrency)
-    rule = rule_for(found, batching, exact=manifest.exact, alone=manifest.alone)
-    return LoadedModel(runtime, manifest, concurrency, rule, found)
+    calibration = calibrate(lambda rows: call(rows, golden.parameters), golden, concurrency)
+    rule = rule_for(calibration, batching, exact=manifest.exact, alone=manifest.alone)
+    return LoadedModel(runtime, manifest, concurrency, rule, calibration)

@@ -1,4 +1,4 @@
-"""Which versions are in memory: how each comes in, how it leaves, and the state that it is in."""
+"""The versions in memory: how each is loaded, how it is evicted, and the state that it is in."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from models.runtimes import import_libraries
 
 log = logging.getLogger("plumbline.serving")
 
-#: Opens a version. The second argument is whether it must first give its recorded answers, the third tells
-#: whether anybody waits for it, and is called now and then.
+#: A function that loads a version. The second argument is whether the version must first give its recorded
+#: answers. The third is called now and then, and tells whether a client waits.
 Open = Callable[[Record, bool, Callable[[], bool]], LoadedModel]
-#: Why a version is loaded: the process starts, a request needs it, or a change of the store will.
+#: Why a version is loaded: the process starts, a request needs it, or the store has changed.
 Cause = Literal["start", "request", "change"]
 #: The state of a version, as clients see it.
 State = Literal["lazy", "loading", "ready", "failed"]
@@ -37,30 +37,26 @@ State = Literal["lazy", "loading", "ready", "failed"]
 
 @dataclass(slots=True, eq=False)
 class Failed:
-    """A version that could not be loaded.
-
-    is_outdated: the store has changed since, so that another attempt may succeed.
-    """
+    """The state of a version that could not be loaded."""
 
     reason: str
+    #: Whether the store has changed since, so that another attempt may succeed.
     is_outdated: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One version of the store in this process.
+    """One version of the store in this process."""
 
-    record: the version's record, or the reason why it cannot be read.
-    state: the one place that says whether it is in memory.
-    needs_proof: it came while the process served, and has not been loaded since.
-    waiting: how many requests wait until it is loaded; the server that starts counts as one.
-    lock: held while it is loaded.
-    """
-
+    #: Held while the version is loaded.
     lock: Lock
+    #: The version's record, or the reason why it cannot be read.
     record: Record | str
+    #: Whether the version came while the process served, and has not been loaded since.
     needs_proof: bool
+    #: The one place that tells whether the version is in memory.
     state: Resident | Failed | Literal["lazy", "evicted", "loading"] = "lazy"
+    #: How many requests wait until the version is loaded. A starting process counts as one.
     waiting: int = 0
 
     @property
@@ -74,12 +70,7 @@ class Entry:
 
 
 class Residency:
-    """Holds the versions in memory, and loads each once, whichever request or plan asks first.
-
-    routing: what requests are resolved by; the follower replaces it through ``apply``.
-    failures: how many loads have failed. By it the follower notices that a request has met a failure.
-    is_started: the follower has tried to load everything that is loaded when the process starts.
-    """
+    """The versions in memory. Each is loaded once, for the first request or plan that needs it."""
 
     def __init__(
         self,
@@ -98,19 +89,21 @@ class Residency:
         self._uses = count(1)
         self._entries: dict[Version, Entry] = {}
         self._planned: frozenset[Version] = frozenset()
+        #: How many loads have failed, by which the follower notices that a request has met a failure.
         self.failures = 0
+        #: Whether everything has been tried that is loaded when the process starts.
         self.is_started = False
+        #: What requests are resolved by; the follower replaces it through ``apply``.
         self.routing: Routing = as_stored(snapshot)
         self.enter(snapshot, needs_proof=False)
 
     # -- what the follower does ---------------------------------------------------------------------------
 
     def enter(self, snapshot: Snapshot, *, needs_proof: bool = True) -> None:
-        """Make the versions of a snapshot known, and let those that failed be tried again.
+        """Enter the versions of a snapshot, and let those that failed be tried again.
 
         A number that stands for other bytes than before is another version, which is not in memory.
-
-        needs_proof: whether new ones are verified in another process before they are loaded.
+        ``needs_proof`` tells whether new versions are verified in another process before they are loaded.
         """
         for target in snapshot.targets:
             record = snapshot.models[target.name].versions[target.number]
@@ -121,11 +114,11 @@ class Residency:
                 entry.state.is_outdated = True
 
     def statuses(self) -> Mapping[Version, Status]:
-        """The status of every version that this process knows."""
+        """Return the status of every version that this process knows."""
         return {target: entry.status for target, entry in list(self._entries.items())}
 
     def apply(self, plan: Plan) -> None:
-        """Route by the plan from now on, and release what it releases.
+        """Route by the plan from now on, and release its versions to release.
 
         Requests under way keep their version.
         """
@@ -137,7 +130,7 @@ class Residency:
             del self._entries[target]
 
     def load(self, target: Version, cause: Cause = "change") -> None:
-        """Bring a version of a plan into memory, also if that failed before. A failure becomes its state."""
+        """Load a version of a plan, also if that failed before. A failure becomes its state."""
         entry = self._entries.get(target)
         if entry is None:  # deleted since it was planned
             return
@@ -156,9 +149,9 @@ class Residency:
     # -- what requests and documents ask ------------------------------------------------------------------
 
     def model(self, target: Version) -> LoadedModel:
-        """The loaded version.
+        """Return the loaded version.
 
-        The first request for it loads it, the others wait for that; raises NotReady.
+        The first request for a version loads it, and the others wait for that. Raises NotReady.
         """
         entry = self._entries.get(target)
         if entry is None:  # deleted while the request was read
@@ -171,7 +164,7 @@ class Residency:
         return self._loaded(target, entry, "request")
 
     def status(self, target: Version) -> tuple[State, str]:
-        """The state of a version, and the reason if it failed."""
+        """Return the state of a version, and the reason if it failed."""
         state = self._entries[target].state
         if isinstance(state, Resident):
             return "ready", ""
@@ -180,12 +173,12 @@ class Residency:
         return ("loading" if state == "loading" or target in self._planned else "lazy"), ""
 
     def about(self, target: Version) -> Mapping[str, Any]:
-        """How requests of the version are batched; empty as long as it is not in memory."""
+        """Return how requests of the version are batched; empty while it is not in memory."""
         state = self._entries[target].state
         return state.model.about() if isinstance(state, Resident) else {}
 
     def model_status(self, name: str) -> tuple[State, str]:
-        """The state of the version that answers for the model; raises as ``Snapshot.model``."""
+        """Return the state of the version that answers for the model. Raises as ``Snapshot.model``."""
         model = self.routing.snapshot.model(name)
         try:
             return self.status(self.routing.resolve(name))
@@ -202,7 +195,7 @@ class Residency:
     # -- loading ------------------------------------------------------------------------------------------
 
     def _loaded(self, target: Version, entry: Entry, cause: Cause) -> LoadedModel:
-        """The version, which one of those that call this at the same time loads; raises NotReady."""
+        """Return the version, which one of several concurrent calls loads. Raises NotReady."""
         waits = cause != "change"
         entry.waiting += waits
         try:
@@ -220,14 +213,14 @@ class Residency:
     def _load(self, target: Version, entry: Entry, cause: Cause) -> None:
         known = entry.state.reason if isinstance(entry.state, Failed) else ""
         entry.state = "loading"
-        began = self._concurrency.now()
+        start = self._concurrency.now()
         try:
             model, size_bytes = self._opened(target, entry, cause)
         except LoadError as error:
             entry.state = Failed(str(error))
             if entry.state.reason != known:
                 log.error("%s cannot be loaded: %s", target, error.in_full)
-        except (Exception, SystemExit) as error:  # foreign code: whatever it raises takes nothing else down
+        except (Exception, SystemExit) as error:  # foreign code, whose errors must not stop the loop
             entry.state = Failed(f"{type(error).__name__} while loading")
             log.exception("%s cannot be loaded", target)
         else:
@@ -235,12 +228,12 @@ class Residency:
             entry.needs_proof = False
         is_ready = isinstance(entry.state, Resident)
         self.failures += not is_ready
-        self._tell(target, self._concurrency.now() - began, is_ready)
+        self._tell(target, self._concurrency.now() - start, is_ready)
         if is_ready:
             self._make_room(None if cause == "start" else target)
 
     def _opened(self, target: Version, entry: Entry, cause: Cause) -> tuple[LoadedModel, int]:
-        """The version, and how many bytes it takes; raises LoadError, or what foreign code raises."""
+        """Load the version; return it and its size in bytes. Raises LoadError, or errors of foreign code."""
         record = entry.record
         if isinstance(record, str):
             raise LoadError(record)
@@ -248,31 +241,31 @@ class Residency:
         def is_awaited() -> bool:
             return entry.waiting > 0
 
-        if entry.needs_proof and (why := self._prover.prove(target, record).reason):
-            raise LoadError(why)
+        if entry.needs_proof and (reason := self._prover.prove(target, record).reason):
+            raise LoadError(reason)
         with self._prover.loading(target, record):
             manifest = record.manifest
             if manifest.form == ORIGINAL:
-                # Its library is imported first, because that memory is not the model's own.
+                # Imported before the measurement, because the memory of libraries is not the model's.
                 with suppress(ImportError):
                     self._concurrency.in_background(partial(import_libraries, manifest), is_awaited)
             before = resident_bytes()
             model = self._open(record, cause != "start", is_awaited)
-            # Freed memory is used again before the process grows, so the files are the least that it takes.
+            # The process may reuse freed memory instead of growing, so the size of the files is the minimum.
             files = manifest.files.values()
             return model, max(sum(file.size_bytes for file in files), resident_bytes() - before)
 
     def _make_room(self, arrived: Version | None) -> None:
-        """Evict what the budget says; of versions without any use, those that are not routed go first."""
+        """Evict versions as the budget says; of those never used, the ones that are not routed come first."""
         states = [(target, entry.state) for target, entry in list(self._entries.items())]
         states.sort(key=lambda item: self.routing.targets.get(item[0].name) == item[0])
         residents = {target: state for target, state in states if isinstance(state, Resident)}
         for target in self._budget.leaving(residents, arrived, self._may_leave):
-            log.info("%s leaves memory to make room", target)
+            log.info("%s is evicted to free memory", target)
             self._leave(target, "evicted")
 
     def _may_leave(self, target: Version) -> bool:
-        """Whether it could be loaded again, and does not answer because another version cannot."""
+        """Return whether the version could be loaded again, and does not stand in for another one."""
         record = self._entries[target].record
         stands_in = self.routing.stand_ins.get(target.name) == target
         return not isinstance(record, str) and not stands_in and record.exists()
@@ -289,7 +282,7 @@ class Residency:
 
 
 def _is_same(one: Record | str, other: Record | str) -> bool:
-    """Whether both are the same version; what cannot be read stays the same version while the reason does."""
+    """Return whether both are the same version. Unreadable versions are equal if their reasons are."""
     if isinstance(one, str) or isinstance(other, str):
         return one == other
     return same_version(one, other)

@@ -1,4 +1,4 @@
-"""Which version answers, and what is loaded for that: a pure function of the store and of what is in memory.
+"""The plan of what answers and what is loaded: a pure function of the store and of what is in memory.
 
 ``plan`` reads no file, loads nothing and remembers nothing. The follower calls it after each change and acts
 on the result.
@@ -14,49 +14,50 @@ from app.catalog.snapshot import Snapshot
 from models.names import Version
 from models.traffic import Rule
 
-#: Where a version stands in this process.
+#: The status of a version in this process.
 #: lazy: not in memory.
-#: evicted: not in memory, because it made room for another one.
+#: evicted: removed from memory to make room for another version.
 #: loading: on its way into memory.
 #: ready: in memory.
-#: failed: it cannot be loaded.
-#: outdated: it could not be loaded before the last change of the store.
+#: failed: could not be loaded.
+#: outdated: could not be loaded before the last change of the store.
 Status = Literal["lazy", "evicted", "loading", "ready", "failed", "outdated"]
 CANNOT_BE_LOADED = ("failed", "outdated")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadingPolicy:
-    """Which versions are loaded before a request asks for them: ``startup`` or ``lazy``, also by model.
+    """The rule about which versions are loaded before a request needs them: ``startup`` or ``lazy``.
 
     With ``startup`` these are the versions with a tag or alias, those of the traffic rule, and the latest.
     """
 
+    #: The rule for all models that ``by_model`` does not name.
     default: str = "startup"
     by_model: Mapping[str, str] = field(default_factory=dict)
 
     def loads_ahead(self, snapshot: Snapshot, target: Version) -> bool:
-        """Whether the version is loaded before it is asked for."""
+        """Return whether the version is loaded before a request needs it."""
         when = self.by_model.get(target.name, self.default)
         return when == "startup" and snapshot.models[target.name].is_named(target.number)
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What requests are resolved by. It never changes: the next one takes its place as a whole.
-
-    targets: by model, the version that answers requests which name no version: ``stable``, or its stand-in.
-    rules: by model, the traffic rule in force: the snapshot's once its versions are loaded.
-    stand_ins: by model, the version that answers in the place of a stable one that is not in memory.
-    """
+    """The table by which requests are resolved. It is immutable, and replaced as a whole."""
 
     snapshot: Snapshot
+    #: By model, the version that answers requests without a selector: ``stable``, or its stand-in.
     targets: Mapping[str, Version]
+    #: By model, the traffic rule in force: the snapshot's, once its versions are loaded.
     rules: Mapping[str, Rule]
+    #: By model, the version that answers in place of a stable one that is not in memory.
     stand_ins: Mapping[str, Version]
 
     def resolve(self, name: str, selector: str | None = None) -> Version:
-        """The version that a number, tag or alias names; without one, the version that answers for the model.
+        """Return the version that a selector names; without one, the version that answers for the model.
+
+        A selector is a number, a tag or an alias.
 
         Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot
         be read.
@@ -68,14 +69,14 @@ class Routing:
         return self.snapshot.resolve(name, selector)
 
     def gives(self, target: Version) -> bool:
-        """Whether requests that do not name the version may get it."""
+        """Return whether requests that do not name the version may get it."""
         rule = self.rules.get(target.name)
         return self.targets.get(target.name) == target or (
             rule is not None and target.number in rule.versions
         )
 
     def summary(self) -> str:
-        """Which versions answer, as ``name:version``, for a line of the log."""
+        """Return the versions that answer, as ``name:version``, for a line of the log."""
         targets = [*map(str, self.targets.values())]
         more = f" .. ({len(targets)} in all)" if len(targets) > 20 else ""
         return ", ".join(targets[:20]) + more or "no model"
@@ -83,19 +84,17 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What follows from a snapshot and from what is in memory.
-
-    load: the versions to bring into memory, the most urgent first.
-    release: the versions that leave memory, because nothing names them any more.
-    """
+    """The steps that follow from a snapshot and from what is in memory."""
 
     routing: Routing
+    #: The versions to load, the most urgent first.
     load: Sequence[Version] = ()
+    #: The versions to release, because no name or rule leads to them any more.
     release: Sequence[Version] = ()
 
 
 def as_stored(snapshot: Snapshot) -> Routing:
-    """The routing of a process in which nothing is loaded yet: everything is as the store says."""
+    """Return the routing of a process in which nothing is loaded yet, which is that of the store."""
     return _routing(snapshot, {}, {})
 
 
@@ -106,11 +105,11 @@ def plan(
     now: Routing,
     policy: LoadingPolicy,
 ) -> Plan:
-    """What requests are to be routed by, and what is to be loaded and released.
+    """Return the next routing, and the versions to load and to release for it.
 
-    memory: the status of the versions that this process knows; others count as lazy.
-    under_way: the versions that are being loaded for an earlier plan. They are not in ``load`` once more.
-    now: the routing in force, because a version that answers goes on until its successor is in memory.
+    ``memory`` has the status of the versions that this process knows; others count as lazy. ``under_way`` are
+    the versions that are being loaded for an earlier plan, which the new plan does not load again. ``now`` is
+    the routing in force, because a version that answers continues until its successor is in memory.
     """
     wanted = {target for target in snapshot.targets if _is_wanted(target, snapshot, memory, now, policy)}
     coming = wanted.union(under_way)
@@ -136,7 +135,7 @@ def _is_wanted(
     now: Routing,
     policy: LoadingPolicy,
 ) -> bool:
-    """Whether the version is to be loaded: by the policy, or as the successor of one that is in memory."""
+    """Return whether to load the version: by the policy, or as the successor of one that is in memory."""
     status = memory.get(target, "lazy")
     if status in ("ready", "failed"):
         return False
@@ -154,10 +153,10 @@ def _is_wanted(
 def _stand_ins(
     snapshot: Snapshot, memory: Mapping[Version, Status], now: Routing, coming: Collection[Version]
 ) -> Mapping[str, Version]:
-    """By model, the version that answers while the stable one is coming, or because it cannot be loaded.
+    """Return by model the version that answers while the stable one is loaded, or if it cannot be loaded.
 
-    While it is coming, that is the version that answers now. Otherwise those that were stable before can as
-    well, the most recent one first, and are loaded for it.
+    While the stable one is loaded, the stand-in is the version that answers now. If it cannot be loaded, an
+    earlier stable version may be loaded as the stand-in, the most recent one first.
     """
     stand_ins: dict[str, Version] = {}
     for name, model in snapshot.models.items():
@@ -182,7 +181,10 @@ def _stand_ins(
 def _routing(
     snapshot: Snapshot, stand_ins: Mapping[str, Version], held: Mapping[str, Rule | None]
 ) -> Routing:
-    """held: by model, the rule that stays in force, or None where requests are not divided yet."""
+    """Return the routing with these stand-ins.
+
+    ``held`` has by model the rule that stays in force, or None where requests are not divided yet.
+    """
     targets: dict[str, Version] = {}
     rules: dict[str, Rule] = {}
     for name, model in snapshot.models.items():
@@ -197,7 +199,10 @@ def _routing(
 
 
 def _urgency(target: Version, routing: Routing) -> tuple[int, bool, Version]:
-    """What requests get by default comes first, then what a rule gives them; the default model leads."""
+    """Return a sort key: versions that answer by default, then those of rules, then others.
+
+    The default model comes first in each group.
+    """
     if target in (routing.targets.get(target.name), routing.snapshot.models[target.name].stable):
         rank = 0
     else:
@@ -206,7 +211,7 @@ def _urgency(target: Version, routing: Routing) -> tuple[int, bool, Version]:
 
 
 def _unused(memory: Mapping[Version, Status], routing: Routing) -> Sequence[Version]:
-    """The versions in memory that no request gets without naming their number."""
+    """Return the versions in memory that a request gets only by naming their number."""
     models = routing.snapshot.models
     return [
         target

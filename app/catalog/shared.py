@@ -36,19 +36,17 @@ OOM_SCORE = Path("/proc/self/oom_score_adj")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
-    """What became of a version in the parent process.
-
-    model: the loaded model, which workers use.
-    refusal: why no worker may load the version either.
-    """
+    """The outcome of a load in the parent process."""
 
     manifest: Manifest
+    #: The loaded model, which workers use.
     model: Any = None
+    #: Why no worker may load the version either.
     refusal: str = ""
 
 
 class Shared:
-    """The models of the parent process. Each worker has them as they were when the worker was forked."""
+    """The models of the parent process. Each worker has the state at its fork."""
 
     def __init__(self) -> None:
         self._attempts: dict[Version, Attempt] = {}
@@ -62,12 +60,10 @@ class Shared:
         seconds: float,
         give_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        """In the parent: try and load the versions that are new, and drop those that no worker loads ahead.
+        """Try and load the new versions, and drop those that no worker loads ahead. Called in the parent.
 
-        A model that fails raises nothing here.
-
-        seconds: how long a version may take when it is tried.
-        give_up: tells whether to stop, and is called now and then.
+        ``seconds`` limits the trial of a version. ``give_up`` is called now and then, and ends the trials by
+        returning True. A model that fails is left out, without an error.
         """
         wanted = {
             target: record
@@ -75,7 +71,7 @@ class Shared:
             if (record := snapshot.models[target.name].record(target.number))
             and policy.loads_ahead(snapshot, target)
         }
-        # Out of the frozen generation, or nothing that is dropped here would be collected.
+        # Otherwise the models that are dropped next would stay in the frozen generation.
         gc.unfreeze()
         self._attempts = {
             target: attempt
@@ -85,8 +81,8 @@ class Shared:
         gc.collect()
         new = []
         for target, record in wanted.items():
-            if why := why_private(record.manifest):
-                self._leave(target, why, logging.INFO)
+            if reason := why_private(record.manifest):
+                self._leave(target, reason, logging.INFO)
             elif target not in self._attempts:
                 new.append(target)
         for verdict in try_out(store, new, seconds, give_up):
@@ -105,14 +101,14 @@ class Shared:
             }
         gc.collect()
         give_back()
-        # Workers' collections would write to every object that they look at, and so copy its page.
+        # A garbage collection in a worker would write to every object, and so copy its page.
         gc.freeze()
 
     def find(self, record: Record) -> Any:
-        """In a worker: the version's model, or None for one that the worker loads itself.
+        """Return the version's model, or None for one that the worker loads itself. Called in a worker.
 
-        Raises LoadError for a version that must not be loaded. One that was deleted and published anew has
-        another manifest, and none of the old model.
+        A version that was deleted and published again has another manifest, so it never gets the old model.
+        Raises LoadError for a version that must not be loaded.
         """
         manifest = record.manifest
         attempt = self._attempts.get(manifest.key)
@@ -123,7 +119,7 @@ class Shared:
         return attempt.model
 
     def begin_worker(self) -> None:
-        """In a worker, after the fork: give it its own random numbers and a higher OOM score."""
+        """Reseed NumPy and raise the OOM score. Called in each worker after the fork."""
         np.random.seed()  # NumPy's global generator is copied by a fork
         # When memory runs out the kernel ends a worker, which is replaced, before the parent, which is as
         # large.
@@ -132,7 +128,7 @@ class Shared:
             OOM_SCORE.write_text(str(min(score + 100, 1000)))
 
     def changed_code(self, root: Path) -> list[str]:
-        """The files below ``root`` that changed since they were imported: workers inherit the old code."""
+        """Return the files below ``root`` that changed since their import: workers inherit the old code."""
         files = {
             Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))
         }
@@ -152,11 +148,11 @@ class Shared:
         except (Exception, SystemExit) as error:  # foreign code
             self._leave(target, f"{type(error).__name__} while loading")
 
-    def _leave(self, target: Version, why: str, level: int = logging.WARNING) -> None:
-        log.log(level, "%s is not shared, each worker loads it: %s", target, why)
+    def _leave(self, target: Version, reason: str, level: int = logging.WARNING) -> None:
+        log.log(level, "%s is not shared, each worker loads it: %s", target, reason)
 
 
 def give_back() -> None:
-    """Return freed memory to the kernel, also what lies between two blocks that are in use."""
+    """Return freed memory to the kernel, including blocks between others that are in use."""
     with suppress(AttributeError, OSError):  # a C library without it
         ctypes.CDLL(None).malloc_trim(0)

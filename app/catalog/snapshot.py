@@ -1,4 +1,4 @@
-"""What the store says: its models and versions at one generation, read without loading any model."""
+"""The state of the store at one generation: its models and versions, read without loading any model."""
 
 from __future__ import annotations
 
@@ -25,40 +25,38 @@ from models.traffic import Rule, read_rule
 
 log = logging.getLogger("plumbline.serving")
 
-#: How often, and for how long at most, a reader looks whether a change that is under way has ended.
+#: How often, and for how long at most, a reader checks whether a change in progress has ended.
 SETTLE_POLL_SECONDS, SETTLE_SECONDS = 0.005, 2.0
 
-#: What clients read in the place of ``Snapshot.fault``, which names paths of the server.
+#: The text for clients in place of ``Snapshot.fault``, which names paths of the server.
 UNREADABLE = "the store cannot be read; the log says why"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersions:
-    """One model as the store describes it.
-
-    versions: by number, ascending, the version's record, or the reason why it cannot be read.
-    selectors: tags, aliases and ``latest``, each with the number that it names.
-    rule: the traffic rule, which gives some requests another version than the stable one.
-    previous: the numbers that were stable before, the most recent last.
-    fault: why the model's directory cannot be read; it has no versions then.
-    """
+    """One model in the store."""
 
     name: str
+    #: By number, ascending: the version's record, or the reason why it cannot be read.
     versions: Mapping[int, Record | str]
+    #: Tags, aliases and ``latest``, each with the number that it names.
     selectors: Mapping[str, int]
     aliases: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
+    #: The traffic rule, which gives some requests another version than the stable one.
     rule: Rule | None = None
+    #: The numbers that were stable before, the most recent last.
     previous: Sequence[int] = ()
+    #: Why the model's directory cannot be read. The model has no versions then.
     fault: str = ""
 
     def record(self, number: int) -> Record | None:
-        """The version's record, or None for one that cannot be read or does not exist."""
+        """Return the version's record, or None for one that cannot be read or does not exist."""
         record = self.versions.get(number)
         return None if isinstance(record, str) else record
 
     def fault_of(self, number: int) -> str:
-        """The reason why the version cannot be read, or an empty string."""
+        """Return the reason why the version cannot be read, or an empty string."""
         fault = self.versions.get(number)
         return fault if isinstance(fault, str) else ""
 
@@ -70,39 +68,37 @@ class ModelVersions:
 
     @property
     def description(self) -> str:
-        """What the publisher says about the stable version; empty where that cannot be read."""
+        """The publisher's description of the stable version; empty where that cannot be read."""
         record = self.record(self.selectors.get("stable", 0))
         return record.manifest.description if record else ""
 
     def names_of(self, number: int) -> list[str]:
-        """The tags and aliases of a version."""
+        """Return the tags and aliases of a version."""
         return [selector for selector, named in self.selectors.items() if named == number]
 
     def is_named(self, number: int) -> bool:
-        """Whether a tag, an alias or the traffic rule names the version."""
+        """Return whether a tag, an alias or the traffic rule names the version."""
         return number in self.selectors.values() or (self.rule is not None and number in self.rule.versions)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The models of the store at one generation. It never changes, and knows nothing of what is in memory.
-
-    default: the model behind the short routes, if there is one.
-    fault: why the store could not be read; there are no models then.
-    """
+    """The models of the store at one generation. It is immutable, and independent of what is in memory."""
 
     generation: str
     models: Mapping[str, ModelVersions]
+    #: The name of the model behind the short routes, if there is one.
     default: str | None = None
+    #: Why the store could not be read. The snapshot has no models then.
     fault: str = ""
 
     def check(self) -> None:
-        """Raises StoreUnavailable when the store could not be read: nothing is known to be missing then."""
+        """Raise StoreUnavailable if the store could not be read: nothing is known to be missing then."""
         if self.fault:
             raise StoreUnavailable(UNREADABLE)
 
     def model(self, name: str) -> ModelVersions:
-        """Raises ModelNotFound, which lists the models, or StoreUnavailable as ``check`` does."""
+        """Return a model by name. Raises ModelNotFound, which lists the models, or StoreUnavailable."""
         self.check()
         try:
             return self.models[name]
@@ -110,7 +106,7 @@ class Snapshot:
             raise ModelNotFound(name[:100], self.models) from None
 
     def resolve(self, name: str, selector: str | None = None) -> Version:
-        """The version that a number, tag or alias names; without one, ``stable``.
+        """Return the version that a number, tag or alias names; without one, ``stable``.
 
         Raises ModelNotFound or VersionNotFound, which list what exists, or LoadError for a model that cannot
         be read.
@@ -127,7 +123,7 @@ class Snapshot:
         return Version(name, number)
 
     def record(self, target: Version) -> Record:
-        """The version's record; raises LoadError when it cannot be read, VersionNotFound when it is gone."""
+        """Return the version's record. Raises LoadError when it cannot be read, or VersionNotFound."""
         model = self.model(target.name)
         record = model.versions.get(target.number)
         if record is None:
@@ -137,7 +133,7 @@ class Snapshot:
         return record
 
     def manifest(self, target: Version) -> Manifest:
-        """The manifest of a version; raises as ``record`` does."""
+        """Return the manifest of a version. Raises as ``record`` does."""
         return self.record(target).manifest
 
     @cached_property
@@ -147,12 +143,11 @@ class Snapshot:
 
 
 def read_snapshot(store: Store, default: str) -> Snapshot:
-    """Read the whole store. A fault of one model or version stays with it, and is no fault of the snapshot.
+    """Read the whole store. A model or version that cannot be read carries its own fault.
 
-    A change that is under way is waited for. Where it takes too long the snapshot's generation is empty,
-    which no store has: the store must be read once more.
-
-    default: the name of the default model. When the store lacks it and holds one model, that one is it.
+    A change in progress is waited for. If it takes too long, the generation of the snapshot is empty, which
+    no store has, so that the store is read again. ``default`` names the default model; if the store lacks it
+    and holds one model, that one is the default.
     """
     generation = "0"
     models: dict[str, ModelVersions] = {}
@@ -179,12 +174,12 @@ def _settled_generation(store: Store) -> str:
         if store.at_rest():
             return generation
         time.sleep(SETTLE_POLL_SECONDS)
-    log.warning("a change of the store takes long: what is read now may lack it, and is read again")
+    log.warning("a change of the store takes long: the store is read without waiting for it, and again later")
     return ""
 
 
 def carry_over(before: Snapshot, now: Snapshot) -> Snapshot:
-    """The snapshot ``now``, with what was readable before in the place of what is not any more."""
+    """Return the snapshot ``now``, with earlier records in place of those that cannot be read any more."""
     models = dict(now.models)
     for name, model in now.models.items():
         old = before.models.get(name)
@@ -192,7 +187,7 @@ def carry_over(before: Snapshot, now: Snapshot) -> Snapshot:
             continue
         readable = {number: record for number, record in old.versions.items() if not isinstance(record, str)}
         if readable and not any(map(model.record, model.versions)):
-            log.error("%s cannot be read any more; what was read before is kept", name)
+            log.error("%s cannot be read any more; its last state is kept", name)
             models[name] = old
         elif lost := {number for number in readable if model.fault_of(number)}:
             log.error(
@@ -224,7 +219,7 @@ def _read_model(store: Store, name: str) -> ModelVersions:
     # Deleting a version moves its aliases first, so these files vanished in another way, and what is in
     # memory of them may go on answering.
     for number in ({*state.aliases.values()} | (rule.versions if rule else set())) - versions.keys():
-        versions[number] = f"the files of {name}:{number} have gone from the store"
+        versions[number] = f"the files of {name}:{number} are missing in the store"
     aliases = {alias: number for alias, number in state.aliases.items() if number in versions}
     tags = {tag: number for tag, number in state.tags.items() if number in versions}
     selectors = state.selectors(numbers[-1]).items()
@@ -234,9 +229,9 @@ def _read_model(store: Store, name: str) -> ModelVersions:
 
 
 def _rule(name: str, stored: Any) -> Rule | None:
-    """The model's traffic rule.
+    """Return the model's traffic rule.
 
-    One that is not valid is left out, and every request goes to the stable version.
+    An invalid rule is left out, and every request goes to the stable version.
     """
     try:
         return None if stored is None else read_rule(stored)

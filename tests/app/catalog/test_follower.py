@@ -328,7 +328,7 @@ def test_a_stable_version_whose_files_vanish_answers_on(process: Process, tmp_pa
     shutil.move(process.store.path / "toy" / "2", tmp_path / "2")
     with pytest.raises(NotReady):
         fresh.start().answers()
-    assert "have gone from the store" in fresh.told[-1][1]["toy:2"]
+    assert "are missing in the store" in fresh.told[-1][1]["toy:2"]
     shutil.move(tmp_path / "1", process.store.path / "toy" / "1")
     process.store.tag("toy", 3, "another")
     fresh.follower.check()
