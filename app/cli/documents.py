@@ -17,9 +17,6 @@ from models.record import Record
 from models.store import Store
 from schemas.documents import Document, model_document, version_document, version_summary
 
-#: Members of a manifest that concern the store alone: the version of its format, and the seal.
-OF_THE_STORE = ("format", "sha256")
-
 
 def described_models(catalog: Snapshot, step: Callable[[str], None]) -> list[Document]:
     """Every model with the state of each version; ``step`` is called before each version is read."""
@@ -33,7 +30,7 @@ def described_version(record: Record, names: Sequence[str], **state: Any) -> Doc
     document = version_document(version_summary(manifest.version, names, manifest, state, int), manifest)
     files = {path: {**file, **document["files"][path]} for path, file in recorded["files"].items()}
     return {
-        **{name: value for name, value in recorded.items() if name not in OF_THE_STORE},
+        **recorded,
         **document,
         "tags": list(names),
         "golden_rows": manifest.golden_rows,
