@@ -28,15 +28,15 @@ def publish(
 ) -> Record:
     """Measure, verify and add a version. The first version of a model becomes ``stable``.
 
-        estimator: a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows,
-            **parameters)``, or the Path of a joblib or pickle file, which is unpickled.
-        X_sample: n_rows rows as the model takes them: frame, array, sparse matrix, texts, dicts or lists of
-            values.
-        y_sample: their outcomes, of shape (n_rows,), or of several outputs (n_rows, n_outputs). The columns
-            of a DataFrame name the outputs.
-        code: the module or package that defines the model's own classes.
-        options: the other fields of ``models.publishing.publication.Description``: metrics, description,
-            signature, method, nullable and others.
+    estimator: a fitted scikit-learn estimator, an object with ``signature`` and ``predict(rows,
+        **parameters)``, or the Path of a joblib or pickle file, which is unpickled.
+    X_sample: n_rows rows as the model takes them: frame, array, sparse matrix, texts, dicts or lists of
+        values.
+    y_sample: their outcomes, of shape (n_rows,), or of several outputs (n_rows, n_outputs). The columns
+        of a DataFrame name the outputs.
+    code: the module or package that defines the model's own classes.
+    options: the other fields of ``models.publishing.publication.Description``: metrics, description,
+        signature, method, nullable and others.
 
     Raises PublishError, LoadError (CodeMissing, LibraryMismatch), InvalidName or StoreUnavailable; the store
     is then unchanged.

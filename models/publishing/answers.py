@@ -33,9 +33,9 @@ def infer_output(
     """Return the output of ``method`` called with ``arguments``; by default, the first of METHODS that the
     model has.
 
-        X: at least 3 rows in the container that the estimator takes: array, DataFrame, list, sparse matrix.
-        scores: additions to a reply, of SCORES.
-        names: those of several outputs, or of a vector's components.
+    X: at least 3 rows in the container that the estimator takes: array, DataFrame, list, sparse matrix.
+    scores: additions to a reply, of SCORES.
+    names: those of several outputs, or of a vector's components.
 
     Raises WrongCount if the model does not answer row by row, PublishError for answers that cannot be
     declared.

@@ -1,5 +1,7 @@
-"""What serves a version: the runtime of its framework, whose libraries are imported only when a model needs
-them.
+"""The runtimes that serve versions, one for each framework, whose libraries are imported only when a model
+needs them.
+
+A runtime answers rows of one version. Stores, requests and processes do not come in.
 """
 
 from __future__ import annotations
@@ -15,18 +17,19 @@ from models.runtimes.frameworks import framework
 
 
 def runtime_for(record: Record, model: Any = None) -> Runtime:
-    """The runtime that the record's manifest names, not loaded yet; raises LoadError for an unknown one.
+    """Return the runtime of the record's framework, not loaded; raises LoadError for an unknown framework.
 
-    model: the version's object, where it was unpickled and prepared already.
+    ``model`` is the version's object if it has been unpickled and prepared already.
     """
     runtime: Runtime = runtime_class(record.manifest.framework)(record, model)
     return runtime
 
 
 def adopt(record: Record, model: Any) -> Runtime:
-    """A loaded runtime around an object that was just unpickled from the record's bytes; raises LoadError.
+    """Return a loaded runtime around an object that was just unpickled from the record's bytes; raises
+    LoadError.
 
-    The object is changed as it is for serving. A publisher needs no second unpickling by this.
+    The object is changed as it is for serving, so that a publisher needs no second unpickling.
     """
     manifest = record.manifest
     runtime = runtime_for(record, runtime_class(manifest.framework).prepare(model, manifest))
@@ -35,20 +38,20 @@ def adopt(record: Record, model: Any) -> Runtime:
 
 
 def runtime_class(name: str) -> Any:
-    """The class of a framework's runtimes, its libraries imported; raises LoadError for an unknown
-    framework.
+    """Return the class of a framework's runtimes, with its libraries imported; raises LoadError if it is
+    unknown.
     """
     return framework(name).imported()
 
 
 def import_libraries(manifest: Manifest) -> Any:
-    """The runtime's class, with the libraries that the manifest tells of imported: the framework's, and
-    pandas for a model of DataFrames. Raises LoadError for an unknown framework, ImportError where its library
-    is not installed.
+    """Import the libraries of a version, and return its runtime's class.
 
-    What they take is not the model's own memory, and what a parent process imports its workers share.
+    They are the framework's libraries, and pandas for a model of DataFrames. Their memory does not count as
+    the model's own, and a parent process shares it with its workers. Raises LoadError for an unknown
+    framework, ImportError if its library is not installed.
     """
     if manifest.frame:
-        with suppress(ImportError):  # loading the model says so
+        with suppress(ImportError):  # loading the model reports it
             importlib.import_module("pandas")
     return runtime_class(manifest.framework)

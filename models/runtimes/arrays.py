@@ -1,4 +1,4 @@
-"""Whatever a model returns, as the dense array of numbers or labels that it stands for."""
+"""The answers of models, which may be containers of any library, as dense arrays of numbers or labels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from models.signature import Output
 
 
 def dense(answer: Any) -> np.ndarray:
-    """An array, sparse matrix, list, or a frame, series or column of pandas, polars or pyarrow, as an ndarray.
+    """Return an answer as an ndarray: an array, sparse matrix, list, or a frame or column of pandas, polars
+    or pyarrow.
 
-    Python objects in it are those that JSON can have: no NumPy scalar remains, and numbers alone become numbers.
+    Python objects in the result are of JSON's types, without scalars of NumPy. Objects that are all numbers
+    become an array of numbers.
     """
     array = answer if type(answer) is np.ndarray else _array(answer)
-    if array.dtype.char == "g":  # JSON has no number that is longer than float64
+    if array.dtype.char == "g":  # JSON has no number beyond float64
         return array.astype(np.float64)
     return _natural(array) if array.dtype.char == "O" else array
 
 
 def labels(answer: Any, output: Output) -> np.ndarray:
-    """The labels of a class output, of shape (n_rows,). Some libraries give a column; some give 1.0 for the class 1."""
+    """Return the labels of a class output, of shape (n_rows,).
+
+    Some libraries return a column, and some 1.0 for the class 1.
+    """
     array = dense(answer)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -31,7 +36,7 @@ def labels(answer: Any, output: Output) -> np.ndarray:
 
 
 def several(answer: Any, output: Output) -> np.ndarray:
-    """The labels or numbers of several outputs, of shape (n_rows, n_outputs)."""
+    """Return the labels or numbers of several outputs, of shape (n_rows, n_outputs)."""
     array = dense(answer)
     if array.ndim == 1 and output.width == 1:
         array = array[:, np.newaxis]
@@ -39,9 +44,10 @@ def several(answer: Any, output: Output) -> np.ndarray:
 
 
 def chances(answer: Any, output: Output) -> np.ndarray:
-    """Probabilities of shape (n_rows, n_classes), float64, those of several outputs side by side.
+    """Return probabilities of shape (n_rows, n_classes), float64, those of several outputs side by side.
 
-    A model with two classes, or with several outputs of two each, may give the second class's probability alone.
+    A model with two classes, or with several outputs of two classes each, may return only the probability of
+    the second class.
     """
     classes = [len(one.classes) for one in output.with_classes]
     if isinstance(answer, list) and output.kind == "several":
@@ -53,12 +59,12 @@ def chances(answer: Any, output: Output) -> np.ndarray:
 
 
 def floats(answer: Any) -> np.ndarray:
-    """Numbers of shape (n_rows, width), float64."""
+    """Return numbers of shape (n_rows, width), float64."""
     array = np.asarray(dense(answer), dtype=np.float64)
     return array[:, np.newaxis] if array.ndim == 1 else array
 
 
-#: Kind of output -> how its answer is read.
+#: Kind of output -> the function that reads its answer.
 READERS: Mapping[str, Callable[[Any, Output], np.ndarray]] = {
     "number": lambda answer, output: dense(answer),
     "vector": lambda answer, output: dense(answer),
@@ -80,7 +86,7 @@ def _array(answer: Any) -> np.ndarray:
 
 
 def _natural(array: np.ndarray) -> np.ndarray:
-    """An array of objects without NumPy's scalars, and of numbers if it holds nothing else."""
+    """Return an array of objects without NumPy's scalars; an array of numbers if it contains nothing else."""
     values = [value.item() if isinstance(value, np.generic) else value for value in array.ravel().tolist()]
     types = set(map(type, values))
     if types and (types <= {int, float} or types == {bool}):
@@ -91,7 +97,7 @@ def _natural(array: np.ndarray) -> np.ndarray:
 
 
 def _of_type(array: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
-    """Floats as integers if all classes are integers and nothing is lost."""
+    """Return floats as integers if all classes are integers and nothing is lost."""
     if array.dtype.kind == "f" and classes and all(type(label) is int for label in classes):
         whole = array.astype(np.int64) if np.isfinite(array).all() else array
         return whole if np.array_equal(whole, array) else array

@@ -1,8 +1,9 @@
-"""How rows become what an estimator takes: the container that it was fitted on, with the recorded dtypes.
+"""The containers of an estimator's input: rows become the one that it was fitted on, with the recorded
+dtypes.
 
-The container of a version is found when it is published, by trying (``models.publishing.fitting``), and recorded in its manifest.
-Whatever is built here belongs to the call alone, so a model may write into it; only ``array`` of float64 without copy
-is the rows themselves.
+A version's container is found by trial when it is published (``models.publishing.fitting``), and recorded in
+its manifest. Every container is built for one call, so a model may write to it; only ``array`` of float64
+without a copy is the rows themselves.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from models.errors import Fault, InputError, LoadError
 from models.manifest import Manifest
 from models.signature import Column
 
-#: Rows of shape (n_rows, n_columns) to what the estimator takes.
+#: A function from rows of shape (n_rows, n_columns) to the estimator's input.
 Pack = Callable[[np.ndarray], Any]
 
-#: Array dtype of a version whose missing values are None in an array of objects, and not NaN.
+#: The array dtype of a version whose missing values are None, not NaN, in an array of objects.
 OBJECTS_WITH_NONE = "object[none]"
 
 
 def packer(manifest: Manifest) -> Pack:
-    """What makes the model's input of rows; it raises InputError for a cell that a column's dtype cannot hold.
+    """Return the function from rows to the model's input.
 
-    Raises LoadError for a container of another release.
+    It raises InputError for a cell that a column's dtype cannot hold. Raises LoadError for a container that
+    this release does not have.
     """
     container = container_of(manifest)
     if container not in CONTAINERS:
@@ -37,17 +39,21 @@ def packer(manifest: Manifest) -> Pack:
 
 
 def container_of(manifest: Manifest) -> str:
-    """A version of an earlier release names none: it takes a DataFrame if it recorded one, else an array."""
+    """Return the name of the container.
+
+    Versions of an earlier release record none: they take a DataFrame if they recorded its columns, else an
+    array.
+    """
     return manifest.container or ("frame" if manifest.frame else "array")
 
 
 def takes_names(manifest: Manifest) -> bool:
-    """Whether the model sees the names of its columns."""
+    """Return whether the model sees the names of its columns."""
     return container_of(manifest) in ("frame", "polars")
 
 
 def _array(manifest: Manifest) -> Pack:
-    """The rows as an array of the recorded dtype."""
+    """Return a packer for an array of the recorded dtype."""
     dtype = manifest.array_dtype
     if not manifest.signature.numeric:
         return _array_of_objects(manifest)
@@ -58,17 +64,16 @@ def _array(manifest: Manifest) -> Pack:
     def pack(rows: np.ndarray) -> np.ndarray:
         numbers = rows.astype(np.float64)
         if kind.kind not in "iub":
-            with np.errstate(
-                over="ignore"
-            ):  # what does not fit becomes infinite, as it does for the model itself
+            # A value that does not fit becomes infinite, as it does in the model itself.
+            with np.errstate(over="ignore"):
                 return numbers.astype(kind)
         if not np.isfinite(numbers).all():
-            return numbers  # an integer cannot be missing: this is what NumPy makes of such rows
+            return numbers  # integers cannot be missing, so NumPy makes floats of such rows
         with np.errstate(invalid="ignore"):
             whole = numbers.astype(kind)
-        wrong = np.argwhere(whole != numbers)
-        if len(wrong):
-            row, j = wrong[0].tolist()
+        faults = np.argwhere(whole != numbers)
+        if len(faults):
+            row, j = faults[0].tolist()
             raise _unfit(manifest.signature.columns[j], dtype, row, numbers[row, j])
         return whole
 
@@ -76,24 +81,26 @@ def _array(manifest: Manifest) -> Pack:
 
 
 def _array_of_objects(manifest: Manifest) -> Pack:
-    """Text beside numbers; JSON writes 5.0 as 5 too, so each number is made what its column holds."""
+    """Return a packer for text and numbers. JSON spells 5.0 as 5 too, so each number gets its column's
+    type.
+    """
     missing: Any = None if manifest.array_dtype == OBJECTS_WITH_NONE else np.nan
     numbers = [(j, c) for j, c in enumerate(manifest.signature.columns) if c.dtype in ("int", "float")]
 
     def pack(rows: np.ndarray) -> np.ndarray:
-        found = np.where(rows == np.array(None), missing, rows)
+        cells = np.where(rows == np.array(None), missing, rows)
         for j, column in numbers:
-            found[:, j] = [
+            cells[:, j] = [
                 missing if _missing(cell) else column.natural(cell) for cell in rows[:, j].tolist()
             ]
-        return found
+        return cells
 
     return pack
 
 
 def _frame(manifest: Manifest) -> Pack:
-    """A DataFrame, built by columns."""
-    import pandas as pd  # only models that take one need it
+    """Return a packer for a DataFrame, built column by column."""
+    import pandas as pd  # only models of DataFrames need it
 
     from models.column_types import column_builder
 
@@ -102,7 +109,7 @@ def _frame(manifest: Manifest) -> Pack:
         column_builder(dtype, column.values or ())
         for column, (_, dtype) in zip(columns, manifest.frame, strict=True)
     ]
-    # In a column of objects nothing else makes a number what it was: JSON writes 5.0 as 5 too.
+    # A column of objects has no dtype that restores the type of a number, and JSON spells 5.0 as 5 too.
     numbers = {
         j
         for j, (_, dtype) in enumerate(manifest.frame)
@@ -130,20 +137,20 @@ def _frame(manifest: Manifest) -> Pack:
 
 
 def _polars(manifest: Manifest) -> Pack:
-    """A polars DataFrame, by way of Arrow."""
-    import polars  # only models that take one need it
+    """Return a packer for a polars DataFrame, which is made by way of Arrow."""
+    import polars  # only models of polars need it
 
     frame = _frame(manifest)
     return lambda rows: polars.from_pandas(frame(rows))
 
 
 def _texts(manifest: Manifest) -> Pack:
-    """The one column as a list, as scikit-learn's vectorisers take texts."""
+    """Return a packer for the only column as a list, the input of scikit-learn's vectorisers."""
     return lambda rows: rows[:, 0].tolist()
 
 
 def _series(manifest: Manifest) -> Pack:
-    """The one column as a Series of its name."""
+    """Return a packer for the only column as a Series with its name."""
     import pandas as pd
 
     ((name, dtype),) = manifest.frame
@@ -151,13 +158,13 @@ def _series(manifest: Manifest) -> Pack:
 
 
 def _dicts(manifest: Manifest) -> Pack:
-    """A list of dicts."""
+    """Return a packer for a list of dicts."""
     columns = manifest.signature.columns
     return lambda rows: as_dicts(columns, rows)
 
 
 def as_dicts(columns: Sequence[Column], rows: np.ndarray) -> list[dict[str, Any]]:
-    """One dict for each of the rows, of shape (n_rows, n_columns), without the names of what is missing."""
+    """Return one dict for each row of shape (n_rows, n_columns), without the keys of missing values."""
     return [
         {c.name: c.natural(cell) for c, cell in zip(columns, row, strict=True) if not _missing(cell)}
         for row in rows.tolist()
@@ -165,14 +172,14 @@ def as_dicts(columns: Sequence[Column], rows: np.ndarray) -> list[dict[str, Any]
 
 
 def _sparse(manifest: Manifest) -> Pack:
-    """A sparse matrix in rows (CSR)."""
+    """Return a packer for a sparse matrix in rows (CSR)."""
     from scipy.sparse import csr_matrix
 
     dtype = np.dtype(manifest.array_dtype or "float64")
     return lambda rows: csr_matrix(np.asarray(rows, dtype=np.float64), dtype=dtype)
 
 
-#: Name in the manifest -> what makes the packer.
+#: Name in the manifest -> the function that makes its packer.
 CONTAINERS: dict[str, Callable[[Manifest], Pack]] = {
     "array": _array,
     "frame": _frame,
@@ -191,7 +198,7 @@ def _missing(cell: Any) -> bool:
 def _unfit_column(
     column: Column, dtype: str, build: Callable[[list[Any]], Any], cells: list[Any]
 ) -> InputError:
-    """The first cell that the column cannot be built of."""
+    """Return the error for the first cell that does not fit the column."""
     for i, cell in enumerate(cells):
         try:
             build([cell])

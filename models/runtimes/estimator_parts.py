@@ -1,4 +1,4 @@
-"""Which estimators are inside an estimator, and what each of them must give up to be served."""
+"""The estimators inside an estimator, and their preparation for serving."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 
 def prepare_for_serving(model: Any, *, keep_names: bool) -> None:
-    """Set every ``n_jobs`` of the estimator and its parts to 1 and every ``copy`` to True, and forget feature
-    names unless they are needed.
+    """Set ``n_jobs`` of the estimator and its parts to 1 and ``copy`` to True, and remove feature names
+    unless needed.
 
-    A server runs one process a core; threads of its own make a forest slower and less predictable. A part
-    that works in place would change the rows of the request.
+    A server runs one process for each core; threads of its own make a forest slower and less predictable. A
+    part that works in place would change the rows of the request.
     """
     _one_thread(model)
     for part in estimator_parts(model):
         own = vars(part)
-        if "n_jobs" in own:  # None is one job in scikit-learn, and all cores in LightGBM and XGBoost
+        if "n_jobs" in own:  # None means one job in scikit-learn, but all cores in LightGBM and XGBoost
             part.n_jobs = 1
         if getattr(part, "copy", None) is False:
             part.copy = True
@@ -29,43 +29,42 @@ def prepare_for_serving(model: Any, *, keep_names: bool) -> None:
 
 
 class FeatureNames:
-    """The feature names that an estimator and its parts have now, to be put back after a server would forget
-    them.
-    """
+    """The feature names of an estimator and its parts, to be restored after they were removed for serving."""
 
     def __init__(self, model: Any) -> None:
         parts = [(part, vars(part)) for part in estimator_parts(model)]
         self._names = [(part, own["feature_names_in_"]) for part, own in parts if "feature_names_in_" in own]
 
     def restore(self) -> None:
-        """Put all of them back."""
+        """Restore all names."""
         for part, names in self._names:
             part.feature_names_in_ = names
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Put back what is forgotten now, and forget it again at the end."""
-        forgotten = [part for part, _ in self._names if "feature_names_in_" not in vars(part)]
+        """Restore the removed names while this context is open, and remove them again at its end."""
+        removed = [part for part, _ in self._names if "feature_names_in_" not in vars(part)]
         self.restore()
         try:
             yield
         finally:
-            for part in forgotten:
+            for part in removed:
                 del part.feature_names_in_
 
 
 def _one_thread(booster: Any) -> None:
-    """A Booster of XGBoost has its own number of threads, also inside an estimator; the others are told at
-    each call.
+    """Limit a Booster of XGBoost to one thread.
+
+    It has its own number of threads, also inside an estimator; other libraries get the number with each call.
     """
     if (type(booster).__module__, type(booster).__name__) == ("xgboost.core", "Booster"):
         booster.set_param({"nthread": 1})
 
 
 def estimator_parts(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """The estimator and all estimators inside it, through lists, tuples, dicts and arrays of objects.
+    """Yield the estimator and all estimators inside it, through lists, tuples, dicts and arrays of objects.
 
-    A class that is a parameter is no part: it belongs to the whole process.
+    A parameter that is a class is not a part: it belongs to the whole process.
     """
     seen = set() if seen is None else seen
     if id(value) in seen or isinstance(value, type):

@@ -1,4 +1,5 @@
-"""One row for each framework, with all that differs between them: another framework is a row and its module.
+"""The table of frameworks: one row holds all that differs between them, so that another framework is a row
+and its module.
 
 Rows name modules and import them when a model needs them: a process has the libraries of its own models only.
 """
@@ -17,27 +18,26 @@ from models.runtimes.user_code import PREFIX
 from models.signature import Signature
 from models.talk import RUNNING_VERSION
 
-#: Told the package of everything that a file names, before it is imported; may raise LoadError.
+#: A function that is called with the package of every name in a file before its import. It may raise
+#: LoadError.
 Visit = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How a model is kept in one file of its version.
+    """The way in which a model is kept in one file of its version."""
 
-    file: the name of the file in a version.
-    module: has ``pack(model) -> bytes``, which raises PublishError, and ``unpack(data, code_files, visit, *,
-        alone)``, which raises CodeMissing or LoadError; ``alone`` refuses bytes behind the model.
-    begins: tells from the first bytes of a publisher's file whether it is one; None for what may begin in any
-        way, which is then whatever no other packing is.
-    """
-
+    #: The name of the file in a version.
     file: str
+    #: The module with ``pack(model) -> bytes``, which raises PublishError, and ``unpack(data, code_files,
+    #: visit, *, alone)``, which raises CodeMissing or LoadError. ``alone`` refuses bytes after the model.
     module: str
+    #: Whether the first bytes of a publisher's file are those of this kind. None for a kind without typical
+    #: first bytes, which is used if no other kind matches.
     begins: Callable[[bytes], bool] | None = None
 
     def pack(self, model: Any) -> bytes:
-        """The bytes that are kept of an object in memory."""
+        """Return the bytes to store for an object in memory."""
         data: bytes = importlib.import_module(self.module).pack(model)
         return data
 
@@ -49,50 +49,48 @@ class Packing:
         *,
         alone: bool = False,
     ) -> Any:
-        """The object that the bytes hold; ``code_files`` are the modules that come with it."""
+        """Return the object in the bytes; ``code_files`` are the modules that come with it."""
         return importlib.import_module(self.module).unpack(data, code_files, visit, alone=alone)
 
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """One way in which models are kept and answer.
+    """A kind of models: how they are kept, recognised and served."""
 
-    opens: ``module:attribute`` of what serves. Of a framework it is a class of runtimes, made of a record
-        and, where it was unpacked already, the model; ``read(record, visit)`` unpacks and prepares a model,
-        ``prepare(model, manifest)`` fits one for serving. Of a compiled form it is the function that opens it
-        for a CompiledRuntime.
-    libraries: the distributions that its answers depend on; a manifest records their versions.
-    packings: the kinds of files that hold its models, the one for objects in memory first.
-    claims: tells whether an object, for which the publisher may have given a signature, is one of its models;
-        raises PublishError for an object that cannot answer. An object belongs to the first row that claims
-        it.
-    signature: what an object declares itself; None where the signature is inferred from its answers to a
-        sample.
-    shareable: the packages that a file may name where a parent process loads it for its workers. It is empty
-        for a framework whose loading starts threads, or runs code of which nothing is known.
-    """
-
+    #: ``module:attribute`` of what serves. For a framework it is a class of runtimes, constructed with a
+    #: record and, if it was unpacked already, the model; ``read(record, visit)`` unpacks and prepares a
+    #: model, and ``prepare(model, manifest)`` prepares one for serving. For a compiled form it is the
+    #: function that opens the form for a CompiledRuntime.
     opens: str
+    #: The distributions that answers depend on; a manifest records their versions.
     libraries: tuple[str, ...] = ()
+    #: The kinds of files that hold its models, the one for objects in memory first.
     packings: tuple[Packing, ...] = ()
+    #: Whether an object, with the signature that the publisher gave, is one of its models; raises
+    #: PublishError for an object that cannot answer. An object belongs to the first row that claims it.
     claims: Callable[[Any, Signature | None], bool] = lambda model, given: False
+    #: The signature that an object declares; None if it is inferred from answers to a sample.
     signature: Callable[[Any], Signature | None] = lambda model: None
+    #: The packages that a file may name if a parent process loads it for its workers. Empty for a framework
+    #: whose loading starts threads or runs unknown code.
     shareable: frozenset[str] = frozenset()
 
     def imported(self) -> Any:
-        """What ``opens`` names; raises ImportError where a library is not installed."""
+        """Return what ``opens`` names; raises ImportError if a library is not installed."""
         module, _, attribute = self.opens.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
 
 def declared_signature(model: Any) -> Signature | None:
-    """The signature that an object carries itself."""
+    """Return the signature that an object declares; None without one."""
     signature = getattr(model, "signature", None)
     return signature if isinstance(signature, Signature) else None
 
 
 def _has_signature(model: Any, given: Signature | None) -> bool:
-    """An object of any class declares its signature, or has been given one; an estimator keeps its own."""
+    """Return whether an object declares a signature or was given one. An estimator is not meant by a given
+    one.
+    """
     method_of(model)
     is_estimator = callable(getattr(model, "get_params", None))
     return declared_signature(model) is not None or (given is not None and not is_estimator)
@@ -104,7 +102,7 @@ def _has_method(model: Any, given: Signature | None) -> bool:
 
 PICKLE = Packing("model.joblib", "models.runtimes.pickled")
 
-#: Framework, as manifests name it -> its row.
+#: Name of a framework in manifests -> its row.
 FRAMEWORKS: dict[str, Framework] = {
     "python": Framework(
         opens="models.runtimes.python_runtime:PythonRuntime",
@@ -126,7 +124,8 @@ FRAMEWORKS: dict[str, Framework] = {
     ),
 }
 
-#: Compiled form, as manifests name it -> its row. Its original, which has a framework, is in the version too.
+#: Name of a compiled form in manifests -> its row. A version with a form also has its original, of a
+#: framework.
 FORMS: dict[str, Framework] = {
     "treelite": Framework(opens="models.runtimes.compiled_runtime:open_library"),
     "onnx": Framework(opens="models.runtimes.compiled_runtime:open_graph", libraries=("onnxruntime",)),
@@ -134,27 +133,27 @@ FORMS: dict[str, Framework] = {
 
 
 def framework(name: str) -> Framework:
-    """The row of a manifest's framework; raises LoadError for one of another release."""
+    """Return the row of a manifest's framework; raises LoadError for one that this release does not have."""
     if name not in FRAMEWORKS:
         raise LoadError(f"unknown framework {name!r}; this release serves: {', '.join(FRAMEWORKS)}")
     return FRAMEWORKS[name]
 
 
 def framework_of(model: Any, given: Signature | None = None) -> str:
-    """The framework that an object in memory belongs to; raises PublishError when no runtime can call it.
+    """Return the name of an object's framework; raises PublishError if no runtime can call it.
 
-    given: the signature that the publisher gave, which makes an object of any class one that declares it.
+    ``given`` is the signature that the publisher gave, which an object of any class then counts as declaring.
     """
     return next(name for name, row in FRAMEWORKS.items() if row.claims(model, given))
 
 
 def packing_of(head: bytes) -> Packing:
-    """The kind of a publisher's file, by its first bytes."""
+    """Return the kind of a publisher's file by its first bytes."""
     return next((kind for kind in _packings() if kind.begins is not None and kind.begins(head)), PICKLE)
 
 
 def load_object(record: Record, visit: Visit = lambda package: None) -> Any:
-    """The model of a version, unpacked from bytes that match their digests.
+    """Return the model of a version, unpacked from bytes that match their digests.
 
     Raises ArtifactDamaged, CodeMissing or LoadError.
     """

@@ -1,7 +1,7 @@
-"""Loading a version and verifying that it still answers: the one way for servers, proofs and commands.
+"""Loading of a version, and the verification that it still answers. Servers, proofs and commands all use it.
 
-What has to hold before a version may answer: the bytes are whole, and either the libraries are the recorded
-ones or the golden rows still give the recorded answers.
+A version may answer if its bytes are complete, and if either the libraries are the recorded ones or the
+golden rows still give the recorded answers.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ from models.runtimes.compiled_runtime import CompiledRuntime
 
 log = logging.getLogger("plumbline.models")
 
-#: What is wrong with a version that loads and answers otherwise than when it was published.
+#: The fault of a version that loads but answers differently than when it was published.
 OTHER_ANSWERS = "its golden rows do not give the recorded answers"
 
 
 def load_version(
     record: Record, model: Any = None, *, verify: bool = False, original: bool = False
 ) -> Runtime:
-    """A loaded, warmed runtime of the version. No byte is used that does not match its digest.
+    """Return a loaded and warmed-up runtime of the version. Every byte that is used matches its digest.
 
     The compiled form serves if one was recorded, works on this machine and gives the recorded answers within
-    its tolerance. Otherwise the original serves, which never left the version, and a warning says why.
+    its tolerance. Otherwise the original serves, which is always in the version, and a warning gives the
+    reason.
 
-    model: the original's object, where ``models.runtimes.shareable`` has unpickled it already.
-    verify: replay all golden rows. Without it, the original replays them only where library versions differ
-        from the recorded ones; a compiled form always does. They are asked together, as they were recorded: a
-        model may answer a single row in another way.
-    original: load the original also where a compiled form serves.
-    Raises LoadError, or PredictError where the model fails on golden rows that are replayed.
+    model: the original's object, if ``models.runtimes.shareable`` has unpickled it already.
+    verify: replay all golden rows. Without it, the original replays them only if library versions differ
+        from the recorded ones; a compiled form always does. All rows are in one call, as recorded:
+        a model may answer a single row differently.
+    original: load the original even if a compiled form serves.
+
+    Raises LoadError, or PredictError if the model fails on golden rows that are replayed.
     """
-    golden = record.golden  # held here, so that it is read once for the whole load
+    golden = record.golden  # this reference lets the whole load read it once
     if not original and record.manifest.form != ORIGINAL:
         try:
             compiled = CompiledRuntime(record, lambda: load_version(record, model, original=True))
@@ -50,8 +52,8 @@ def load_version(
         except ArtifactDamaged:
             raise
         except PlumblineError as error:
-            why = error.in_full if isinstance(error, LoadError) else str(error)
-            log.warning("%s is served by its original: %s", record.key, why)
+            reason = error.in_full if isinstance(error, LoadError) else str(error)
+            log.warning("%s is served by its original: %s", record.key, reason)
     changed = _changed_libraries(record)
     runtime = _warm_original(record, model, changed)
     if verify and not changed and not golden.holds(runtime):
@@ -60,10 +62,11 @@ def load_version(
 
 
 def load_each_form(record: Record) -> Iterator[Runtime]:
-    """The original and then the compiled form, if there is one: each loaded, verified, and closed afterwards.
+    """Yield the original and then the compiled form, if the version has one: each loaded, verified, and
+    closed after use.
 
-    The original is what a server falls back to, so a version is proved only when both give the recorded
-    answers. Raises LoadError or PredictError.
+    The original is the fallback of a server, so a version is proved only if both give the recorded answers.
+    Raises LoadError or PredictError.
     """
     for original in (True, False) if record.manifest.form != ORIGINAL else (True,):
         runtime = load_version(record, verify=True, original=original)
@@ -72,7 +75,7 @@ def load_each_form(record: Record) -> Iterator[Runtime]:
 
 
 def _changed_libraries(record: Record) -> list[str]:
-    """The libraries that are installed in another version than recorded."""
+    """Return the libraries whose installed version differs from the recorded one."""
     recorded = record.manifest.libraries
     installed = installed_versions(list(recorded))
     return [
@@ -83,9 +86,10 @@ def _changed_libraries(record: Record) -> list[str]:
 
 
 def _warm_original(record: Record, model: Any, changed: list[str]) -> Runtime:
-    """The original, after it answered one row, so that the first client does not pay for that.
+    """Return the original after it answered one row, so that the first client does not pay for the warm-up.
 
-    Where libraries changed it must give the recorded answers first; raises LibraryMismatch, which names them.
+    If libraries changed, it must first give the recorded answers; raises LibraryMismatch, which names the
+    libraries.
     """
     golden = record.golden
     what = f"{record.key} was published with {', '.join(changed)}"

@@ -1,4 +1,4 @@
-"""Which method of an estimator answers, and how it is called."""
+"""The method of an estimator that answers, and how it is called."""
 
 from __future__ import annotations
 
@@ -8,46 +8,53 @@ from typing import Any
 
 from models.errors import PublishError
 
-#: Without another word, the first that an estimator has.
+#: The methods that can answer. By default, the first that an estimator has is used.
 METHODS = ("predict", "transform", "score_samples", "decision_function", "predict_proba")
 
 #: Additions to a reply: methods, and "std", which ``predict`` returns on demand.
 SCORES = ("decision_function", "score_samples", "transform", "std")
 
-#: Class -> the argument of its methods that says how many threads they use.
+#: Class -> the argument of its methods that sets their number of threads.
 _THREADS = {("catboost.core", "CatBoost"): "thread_count", ("lightgbm.basic", "Booster"): "num_threads"}
 
-#: Rows in the container that the estimator takes, to what it returns.
+#: A function from rows in the estimator's container to what the estimator returns.
 Method = Callable[[Any], Any]
 
 
-def method_of(model: Any, said: str | None = None) -> str:
-    """The method that answers; raises PublishError when the object has none, or not the one that was said."""
-    if said is not None and said not in METHODS:
-        raise PublishError(f"--method {said!r}: use one of {', '.join(METHODS)}")
-    has = [name for name in METHODS if callable(getattr(model, name, None))]
-    if said in has or (said is None and has):
-        return said or has[0]
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
-    others = f"it has {', '.join(has)}" if has else "publish the fitted estimator or pipeline itself"
-    raise PublishError(f"{kind} has no {said or METHODS[0]}(); {others}")
+def method_of(model: Any, method: str | None = None) -> str:
+    """Return the method that answers; raises PublishError if the object has none, or lacks the one that was
+    chosen.
+    """
+    if method is not None and method not in METHODS:
+        raise PublishError(f"--method {method!r}: use one of {', '.join(METHODS)}")
+    available = [name for name in METHODS if callable(getattr(model, name, None))]
+    if method in available or (method is None and available):
+        return method or available[0]
+    class_name = f"{type(model).__module__}.{type(model).__qualname__}"
+    others = (
+        f"it has {', '.join(available)}" if available else "publish the fitted estimator or pipeline itself"
+    )
+    raise PublishError(f"{class_name} has no {method or METHODS[0]}(); {others}")
 
 
 def asked(model: Any, method: str, arguments: Mapping[str, Any] | None = None) -> Method:
-    """How the method is called with rows alone, in one thread: a server runs one process a core."""
+    """Return a function that calls the method with rows alone and in one thread: a server runs one process
+    per core.
+    """
     call: Method = _xgboost(model, method) or getattr(model, method)
     arguments = {**_one_thread(model, method), **(arguments or {})}
     return partial(call, **arguments) if arguments else call
 
 
 def last_step(model: Any) -> Any:
-    """The estimator at the end of a pipeline; any other is its own."""
+    """Return the estimator at the end of a pipeline, or any other estimator itself."""
     return getattr(model, "steps", [(None, model)])[-1][1]
 
 
 def _one_thread(model: Any, method: str) -> dict[str, int]:
-    """The argument that keeps a call in one thread, where an estimator cannot be told once for all. A
-    pipeline passes it on.
+    """Return the argument that limits a call to one thread, for estimators that have no setting for it.
+
+    A pipeline passes it on.
     """
     kind = type(last_step(model))
     for base in kind.__mro__:
@@ -57,7 +64,7 @@ def _one_thread(model: Any, method: str) -> dict[str, int]:
 
 
 def score_of(model: Any, name: str) -> Method:
-    """What gives a score; raises PublishError when the object has nothing that does."""
+    """Return a function that computes a score; raises PublishError if the object cannot."""
     if name not in SCORES:
         raise PublishError(f"--with {name!r}: use one of {', '.join(SCORES)}")
     if name == "std":
@@ -66,11 +73,14 @@ def score_of(model: Any, name: str) -> Method:
 
 
 def _xgboost(model: Any, method: str) -> Method | None:
-    """A Booster of XGBoost takes its own container; its feature names are those of its training."""
+    """Return the method of a Booster of XGBoost, which takes its own container; None for any other model.
+
+    The feature names are those of its training.
+    """
     kind = type(model)
     if (kind.__module__, kind.__name__, method) != ("xgboost.core", "Booster", "predict"):
         return None
-    from xgboost import DMatrix  # there, or the model could not have been unpickled
+    from xgboost import DMatrix  # installed, or the model could not have been unpickled
 
     def predict(X: Any, **arguments: Any) -> Any:
         names = None if hasattr(X, "columns") else model.feature_names

@@ -1,8 +1,8 @@
-"""Which versions of scikit-learn wrote a pickle, also one that the installed version cannot load.
+"""The versions of scikit-learn that wrote a pickle, even if the installed version cannot load it.
 
-An estimator's state carries the version (``_sklearn_version``). Loading checks it, but only once it has come
-so far: what was renamed since, or built otherwise, fails before. So the pickle is gone through with
-placeholders for all that fails.
+An estimator's state carries the version (``_sklearn_version``). Loading checks it, but late: a class that was
+renamed or built differently since fails before that. The pickle is therefore read with placeholders for
+everything that fails.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from models.runtimes.user_code import UserCode
 
 
 def versions_in(data: bytes, code_files: Mapping[str, bytes]) -> set[str]:
-    """Every version of scikit-learn that the states of the pickled estimators name."""
-    with suppress(Exception), opened(data) as file:  # as far as it can be read
+    """Return every version of scikit-learn that the states of the pickled estimators name."""
+    with suppress(Exception), opened(data) as file:  # a damaged pickle is read as far as possible
         reader = _Reader(file, UserCode(code_files))
         with suppress(Exception):
             reader.load()
@@ -27,13 +27,13 @@ def versions_in(data: bytes, code_files: Mapping[str, bytes]) -> set[str]:
 
 
 class _Anything:
-    """Stands for an object that cannot be made."""
+    """A placeholder for an object that cannot be created."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Anything:
         return super().__new__(cls)
 
     def __setstate__(self, state: Any) -> None:
-        """Not kept."""
+        """Ignore the state."""
 
     def __call__(self, *_: Any, **__: Any) -> _Anything:
         return self

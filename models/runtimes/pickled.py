@@ -1,6 +1,4 @@
-"""How models are pickled and come into memory again: a version's own code first, errors that say what to
-do.
-"""
+"""Pickling and unpickling of models. A version's own code takes precedence, and errors name the remedy."""
 
 from __future__ import annotations
 
@@ -25,35 +23,34 @@ from models.runtimes.user_code import UserCode
 
 ARTIFACT = PICKLE.file
 
-#: Modules without a package that old pickles of a library name.
+#: Modules without a package that old pickles name -> the library that they belong to.
 MOVED = {"_loss": "sklearn"}
 
 
 class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
-    """joblib's own unpickler, looking for classes in the version's code before anywhere else."""
+    """joblib's unpickler, which looks for classes in the version's own code first."""
 
     def __init__(self, file: BinaryIO, code: UserCode, visit: Visit = lambda package: None) -> None:
         super().__init__("", file, ensure_native_byte_order=True)
         self.code, self.visit = code, visit
 
     def find_class(self, module: str, name: str) -> Any:
-        if self.proto < 3:  # written with the names of Python 2, whoever wrote it
+        if self.proto < 3:  # protocols below 3 use the names of Python 2
             module, name = _compat_pickle.NAME_MAPPING.get(
                 (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
             )
         self.visit(module.split(".")[0])
         try:
-            found: Any = self._module(module, name)
+            value: Any = self._module(module, name)
             for part in name.split("."):
-                found = getattr(found, part)
-            return found
+                value = getattr(value, part)
+            return value
         except (ImportError, AttributeError) as error:
             raise self._missing(module, name, error) from error
 
     def _module(self, module: str, name: str) -> Any:
         if module == "__main__":
-            # A class defined in the training script: the script itself is among the code, under its file
-            # name.
+            # A class defined in the training script. The script is among the code under its file name.
             for candidate in self.code.top_level:
                 imported = self.code.import_module(candidate)
                 if hasattr(imported, name.split(".")[0]):
@@ -65,8 +62,8 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
         return importlib.import_module(module)
 
     def _missing(self, module: str, name: str, error: Exception) -> LoadError:
-        """What to say of a name that is not there: an installed library is of another version, anything else
-        is code.
+        """Return the error for a missing name. It blames the version of an installed library, or else missing
+        code.
         """
         what, package = f"{name!r} of module {module!r}", module.split(".")[0]
         package = MOVED.get(package, package)
@@ -77,12 +74,12 @@ class Unpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
                 "(if the module is your own, --code PATH)",
                 str(error),
             )
-        lacking = error.name if isinstance(error, ModuleNotFoundError) and error.name else module
-        return CodeMissing(what, lacking, str(error))
+        missing_module = error.name if isinstance(error, ModuleNotFoundError) and error.name else module
+        return CodeMissing(what, missing_module, str(error))
 
 
 def pack(model: Any) -> bytes:
-    """The object as a joblib file; raises PublishError."""
+    """Return the object as a joblib file; raises PublishError."""
     buffer = io.BytesIO()
     try:
         joblib.dump(model, buffer)
@@ -94,36 +91,37 @@ def pack(model: Any) -> bytes:
 def unpack(
     data: bytes, code_files: Mapping[str, bytes], visit: Visit = lambda package: None, *, alone: bool = False
 ) -> Any:
-    """The object in a joblib file or plain pickle of any protocol, compressed or not.
+    """Return the object in a joblib file or plain pickle of any protocol, compressed or not.
 
-    Raises CodeMissing when a class cannot be found, LoadError for anything else that goes wrong on the way,
-    also for a second object behind the first if it is to be ``alone``.
+    Raises CodeMissing if a class cannot be found, and LoadError for any other failure. ``alone`` also refuses
+    a second object after the first.
     """
     code = UserCode(code_files)
     code.install()
     try:
         with opened(data) as file:
-            found = Unpickler(file, code, visit).load()
+            model = Unpickler(file, code, visit).load()
             if alone and file.read(1):
                 raise LoadError(
-                    "there is more than one object in it; save one that holds all, such as a pipeline"
+                    "the file contains more than one object; save one object with all parts, such as a "
+                    "pipeline"
                 )
-            return found
+            return model
     except PlumblineError:
         raise
-    except (Exception, SystemExit) as error:  # a pickle runs any code, so anything can come out of it
+    except (Exception, SystemExit) as error:  # a pickle runs any code, so it may raise anything
         raise LoadError(f"the artifact cannot be unpickled: {type(error).__name__}", str(error)) from error
 
 
 @contextmanager
 def opened(data: bytes) -> Iterator[BinaryIO]:
-    """The file that the bytes are, unpacked where they are compressed: zlib, gzip, bz2, lzma, xz, lz4."""
+    """Open the bytes as a file, decompressed if they are compressed: zlib, gzip, bz2, lzma, xz, lz4."""
     with _validate_fileobject_and_memmap(io.BytesIO(data), "", None) as (file, _):
         yield file
 
 
 def _library(package: str) -> str:
-    """The installed library that brings the package, with its version, or nothing."""
+    """Return the installed library that provides the package, with its version; empty without one."""
     spec = None
     if package not in sys.stdlib_module_names:
         try:

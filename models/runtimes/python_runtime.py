@@ -1,4 +1,6 @@
-"""Serves any Python object that declares its signature: ``signature`` and ``predict(rows, **parameters)``."""
+"""The runtime of Python objects that declare their signature: ``signature`` and ``predict(rows,
+**parameters)``.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,12 @@ from models.runtimes.frameworks import Visit, load_object
 
 
 class PythonRuntime:
-    """The object's ``predict`` takes rows of shape (n_rows, n_columns) and the request's parameters by name.
+    """One object that declares its signature.
 
-    It returns an array of shape (n_rows,), for a vector or several outputs (n_rows, width); for classes
-    optionally a pair of that and the probabilities of shape (n_rows, n_classes), of several outputs a list of
-    them; and for records one list of dicts a row.
+    Its ``predict`` takes rows of shape (n_rows, n_columns) and the request's parameters by name. It returns
+    an array of shape (n_rows,), or (n_rows, width) for a vector or several outputs. For classes it may return
+    a pair of that array and the probabilities of shape (n_rows, n_classes), for several outputs a list of
+    them. For records it returns one list of dicts for each row.
     """
 
     def __init__(self, record: Record, model: Any = None) -> None:
@@ -35,18 +38,20 @@ class PythonRuntime:
 
     @staticmethod
     def prepare(model: Any, manifest: Manifest) -> Any:
-        """The unpickled object itself; raises LoadError where it cannot answer."""
+        """Return the unpickled object unchanged; raises LoadError if it cannot answer."""
         if not callable(getattr(model, "predict", None)):
             raise LoadError("the unpickled object has no predict()")
         return model
 
     def load(self) -> None:
-        """Read the object, unless it was given; raises LoadError."""
+        """Read the object unless it was given; raises LoadError."""
         if self.model is None:
             self.model = self.read(self.record)
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
-        """Raises InputError as the model does, PredictError for its other failures."""
+        """Return the answers to rows; raises InputError like the model, and PredictError for its other
+        failures.
+        """
         output = self.record.manifest.signature.output
         with model_call(self.record.manifest):
             answer = self.model.predict(rows, **parameters)
@@ -59,5 +64,5 @@ class PythonRuntime:
             return Outputs(values, None if probabilities is None else floats(probabilities))
 
     def close(self) -> None:
-        """Drop the object."""
+        """Release the object."""
         self.model = None

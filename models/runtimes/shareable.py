@@ -1,8 +1,9 @@
-"""Sharing by fork: which models a server's parent process may hold for its workers, and how it unpickles one.
+"""Sharing by fork: the models that a server's parent process may hold for its workers, and how it unpickles
+them.
 
-A process that forks must have no native thread: the child would get the locks of a thread pool without its
-threads, and wait for ever. The parent therefore only unpickles, and only classes of libraries that are known
-to start no thread when they are imported or unpickled. It never predicts.
+A process that forks must have no native thread: the child would inherit the locks of a thread pool without
+its threads, and wait for ever. The parent therefore only unpickles, and only classes of libraries that are
+known to start no thread when they are imported or unpickled. It never predicts.
 """
 
 from __future__ import annotations
@@ -21,25 +22,28 @@ from models.runtimes.user_code import PREFIX
 
 
 def shareable_packages(manifest: Manifest) -> frozenset[str]:
-    """The packages that the version's file may name; none where its framework is not shared, or not known."""
+    """Return the packages that the version's file may name; empty if its framework is not shared or
+    unknown.
+    """
     row = FRAMEWORKS.get(manifest.framework)
     return frozenset() if row is None else row.shareable
 
 
 def why_private(manifest: Manifest) -> str:
-    """Why the version must be loaded by each worker, as far as its manifest tells; empty if it need not."""
+    """Return why each worker must load the version itself, judging by its manifest; empty if it need not."""
     if not shareable_packages(manifest):
         return f"models of the framework {manifest.framework} are not shared"
     if manifest.form != ORIGINAL:
         return "its compiled form serves it"
     if any(path.startswith(PREFIX) for path in manifest.files):
-        return "it brings code of its own"
+        return "it has code of its own"
     return ""
 
 
 def read_shareable(record: Record) -> Any:
-    """The version's model, unpickled and never called; raises LoadError, also for a class of any other
-    package.
+    """Return the version's model, unpickled but never called.
+
+    Raises LoadError, also for a class of a package that may not be shared.
     """
     if reason := why_private(record.manifest):
         raise LoadError(reason)
@@ -54,9 +58,9 @@ def read_shareable(record: Record) -> Any:
 
 
 def try_shareable(record: Record) -> None:
-    """Raises LoadError or PredictError where a parent process must not hold the version for its workers.
+    """Verify that a parent process may hold the version for its workers; raises LoadError or PredictError.
 
-    Call it in a process that may come to harm: foreign code is run, which tells more than refusing it.
+    The caller is a process that may come to harm: running foreign code reveals more than refusing it.
     """
     before, visited = native_threads(), set[str]()
     model = import_libraries(record.manifest).read(record, visited.add)
@@ -68,7 +72,9 @@ def try_shareable(record: Record) -> None:
 
 
 def native_threads() -> int:
-    """How many threads this process has, those of C libraries included; 0 where the kernel does not tell."""
+    """Return the number of threads of this process, those of C libraries included; 0 if the kernel does not
+    tell.
+    """
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:

@@ -1,8 +1,8 @@
-"""What some of scikit-learn's estimators compute, without the checks and jobs that surround it.
+"""The computations of some of scikit-learn's estimators, without the checks and jobs around them.
 
-For one row these take ten times as long as the computation itself. Each function gives what the estimator's own method
-gives, from its fitted attributes and with its own trees; rows that the estimator may refuse are left to it.
-``sklearn_calls`` compares the two bit for bit before one is used.
+For one row, those take ten times as long as the computation itself. Each function returns what the
+estimator's own method returns, from its fitted attributes and with its own trees; rows that the estimator may
+refuse are left to it. ``sklearn_calls`` compares the two bit for bit before one is used.
 """
 
 from __future__ import annotations
@@ -14,58 +14,62 @@ import numpy as np
 
 from models.runtimes.sklearn_names import public_name
 
-#: X of shape (n_rows, n_features), float64, to what the estimator's method gives.
+#: A function from X of shape (n_rows, n_features), float64, to what the estimator's method returns.
 Body = Callable[[np.ndarray], np.ndarray]
 
 T = TypeVar("T")
 
-#: From so many rows on it pays to put like ones side by side.
+#: The number of rows from which sorting similar rows together pays.
 ORDERED_ROWS = 64
 
 
 def body_of(model: Any, method: str) -> Body | None:
-    """What ``method`` (predict_proba, predict or transform) of the estimator computes; None where that is not known.
+    """Return the computation of ``method`` (predict_proba, predict or transform); None if it is not known.
 
-    Only the types in the tables themselves: a subclass may compute something else.
+    Only the types in the tables themselves count: a subclass may compute something else.
     """
     make = _BODIES[method].get(public_name(type(model)))
     try:
         return make(model) if make else None
-    except AttributeError:  # of another release, or fitted in another way
+    except AttributeError:  # another release, or fitted in another way
         return None
 
 
 def _usual(X: Any) -> bool:
-    """Whether X is what nearly every request brings, and nothing that an estimator may want to refuse or convert."""
+    """Return whether X is an array of nearly every request, without values that an estimator may refuse or
+    convert.
+    """
     return type(X) is np.ndarray and X.dtype == np.float64 and bool(np.isfinite(X).all())
 
 
 def _through(
     trees: Sequence[T],
     rows: np.ndarray,
-    found: np.ndarray,
+    total: np.ndarray,
     add: Callable[[Sequence[T], np.ndarray, np.ndarray], None],
 ) -> np.ndarray:
-    """``found``, of shape (n_rows, width), with what the trees say of the rows added to it: row by row in their order.
+    """Add the trees' values for the rows to ``total``, of shape (n_rows, width), row by row in the trees'
+    order.
 
-    Rows about which the first trees say the same go like ways through the others too. Side by side they let the
-    processor guess these ways, which takes up to two fifths less time; docs/performance.md has the figures.
+    Rows with the same values in the first trees take similar paths through the others too. Sorted together,
+    they let the processor predict these paths, which saves up to two fifths of the time; docs/performance.md
+    has the figures.
     """
     first = len(trees) // 10
     if not first or len(rows) < ORDERED_ROWS:
-        add(trees, rows, found)
-        return found
-    add(trees[:first], rows, found)
-    order = np.argsort(found @ np.arange(1.0, found.shape[1] + 1))
-    ordered = np.empty_like(found)
-    np.take(found, order, axis=0, out=ordered)
+        add(trees, rows, total)
+        return total
+    add(trees[:first], rows, total)
+    order = np.argsort(total @ np.arange(1.0, total.shape[1] + 1))
+    ordered = np.empty_like(total)
+    np.take(total, order, axis=0, out=ordered)
     add(trees[first:], rows[order], ordered)
-    found[order] = ordered
-    return found
+    total[order] = ordered
+    return total
 
 
 def _forest(model: Any) -> Body | None:
-    """The mean over the trees of a forest with one output, added up in their order."""
+    """Return the mean over the trees of a forest with one output, added in the order of the trees."""
     if model.n_outputs_ != 1:
         return None
     trees = [estimator.tree_.predict for estimator in model.estimators_]
@@ -90,15 +94,15 @@ def _forest(model: Any) -> Body | None:
 
 
 def _boosting(model: Any, whole: Body, finish: Body) -> Body | None:
-    """The sum over the trees of a histogram boosting without categories, and what its link makes of it."""
+    """Return the sum over the trees of a histogram boosting without categories, passed through its link."""
     if model._preprocessor is not None:
         return None
     bitsets, positions = model._bin_mapper.make_known_categories_bitsets()
     baseline, width = model._baseline_prediction, model.n_trees_per_iteration_
     trees = [(k, tree.predict) for iteration in model._predictors for k, tree in enumerate(iteration)]
 
-    def add(trees: Sequence[tuple[int, Any]], rows: np.ndarray, found: np.ndarray) -> None:
-        columns = [found[:, k] for k in range(width)]
+    def add(trees: Sequence[tuple[int, Any]], rows: np.ndarray, total: np.ndarray) -> None:
+        columns = [total[:, k] for k in range(width)]
         for k, predict in trees:
             np.add(columns[k], predict(rows, bitsets, positions, 1), columns[k])
 
@@ -106,9 +110,9 @@ def _boosting(model: Any, whole: Body, finish: Body) -> Body | None:
         if type(X) is not np.ndarray or X.dtype != np.float64:
             return np.asarray(whole(X))
         rows = np.ascontiguousarray(X)
-        found = np.zeros((len(rows), width), dtype=baseline.dtype, order="F")
-        found += baseline
-        return np.asarray(finish(_through(trees, rows, found, add)))
+        scores = np.zeros((len(rows), width), dtype=baseline.dtype, order="F")
+        scores += baseline
+        return np.asarray(finish(_through(trees, rows, scores, add)))
 
     return total
 

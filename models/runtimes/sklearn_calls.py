@@ -1,8 +1,8 @@
-"""How a scikit-learn estimator is asked with the least work that gives the same answer.
+"""Calls of a scikit-learn estimator with the least work that gives the same answer.
 
-Two things cost time without changing an answer: asking for labels and probabilities in two calls, and what surrounds the
-computation itself (``sklearn_bodies``). Whoever loads an estimator compares ``shorter`` with ``plain`` on golden rows, bit
-for bit, before it is used.
+Two things cost time without changing an answer: separate calls for labels and probabilities, and the checks
+around the computation itself (``sklearn_bodies``). The runtime compares ``shorter`` with ``plain`` on golden
+rows, bit for bit, before it uses it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from models.runtimes.sklearn_bodies import body_of
 from models.runtimes.sklearn_names import public_name
 from models.signature import Output
 
-#: X of n_rows rows, array or DataFrame, to the answers.
+#: A function from X of n_rows rows, array or DataFrame, to the answers.
 Call = Callable[[Any], Outputs]
 
-#: Their label is the class of the largest probability, by the same comparison in the same numbers (ties included). Only
-#: these types themselves: a subclass may define another.
+#: Classifiers whose label is the class of the largest probability, by the same comparison of the same numbers
+#: (ties included). Only these types themselves: a subclass may define another label.
 LARGEST_IS_LABEL = frozenset(
     {
         "sklearn.ensemble.ExtraTreesClassifier",
@@ -31,7 +31,7 @@ LARGEST_IS_LABEL = frozenset(
         "sklearn.tree.DecisionTreeClassifier",
     }
 )
-#: Theirs is too, but compared before the probabilities were rounded.
+#: Classifiers for which that holds too, but which compare before the probabilities are rounded.
 LARGEST_BUT_FOR_TIES = frozenset(
     {
         "sklearn.ensemble.GradientBoostingClassifier",
@@ -42,28 +42,32 @@ LARGEST_BUT_FOR_TIES = frozenset(
     }
 )
 
-#: Two probabilities this close may be in the other order before they are rounded: then the estimator is
-#: asked itself.
+#: Two probabilities this close may have the other order before they are rounded. The estimator then answers
+#: itself.
 TIE = 1e-9
 
 
 def plain(model: Any, output: Output) -> Call:
-    """The output's method, ``predict_proba`` where the signature has probabilities, and what gives each score."""
+    """Return the full call: the output's method, ``predict_proba`` if the signature has probabilities, and
+    the scores.
+    """
     ask, read = asked(model, output.method, output.arguments), READERS[output.kind]
     ask_chances = asked(model, "predict_proba") if output.probability else None
-    beside = [score_of(model, score.name) for score in output.scores]
+    score_methods = [score_of(model, score.name) for score in output.scores]
 
     def call(X: Any) -> Outputs:
         values = read(ask(X), output)
         probabilities = chances(ask_chances(X), output) if ask_chances else None
-        found = np.concatenate([floats(score(X)) for score in beside], axis=1) if beside else None
-        return Outputs(values, probabilities, found)
+        scores = (
+            np.concatenate([floats(score(X)) for score in score_methods], axis=1) if score_methods else None
+        )
+        return Outputs(values, probabilities, scores)
 
     return call
 
 
 def shorter(model: Any, output: Output) -> Call | None:
-    """A call with less work, for the estimators of which it is known; None for others."""
+    """Return a call with less work; None for estimators without a known one."""
     if output.kind not in ("number", "class") or output.method != "predict":
         return None
     if output.arguments or output.scores:
@@ -79,31 +83,31 @@ def shorter(model: Any, output: Output) -> Call | None:
 
 
 def _classifier(model: Any) -> Call | None:
-    """Labels from the largest probabilities."""
+    """Return a call that takes labels from the largest probabilities."""
     name = public_name(type(model))
     exact = name in LARGEST_IS_LABEL
     if not (exact or name in LARGEST_BUT_FOR_TIES) or not isinstance(model.classes_, np.ndarray):
         return None
-    if len(model.classes_) < 2:  # some then give one column that is not the class's probability
+    if len(model.classes_) < 2:  # some then return one column that is not the class's probability
         return None
     probabilities = body_of(model, "predict_proba") or model.predict_proba
     classes = model.classes_
 
     def call(X: Any) -> Outputs:
-        found = np.asarray(probabilities(X), dtype=np.float64)
-        labels = classes[found.argmax(axis=1)]
-        if not exact and found.shape[1] > 1:
-            ordered = np.sort(found, axis=1)
+        class_chances = np.asarray(probabilities(X), dtype=np.float64)
+        labels = classes[class_chances.argmax(axis=1)]
+        if not exact and class_chances.shape[1] > 1:
+            ordered = np.sort(class_chances, axis=1)
             tied = ordered[:, -1] - ordered[:, -2] <= TIE
             if tied.any():
                 labels[tied] = np.asarray(model.predict(X))[tied]
-        return Outputs(labels, found)
+        return Outputs(labels, class_chances)
 
     return call
 
 
 def same_bits(one: Outputs, other: Outputs) -> bool:
-    """Whether two answers are the same in every bit."""
+    """Return whether two answers are the same in every bit."""
     return all(
         a is b
         or (
@@ -117,7 +121,7 @@ def same_bits(one: Outputs, other: Outputs) -> bool:
 
 
 def parts(model: Any) -> tuple[Sequence[Any], Any]:
-    """The transformers of a pipeline and its last step; any other estimator is its own last step."""
+    """Return the transformers of a pipeline and its last step; any other estimator is its own last step."""
     if public_name(type(model)) != "sklearn.pipeline.Pipeline" or model.memory is not None:
         return (), model
     *steps, (_, final) = model.steps
@@ -125,7 +129,7 @@ def parts(model: Any) -> tuple[Sequence[Any], Any]:
 
 
 def _after(transforms: Sequence[Callable[[Any], Any]], call: Call) -> Call:
-    """The call, given what the transformers make of X."""
+    """Return the call with the transformers applied to X first."""
     if not transforms:
         return call
 

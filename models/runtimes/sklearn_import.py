@@ -1,9 +1,9 @@
-"""How scikit-learn comes into a process without pandas.
+"""The import of scikit-learn without pandas.
 
-scikit-learn imports pandas wherever it is installed, for a name that none of its own code reads. What it does
-with a DataFrame starts from the DataFrame, and so from a process that has pandas already. pandas takes a
-sixth of the memory of a
-worker with a small model, and a fifth of the time of its start: it is imported when a model needs it.
+scikit-learn imports pandas if it is installed, for a name that none of its own code reads. What it does with
+a DataFrame starts from the DataFrame, and so in a process that has pandas already. pandas takes a sixth of
+the memory of a worker with a small model, and a fifth of its start-up time, so it is imported only when a
+model needs it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from types import ModuleType
 
 from models.libraries import installed_versions
 
-#: The releases of scikit-learn that work without the name, by tests/models/runtimes/test_sklearn_import.py.
+#: The releases that work without pandas, as tests/models/runtimes/test_sklearn_import.py verifies.
 TESTED = ("1.9.1",)
 
 
 def import_sklearn() -> None:
-    """Import scikit-learn; pandas comes with it only for a release that was not tested."""
+    """Import scikit-learn. Only a release that was not tested brings pandas with it."""
     if "sklearn" in sys.modules:
         return
     if installed_versions(["scikit-learn"]).get("scikit-learn") not in TESTED:
@@ -38,7 +38,7 @@ def import_sklearn() -> None:
 
 
 class WithoutPandas(MetaPathFinder):
-    """pandas cannot be found by the thread that makes this finder; other threads go on importing it."""
+    """A finder that hides pandas from the thread that created it; other threads can still import it."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -46,7 +46,7 @@ class WithoutPandas(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Raises ModuleNotFoundError for pandas; leaves every other module to the finders after this one."""
+        """Raise ModuleNotFoundError for pandas, and leave every other module to the next finders."""
         if name == "pandas" and threading.get_ident() == self._thread:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None

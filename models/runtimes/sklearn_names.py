@@ -1,4 +1,4 @@
-"""How a table names a class of scikit-learn without importing it."""
+"""The names of scikit-learn's classes, which tables use without importing them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import sys
 
 
 def public_name(kind: type) -> str:
-    """``sklearn.linear_model.LogisticRegression`` for the class that scikit-learn publishes there, empty for
-    any other.
+    """Return the name under which scikit-learn publishes a class, such as
+    ``sklearn.linear_model.LogisticRegression``.
 
-    A subclass has no name, whatever it is called: it may compute something else.
+    It is empty for any other class. A subclass has no name, whatever it is called, since it may compute
+    something else.
     """
     package = ".".join(kind.__module__.split(".")[:2])
     published = getattr(sys.modules.get(package), kind.__name__, None)

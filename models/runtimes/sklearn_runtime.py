@@ -1,4 +1,4 @@
-"""Serves fitted scikit-learn estimators and pipelines, pickled by joblib."""
+"""The runtime of fitted scikit-learn estimators and pipelines, pickled by joblib."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from sklearn.exceptions import InconsistentVersionWarning  # noqa: E402
 
 
 class SklearnRuntime:
-    """Calls ``predict``, and ``predict_proba`` when the signature has probabilities, or less when that is the
-    same.
+    """One estimator, called with ``predict``, and ``predict_proba`` if needed, or with a shorter call of the
+    same answers.
 
-    It is given the container that the manifest names. One that sees no names has them taken off the loaded
-    copy: they were checked already when the request was read. Whatever it is given is its own to write into.
+    It gets the container that the manifest names. If that shows no names, they are removed from the loaded
+    copy: the request was validated when it was read. The estimator may write to its input.
     """
 
     def __init__(self, record: Record, model: Any = None) -> None:
@@ -42,18 +42,19 @@ class SklearnRuntime:
 
     @staticmethod
     def read(record: Record, visit: Visit = lambda package: None) -> Any:
-        """Unpickle the estimator from verified bytes and fit it for serving; raises LoadError. It is not
+        """Unpickle the estimator from verified bytes and prepare it for serving; raises LoadError. It is not
         called.
         """
         with warnings.catch_warnings():
-            # The manifest's library versions are compared by the loader, which can say more than this
-            # warning.
+            # The loader compares library versions itself, and its message says more than this warning.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             return SklearnRuntime.prepare(load_object(record, visit), record.manifest)
 
     @staticmethod
     def prepare(model: Any, manifest: Manifest) -> Any:
-        """The unpickled estimator itself, fit for serving; raises LoadError where it cannot answer."""
+        """Prepare the unpickled estimator for serving, and return it; raises LoadError if it cannot
+        answer.
+        """
         method = manifest.signature.output.method
         if not callable(getattr(model, method, None)):
             raise LoadError(f"the unpickled object has no {method}()")
@@ -61,7 +62,7 @@ class SklearnRuntime:
         return model
 
     def load(self) -> None:
-        """Read the estimator, unless it was given, and find out how it is called; raises LoadError."""
+        """Read the estimator unless it was given, and choose how it is called; raises LoadError."""
         if self.model is None:
             self.model = self.read(self.record)
         manifest = self.record.manifest
@@ -72,18 +73,20 @@ class SklearnRuntime:
             self._call, self._may_write = short, False
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
-        """Raises PredictError when the estimator does."""
+        """Return the answers to rows; raises PredictError if the estimator fails."""
         manifest = self.record.manifest
         with model_call(manifest):
             assert self._call is not None
             return self._call(self._input(rows))
 
     def close(self) -> None:
-        """Drop the estimator."""
+        """Release the estimator."""
         self.model = self._call = self._pack = None
 
     def _input(self, rows: np.ndarray) -> Any:
-        """The rows belong to the request and are read after the call; only the short calls are known not to
+        """Return the input of the call.
+
+        The rows belong to the request, which reads them after the call; only the short calls are known not to
         write.
         """
         assert self._pack is not None
@@ -91,13 +94,13 @@ class SklearnRuntime:
         return rows.copy() if X is rows and self._may_write else X
 
     def _agrees(self, short: Call) -> bool:
-        """Whether a shorter call gives the same bits for the golden rows, all at once and the first one
-        alone.
+        """Return whether a shorter call gives the same bits for the golden rows, all in one call and the
+        first one alone.
         """
         assert self._call is not None
         rows = self.record.golden.rows
         try:
-            asked = [self._input(part) for part in (rows, rows[:1])]
-            return all(same_bits(self._call(X), short(X)) for X in asked)
-        except Exception:  # foreign code; whether the model works at all is found out by its caller
+            inputs = [self._input(part) for part in (rows, rows[:1])]
+            return all(same_bits(self._call(X), short(X)) for X in inputs)
+        except Exception:  # a model's code may raise anything; the caller finds out whether it works at all
             return False

@@ -1,8 +1,8 @@
-"""How a version's own Python modules are imported: from verified bytes, under a private name for each
-version.
+"""The import of a version's own Python modules: from verified bytes, under a private name for each version.
 
-Two versions may carry different code under one module name, and a module called ``app``, ``models`` or
-``schemas`` does not meet the server's own. Import statements inside the code find its own modules first.
+Two versions may have different code under one module name, and a module called ``app``, ``models`` or
+``schemas`` must not be confused with the server's own. Import statements inside the code find its own modules
+first.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from models.manifest import FileRecord
 PREFIX = "code/"
 MAX_BYTES = 16 * 2**20
 
-#: The file of a version's code that is being run for the first time, which is when it is imported.
+#: The file of a version's code that is being imported in this context.
 RUNNING: ContextVar[str] = ContextVar("RUNNING", default="")
 
 
 def collect(path: Path) -> dict[str, bytes]:
-    """The files of a module (``.py``), a package, or a directory of modules, named as they are kept in a
+    """Return the files of a module (``.py``), a package, or a directory of modules, by their paths in a
     version.
 
-    Raises PublishError when there is nothing to take, for links, and over 16 MiB.
+    Raises PublishError if there are none, for links, and over 16 MiB.
     """
     if path.suffix == ".py" and path.is_file():
         return {f"{PREFIX}{path.name}": path.read_bytes()}
@@ -59,7 +59,7 @@ def collect(path: Path) -> dict[str, bytes]:
 class UserCode(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """The modules of one version: a finder and a loader over bytes in memory.
 
-    The private package's name is made from the digest of the files, so that the same code is imported once.
+    The name of the private package contains the digest of the files, so that the same code is imported once.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
@@ -73,18 +73,18 @@ class UserCode(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
     @property
     def top_level(self) -> list[str]:
-        """The names that the code can be imported by."""
+        """The names by which the code can be imported."""
         return sorted({name.split("/")[0].removesuffix(".py") for name in self.files if name.endswith(".py")})
 
     def install(self) -> None:
-        """Make the private package importable in this process; does nothing when it already is."""
+        """Make the private package importable in this process, unless it already is."""
         if self.files and not any(
             isinstance(f, UserCode) and f.package == self.package for f in sys.meta_path
         ):
             sys.meta_path.append(self)
 
     def import_module(self, name: str) -> ModuleType:
-        """A module of this code by its own name; raises ModuleNotFoundError."""
+        """Return a module of this code by its own name; raises ModuleNotFoundError."""
         if name.split(".")[0] not in self.top_level:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return importlib.import_module(f"{self.package}.{name}")
@@ -92,7 +92,7 @@ class UserCode(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """PEP 451 finder, for names below the private package only."""
+        """Find modules below the private package (PEP 451)."""
         if fullname == self.package:
             return importlib.util.spec_from_loader(fullname, self, is_package=True)
         if not fullname.startswith(f"{self.package}."):
@@ -103,7 +103,9 @@ class UserCode(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return importlib.util.spec_from_loader(fullname, self, is_package=is_package)
 
     def is_package(self, fullname: str) -> bool:
-        """Whether the module has modules below it: a package, or a folder without ``__init__.py``."""
+        """Return whether other modules are below the module: a package, or a folder without
+        ``__init__.py``.
+        """
         file = self._file(fullname)
         if file is not None:
             return file.endswith("__init__.py")
@@ -111,12 +113,12 @@ class UserCode(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return fullname == self.package or any(name.startswith(folder) for name in self.files)
 
     def get_source(self, fullname: str) -> str | None:
-        """The module's text (PEP 302), also for tracebacks."""
+        """Return the module's text (PEP 302), which tracebacks use too."""
         file = self._file(fullname)
         return importlib.util.decode_source(self.files[file]) if file else ""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module with an import statement that looks into this code first."""
+        """Run the module with an import statement that searches this code first."""
         spec = module.__spec__
         assert spec is not None
         file = self._file(spec.name)

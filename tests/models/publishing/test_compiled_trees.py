@@ -183,7 +183,7 @@ def test_what_no_model_takes_is_refused_with_its_row(store: Store, value: float)
 
 def test_rows_of_another_width_never_reach_the_library(store: Store) -> None:
     runtime = compiled(published(store, RandomForestClassifier(3, random_state=0).fit(X, TWO)))
-    with pytest.raises(PredictError, match=r"rows of shape \(1, 3\) where \(n_rows, 4\) are taken"):
+    with pytest.raises(PredictError, match=r"rows of shape \(1, 3\) where \(n_rows, 4\) is expected"):
         runtime.predict(np.zeros((1, 3)), {})
 
 

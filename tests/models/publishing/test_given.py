@@ -186,7 +186,7 @@ def test_a_file_of_two_objects_is_refused_whichever_comes_first(store: Store, tm
         with gzip.open(tmp_path / "two.pickle.gz", "wb") as file:
             for part in pair:
                 pickle.dump(part, file)
-        with pytest.raises(LoadError, match="more than one object in it; save one that holds all"):
+        with pytest.raises(LoadError, match="contains more than one object; save one object with all parts"):
             publish(store, "toy", tmp_path / "two.pickle.gz", X)
 
 

@@ -449,7 +449,9 @@ def test_a_null_that_would_change_the_answers_beside_it_is_refused(
     model = make_pipeline(FunctionTransformer(function), *coded, LinearRegression()).fit(
         sample, np.arange(40.0) ** 2
     )
-    with pytest.raises(PublishError, match=f"otherwise when '{name}' is missing in a row beside them"):
+    with pytest.raises(
+        PublishError, match=f"differently when '{name}' is missing in another row of the call"
+    ):
         publish(store, "toy", model, sample, nullable=[name])
 
 
