@@ -1,4 +1,4 @@
-"""The base of every command: settings and store, two options, and failures in one line, without traceback."""
+"""The base of every command: settings, store, two options, and failures in one line without traceback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """A group of such commands."""
+    """A group of commands of this class."""
 
     command_class = Command
 

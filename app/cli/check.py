@@ -1,4 +1,4 @@
-"""`flask models check`: what publishing would find, and what would go wrong later; nothing is written."""
+"""The command ``flask models check``, which tries a model as publishing would, and writes nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check(file: str, as_json: bool, **options: Any) -> None:
             step("trying unusual rows")
             findings = concerns(draft)
     except PlumblineError as error:
-        # Reported after the progress bar has gone: what is printed before goes to standard error.
+        # Reported after the progress bar has ended, because text before that goes to standard error.
         if not as_json:
             raise
         print_json({"publishable": False, "reason": str(error)})

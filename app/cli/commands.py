@@ -105,7 +105,7 @@ def show(reference: str, history: bool, as_json: bool) -> None:
 @click.argument("tag")
 @as_json_option
 def tag(reference: str, tag: str, as_json: bool) -> None:
-    """Let TAG name the version, wherever it pointed before."""
+    """Make TAG name the version, and no other version of the model."""
     control = open_control(None)
     name, version = one_version(control.store, reference)
     outcome = control.operations.tag(name, version, tag)
@@ -227,5 +227,5 @@ def predict_command(reference: str, example: bool, file: str | None, as_json: bo
         print_facts({"model": str(manifest.key), "time": f"{milliseconds:.3f} ms"})
 
 
-#: What the application factory adds to the ``flask`` command.
+#: The commands that ``flask`` gets from this package.
 COMMANDS: tuple[click.Command, ...] = (models_group, predict_command)

@@ -1,4 +1,4 @@
-"""`flask models compare`: two versions side by side, in tables, as JSON, or as a page with plots."""
+"""The command ``flask models compare``, which shows two versions in tables, as JSON, or as a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.signature import Output
 #: Rows of one call of a model, after which the progress bar moves.
 STEP = 1000
 
-#: Of the drawing of a histogram on the page.
+#: The size of a histogram on the page, in pixels.
 WIDTH, HEIGHT = 640, 200
 
 
@@ -142,10 +142,10 @@ def _print_truth(truth: Mapping[str, Any], names: Sequence[str]) -> None:
 
 
 class Members(Environment):
-    """``a.clear`` is the member of that name, where Jinja alone would take the method of the dict."""
+    """A Jinja environment in which ``a.clear`` is a member of a mapping, and not the method of dict."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """The member of a mapping, else what Jinja finds."""
+        """Return the member of a mapping, or else what Jinja finds."""
         if isinstance(obj, Mapping) and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
@@ -166,7 +166,7 @@ def page(title: str, result: Mapping[str, Any], source: str) -> str:
 
 
 def histogram_bars(edges: list[float], counts: list[int]) -> dict[str, Any]:
-    """The rectangles of a histogram in a drawing of WIDTH x HEIGHT, and the place of zero."""
+    """Return the rectangles of a histogram of WIDTH x HEIGHT, and the x coordinate of zero."""
     low, high = edges[0], edges[-1]
     span = (high - low) or 1.0
     most = max([*counts, 1])

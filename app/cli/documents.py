@@ -1,4 +1,4 @@
-"""What ``--json`` prints about models and versions: the documents of HTTP, with integers for version numbers.
+"""The JSON of models and versions on the command line: the documents of HTTP with integer versions.
 
 Members that only the command line has are kept for scripts that read them: ``tags`` for ``names``,
 ``status``, and what a version recorded as it recorded it.
@@ -19,12 +19,12 @@ from schemas.documents import Document, model_document, version_document, versio
 
 
 def described_models(catalog: Snapshot, step: Callable[[str], None]) -> list[Document]:
-    """Every model with the state of each version; ``step`` is called before each version is read."""
+    """Return every model with the state of each version. Calls ``step`` before it reads a version."""
     return [_described_model(model, catalog.default, step) for model in catalog.models.values()]
 
 
 def described_version(record: Record, names: Sequence[str], **state: Any) -> Document:
-    """Everything about one version; ``names`` are its tags and aliases, ``state`` holds further members."""
+    """Return everything about one version, with its tags and aliases and the members of ``state``."""
     manifest = record.manifest
     recorded = orjson.loads(manifest.to_bytes())
     document = version_document(version_summary(manifest.version, names, manifest, state, int), manifest)
@@ -39,7 +39,7 @@ def described_version(record: Record, names: Sequence[str], **state: Any) -> Doc
 
 
 def file_status(record: Record) -> str:
-    """``ok``, or which file is not the one that was published."""
+    """Return ``ok``, or a sentence about the file that is not the one that was published."""
     try:
         for path in record.manifest.files:
             record.read(path)
@@ -49,7 +49,7 @@ def file_status(record: Record) -> str:
 
 
 def names_of(store: Store, record: Record) -> list[str]:
-    """The tags and aliases of the version."""
+    """Return the tags and aliases of the version."""
     selectors = store.selectors(record.manifest.name)
     return [name for name, version in selectors.items() if version == record.manifest.version]
 

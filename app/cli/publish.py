@@ -1,4 +1,4 @@
-"""The command ``flask models publish``: from a joblib or pickle file to a version in the store."""
+"""The command ``flask models publish``, which adds a joblib or pickle file to the store as a version."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def publish(
     **options: Any,
 ) -> None:
     """Publish the joblib or pickle FILE as a new version of NAME."""
-    from models.publishing.proving import INTERPRETER  # heavy: other commands do without
+    from models.publishing.proving import INTERPRETER  # heavy, so only this command imports it
 
     settings, store = open_store()
     check_model_name(name)
-    INTERPRETER.start()  # it imports its libraries while this process does
+    INTERPRETER.start()  # imports its libraries in parallel with this process
     measured = dict(map(_metric, metrics))
     with warnings_as_lines(), progress("reading the model") as step:
         model, sample, given = read_given(file, **options)

@@ -1,4 +1,4 @@
-"""CSV files become rows: which columns keep their text, what a missing cell is, where the outcomes are."""
+"""How CSV files become rows: columns that keep their text, missing cells, columns of outcomes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def read_bytes(file: str) -> bytes:
-    """The file's bytes, those of standard input for ``-``; raises ClickException."""
+    """Return the bytes of a file, or of standard input for ``-``. Raises ClickException."""
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
@@ -27,7 +27,7 @@ def read_bytes(file: str) -> bytes:
 
 
 def read_declared_table(file: str, signature: Signature, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Text columns keep their text ("007", "NA"); an empty cell alone is missing."""
+    """Read a CSV file whose text columns keep their text ("007", "NA"). Only an empty cell is missing."""
     columns = [
         c for c in signature.columns if not c.numeric and all(isinstance(v, str) for v in c.values or ())
     ]
@@ -40,7 +40,7 @@ def read_table(file: str, text: Sequence[str], **options: Any) -> pd.DataFrame:
     data = io.BytesIO(read_bytes(file))
     try:
         with warnings.catch_warnings():
-            # Without an index column, values that no name in the header stands for are a warning.
+            # With index_col=False, pandas only warns of values without a name in the header.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 data, dtype=dict.fromkeys(text, str), index_col=False, low_memory=False, **options
@@ -55,7 +55,7 @@ def read_table(file: str, text: Sequence[str], **options: Any) -> pd.DataFrame:
 def rows_of_table(
     signature: Signature, table: pd.DataFrame, file: str
 ) -> list[dict[str, Any]] | list[list[Any]]:
-    """Rows as a request has them: by name, or in the order of the table for a model without names."""
+    """Return rows as requests have them: by name, or in the table's order for a model without names."""
     columns = signature.columns
     if signature.named:
         check_columns(table, [c.name for c in columns if c.required], file)
@@ -71,7 +71,10 @@ def rows_of_table(
 
 
 def _cell(value: Any, column: Column) -> Any:
-    """The value of a cell; a missing one is None. A word among numbers made text of them, which is undone."""
+    """Return the value of a cell, None if it is missing.
+
+    A word in a column of numbers has turned the numbers into text, which this undoes.
+    """
     if isinstance(value, str) and column.dtype in MEASURED:
         try:
             return float(value)
@@ -96,5 +99,5 @@ def outcome_column(table: pd.DataFrame, target: str, file: str) -> np.ndarray:
 
 
 def like(cell: Any, column: pd.Series) -> Any:
-    """5.0 in a column of integers is 5, so that one example does not make measured numbers of them all."""
+    """Return 5 for 5.0 in a column of integers, so that one example does not make them measured numbers."""
     return int(cell) if column.dtype.kind in "iu" and isinstance(cell, float) and cell.is_integer() else cell

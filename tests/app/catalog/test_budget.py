@@ -1,4 +1,4 @@
-"""Models leave memory when it is too small, some never do, and all come back when they are asked for."""
+"""Models are evicted when the budget is too small, pinned ones never, and all come back on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process follows its store: a new version is verified, loaded and only then routed; a failure changes nothing."""
+"""A process follows its store: it routes to a new version once that is verified and loaded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROW = np.array([[1.0, 2.0]])
 
 
 class AtOnce(Threads):
-    """Runs what is spawned before ``spawn`` returns, and sleeps for no time."""
+    """A concurrency that runs each function before ``spawn`` returns, and does not sleep."""
 
     def spawn(self, run: Callable[[], None]) -> None:
         run()
@@ -46,7 +46,7 @@ class AtOnce(Threads):
 
 
 class Judge(Prover):
-    """A prover that refuses some versions, and does not come to an end with ``endless`` before ``end``."""
+    """A prover that refuses some versions, and waits for ``end`` with those in ``endless``."""
 
     def __init__(self) -> None:
         self.endless: set[int] = set()
@@ -62,7 +62,7 @@ class Judge(Prover):
 
 
 class Process:
-    """One process that serves a store, but for the server."""
+    """The parts of a process that serves a store, without the server."""
 
     def __init__(
         self, store: Store, policy: LoadingPolicy | None = None, concurrency: Threads | None = None
@@ -102,7 +102,7 @@ class Process:
         return self
 
     def answers(self) -> int:
-        """The version that a routed request gets, and that it does get an answer."""
+        """Return the version that answers a request, after a check that it does."""
         target = self.engine.ask(Ask("toy", None, ROW)).target
         return target.number
 
@@ -347,7 +347,7 @@ def test_a_generation_that_was_lost_is_not_given_again(process: Process) -> None
 
 
 def test_a_store_that_vanishes_empties_nobody(process: Process, tmp_path: Path) -> None:
-    """As when a volume is unmounted."""
+    """This happens when a volume is unmounted."""
     shutil.move(process.store.path, tmp_path / "away")
     process.follower.check()
     assert process.answers() == 1
@@ -400,7 +400,7 @@ def test_what_changed_between_reading_and_starting_is_not_missed(store: Store) -
 
 
 def test_a_process_starts_by_what_the_store_says_then(store: Store) -> None:
-    """Nothing answers yet, so nothing stands in for a version that was promoted since the store was read."""
+    """No version answers yet, so none stands in for one that was promoted since the store was read."""
     store.tag("toy", 1, "old")
     process = Process(store)
     set_traffic(store, "toy", Rule(arms=(Arm(3, 50),)))
@@ -433,7 +433,7 @@ def test_a_lazy_model_that_is_in_memory_is_replaced_by_one_that_is(store: Store)
 
 
 def test_the_same_number_with_other_bytes_is_another_version(process: Process) -> None:
-    """As when a store was restored or replaced."""
+    """This happens when a store is restored or replaced."""
     shutil.rmtree(process.store.path)
     for _ in range(2):
         process.store.add(replace(DRAFT.manifest, published_at="2020-01-01T00:00:00Z"), DRAFT.files)

@@ -1,4 +1,4 @@
-"""When models come into memory, and what a model that fails takes with it: nothing."""
+"""Models are loaded once, when they are needed, and a model that fails affects no other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.toys import ToyRuntime, summing_draft
 
 
 class AtOnce(Threads):
-    """Runs what is spawned before ``spawn`` returns, and sleeps for no time."""
+    """A concurrency that runs each function before ``spawn`` returns, and does not sleep."""
 
     def spawn(self, run: Callable[[], None]) -> None:
         run()
@@ -35,7 +35,7 @@ class AtOnce(Threads):
 
 
 class Watcher:
-    """An observer that keeps what it is told."""
+    """An observer that records the events."""
 
     def __init__(self) -> None:
         self.loads: list[tuple[Version, bool]] = []
@@ -67,7 +67,7 @@ def opened() -> Iterator[list[Version]]:
 
 
 def opener(opened: list[Version], failing: Version | None = None) -> Open:
-    """Opens toys, and fails for one version."""
+    """A function that loads toys, and fails for one version."""
 
     def open_version(artifact: Record, *_: object) -> LoadedModel:
         target = Version(artifact.manifest.name, artifact.manifest.version)
@@ -80,7 +80,7 @@ def opener(opened: list[Version], failing: Version | None = None) -> Open:
 
 
 def opened_for_real(artifact: Record, *_: object) -> LoadedModel:
-    """As a worker opens a version."""
+    """Load a version as a worker does."""
     return open_served(artifact, AtOnce(), BatchSettings())
 
 
@@ -130,7 +130,7 @@ def test_a_version_that_failed_is_tried_again_for_a_plan_and_not_by_requests(
 
 
 def test_a_model_that_raises_anything_while_loading_only_fails_itself(snapshot: Snapshot) -> None:
-    """Not even a RecursionError or MemoryError of foreign code leaves the loader."""
+    """Even a RecursionError or MemoryError of foreign code becomes a state."""
 
     def open_version(artifact: Record, *_: object) -> LoadedModel:
         raise MemoryError
@@ -143,7 +143,7 @@ def test_a_model_that_raises_anything_while_loading_only_fails_itself(snapshot: 
 def test_the_first_request_loads_and_the_others_wait_for_it(
     snapshot: Snapshot, opened: list[Version]
 ) -> None:
-    """Twenty threads ask for one lazy version at once: it is opened once, and all get the same runtime."""
+    """Twenty threads ask for one lazy version at once: it is loaded once, and all get the same runtime."""
     release = threading.Event()
     fast = opener(opened)
 

@@ -1,4 +1,4 @@
-"""What is routed, loaded and released: a table of snapshots and of what is in memory, each with its plan."""
+"""The plan of routing, loads and releases: a table of snapshots and memory states with their plans."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def routing(
 
 @dataclass(frozen=True)
 class Case:
-    """memory: a letter for each version. routed, load and release: the numbers of the expected plan."""
+    """A snapshot, the memory with a letter for each version, and the numbers of the expected plan."""
 
     about: str
     store: ModelVersions
@@ -171,7 +171,7 @@ def numbers(targets: Mapping[str, Version]) -> int | None:
 def test_a_plan_that_was_carried_out_is_followed_by_one_that_asks_for_nothing(
     policy: LoadingPolicy, memory: str
 ) -> None:
-    """Whatever loads, loads once: the follower plans after each load and must come to an end."""
+    """The follower plans after each load, so a plan must not ask for the same loads for ever."""
     store = snapshot(model(stable=2, previous=[1, 3], traffic=rule(3)))
     statuses: dict[Version, Status] = {Version("m", n): STATUS[letter] for n, letter in enumerate(memory, 1)}
     made = Plan(as_stored(store))

@@ -1,4 +1,4 @@
-"""What the parent process holds for its workers, over several states of a store.
+"""The models that the parent process holds for its workers, over several states of a store.
 
 The scenario runs in a process of its own, as the parent of workers does: it must have one native thread, and
 it freezes what the garbage collector looks at.
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def keeps_what_is_unchanged(path: Path) -> None:
-    """Unchanged versions stay the same object; deleted ones, and those published anew, are dropped."""
+    """Unchanged versions stay the same object; deleted and republished ones are dropped."""
     store, shared = Store(path), Shared()
     for draft in (linear_draft("kept"), linear_draft("deleted"), linear_draft("lazy"), summing_draft("own")):
         store.add(draft.manifest, draft.files)
@@ -57,7 +57,7 @@ def keeps_what_is_unchanged(path: Path) -> None:
 
 
 def never_answers_for_another_version(path: Path) -> None:
-    """A store that was made anew has the same names and numbers, and other manifests."""
+    """A store that was created again has the same names and numbers, but other manifests."""
     shared = Shared()
     for place in ("one", "two"):
         store = Store(path / place)
@@ -72,7 +72,7 @@ def never_answers_for_another_version(path: Path) -> None:
 
 
 def refuses_what_ended_its_trial(path: Path) -> None:
-    """A worker would end as well: it is told not to load it. A refresh tries again."""
+    """Workers do not load it either, because they would crash as well. A refresh tries again."""
     store, shared = Store(path), Shared()
     draft = exiting("exits")
     version = store.add(draft.manifest, draft.files)
@@ -83,7 +83,7 @@ def refuses_what_ended_its_trial(path: Path) -> None:
 
 
 def shares_nothing_with_threads_beside_it(path: Path) -> None:
-    """Whoever starts a thread in the parent: then every worker loads for itself."""
+    """With a second thread in the parent, every worker loads its own models."""
     import threading
 
     end = threading.Event()

@@ -1,4 +1,4 @@
-"""One snapshot of the store: what is wrong with one model stays with it."""
+"""A snapshot of the store, in which a fault of one model does not affect others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.toys import summing_draft
 
 
 class Deleting(Store):
-    """A store in which somebody deletes a version, or a model, between two steps of a reader."""
+    """A store in which a version or a model is deleted between two steps of a reader."""
 
     def versions(self, name: str) -> list[int]:
         if name == "gone":
@@ -61,7 +61,7 @@ def test_a_model_that_cannot_be_read_takes_nothing_else_down(store: Store, ruin:
 
 
 def test_a_store_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
-    """Nothing is "not found" in it, and the error names no path of the server."""
+    """It reports no model as missing, and its error names no path of the server."""
     (tmp_path / "file").touch()
     snapshot = read_snapshot(Store(tmp_path / "file"), "one")
     with pytest.raises(StoreUnavailable) as raised:

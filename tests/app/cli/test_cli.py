@@ -1,4 +1,4 @@
-"""`flask models list, show, tag, delete, export, import, demo` and `flask predict`, as they are typed."""
+"""The commands `flask models list, show, tag, delete, export, import, demo` and `flask predict`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Run = Callable[..., Result]
 
 
 class Listing:
-    """Answers as many records as asked for."""
+    """A model that answers the requested number of records."""
 
     signature = Signature(
         columns=(Column("start", "int"),),
@@ -80,7 +80,7 @@ def run(store: Store) -> Run:
 
 
 def fails(result: Result, *words: str, exit_code: int = 1, lines: int = 1) -> None:
-    """That many lines on standard error, nothing on standard output."""
+    """Check for a failure: its lines on standard error, and an empty standard output."""
     assert (result.exit_code, result.stdout) == (exit_code, ""), result.output
     said = result.stderr.splitlines()
     assert len(said) == lines, said
@@ -97,7 +97,7 @@ def tells(result: Result) -> Any:
     return json.loads(prints(result))
 
 
-# -- list -------------------------------------------------------------------------------------------------------------
+# -- list ----------------------------------------------------------------------------------------------------
 
 
 def test_lists_every_version_with_its_names_and_status(run: Run) -> None:
@@ -187,7 +187,7 @@ def test_a_store_that_is_no_directory_is_one_line(
 
 @contextmanager
 def reader_of(path: Path, closed: str = ".staging") -> Iterator[None]:
-    """Without the right to change anything below ``path`` or to look into ``closed``, also for root."""
+    """Take away the right to write below ``path`` and to read ``closed``, also from root."""
     root = os.geteuid() == 0
     for each in [path, *path.rglob("*")]:
         each.chmod(0 if each.name == closed else 0o555 if each.is_dir() else 0o444)
@@ -223,7 +223,7 @@ def test_a_store_that_cannot_be_written_is_read_and_says_so(
             fails(run("models", "show", "toy", "--history"), "toy/history.jsonl", "permission denied")
 
 
-# -- show, tag, delete ------------------------------------------------------------------------------------------------
+# -- show, tag, delete ---------------------------------------------------------------------------------------
 
 
 def test_shows_a_version_by_name_number_and_tag(run: Run) -> None:
@@ -319,7 +319,7 @@ def test_a_whole_model_is_deleted_only_on_purpose(run: Run, store: Store) -> Non
     assert prints(run("models", "delete", "sum", "--all", "--yes")) == "sum with 1 version is deleted\n"
 
 
-# -- export, import, demo ---------------------------------------------------------------------------------------------
+# -- export, import, demo ------------------------------------------------------------------------------------
 
 
 def test_a_version_travels_as_a_file(run: Run, store: Store) -> None:
@@ -350,7 +350,7 @@ def test_demo_models_are_left_alone_when_the_store_has_models(run: Run, store: S
     assert store.generation() == before
 
 
-# -- predict ----------------------------------------------------------------------------------------------------------
+# -- predict -------------------------------------------------------------------------------------------------
 
 
 def test_predicts_the_recorded_example(run: Run, store: Store) -> None:
@@ -463,7 +463,7 @@ def test_a_request_that_cannot_be_read_is_one_line(run: Run, tmp_path: Path) -> 
         fails(run("predict", "sum", *words), "--example and --input", "predict --help", exit_code=2)
 
 
-# -- calls --------------------------------------------------------------------------------------------------------------
+# -- calls ---------------------------------------------------------------------------------------------------
 
 
 def test_a_wrong_call_is_one_line_that_names_the_help(run: Run) -> None:

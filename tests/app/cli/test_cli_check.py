@@ -1,4 +1,4 @@
-"""`flask models check`: a model is tried, described and criticised, and nothing is written."""
+"""The command `flask models check` tries and describes a model, lists concerns, and writes nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check(model: Any, *options: str) -> Result:
 
 
 def test_rows_that_the_model_would_fail_on_are_problems(here: Path) -> None:
-    """The root of a negative number is none, and the signature takes it."""
+    """The root of a negative number is NaN, and the signature accepts such a number."""
     model = fitted((FunctionTransformer(np.sqrt), ["amount"]), (OneHotEncoder(), ["city"]))
     result = check(model, "--data", "orders.csv", "--target", "size")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""`flask models compare` and GET /models/{name}/compare: the same findings in tables, as JSON and on a page."""
+"""The comparison of two versions is the same in tables, as JSON, on a page and over HTTP."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_the_table_says_of_the_difference(tmp_path: Path) -> None:
-    """Of a version and itself nothing is clear; a member of the data called as a method of a dict is shown all the same."""
+    """A version and itself do not differ; members of the data may be named like methods of dict."""
     page = tmp_path / "page.html"
     data = write_csv(tmp_path)
     for other, clear in (("toy:1", False), ("toy:2", None)):

@@ -1,4 +1,4 @@
-"""`flask models publish --compile` and what `show` says about it."""
+"""The option `--compile` of `flask models publish`, and what `show` prints about the form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `flask models ..` beside model.joblib and data.csv."""
+    """Run `flask models ..` in the directory of model.joblib and data.csv."""
     monkeypatch.setenv("PLUMBLINE_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(choice, "WORTHWHILE", 0.0)  # speed on a busy machine is not what is tested
     monkeypatch.chdir(tmp_path)

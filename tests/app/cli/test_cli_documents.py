@@ -1,4 +1,4 @@
-"""`--json` describes models and versions as HTTP does, and keeps the members that scripts read before it did."""
+"""The option `--json` describes models and versions as HTTP does, and keeps its earlier members."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def client(toy_store: Store, make_app: MakeApp) -> FlaskClient:
 
 @pytest.fixture
 def printed(toy_store: Store, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``printed(word, ..)``: what ``flask models word .. --json`` prints."""
+    """A function that returns the JSON of ``flask models word .. --json``."""
     monkeypatch.setenv("PLUMBLINE_STORE", str(toy_store.path))
     models = next(command for command in COMMANDS if command.name == "models")
 

@@ -1,4 +1,4 @@
-"""`flask models promote, rollback, traffic, reload, history`, as they are typed."""
+"""The commands `flask models promote, rollback, traffic, reload, history`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 @pytest.fixture
 def worker(store: Store, tmp_path: Path) -> tuple[Slot, WorkerFile]:
-    """A worker that lives and serves the store as it is now, and never anything newer."""
+    """A living worker that serves the store as it is now, and no later change."""
     slot = claim_slot(tmp_path / "run")
     file = WorkerFile(slot)
     file.write(store.generation(), {})
@@ -61,7 +61,7 @@ def said(*arguments: str, code: int = 0) -> dict:
 
 
 def test_a_promotion_without_a_server_says_so(store: Store, tmp_path: Path) -> None:
-    """Nobody has proved the version."""
+    """The version has no verdict yet."""
     shutil.rmtree(tmp_path / "run")
     found = run("promote", "toy:2", "--reason", "better")
     assert "toy:stable is now version 2" in found.stdout

@@ -1,4 +1,4 @@
-"""The `flask` command itself, as a process of its own: quick, quiet in a pipe, and at home on a terminal."""
+"""The `flask` command as a process: it is quick, and adapts its output to a pipe or a terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """What a user's shell has, and nothing of ours but the store."""
+    """The environment of a user's shell, with the store as the only setting."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PLUMBLINE_", "FLASK_"))}
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "HOST", "PORT", "WORKERS"):
         clean.pop(name, None)
@@ -48,7 +48,7 @@ def flask(env: dict[str, str], *words: str, stdin: str = "") -> subprocess.Compl
 
 
 def on_a_terminal(env: dict[str, str], *words: str, answer: str = "") -> tuple[int, str]:
-    """Exit code and everything that stood on the terminal; ``answer`` is typed when the command asks."""
+    """Return the exit code and the output on a terminal, where ``answer`` is typed at a prompt."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*FLASK, *words], cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
@@ -83,7 +83,7 @@ def test_the_list_is_quick_and_imports_no_framework(env: dict[str, str], store: 
     assert not imported & {"sklearn", "pandas", "scipy", "joblib"}
 
     def processor_seconds(*command: str) -> float:
-        """The least of three calls: the time on a clock would grow with whatever else runs here."""
+        """Return the least processor time of three calls, which does not depend on other processes."""
         spent = []
         for _ in range(3):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)

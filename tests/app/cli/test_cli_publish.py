@@ -1,4 +1,4 @@
-"""`flask models publish`: what each form of example and data records, and the one line for whatever is wrong."""
+"""The command `flask models publish`: what it records of examples and data, and its one-line errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 @pytest.fixture
 def run(store: Store) -> Run:
-    """Run `flask models publish`; a value that is no text is first written to a file as JSON."""
+    """Run `flask models publish`; a value that is not text is first written to a file as JSON."""
     app = Flask("cli")
     for command in COMMANDS:
         app.cli.add_command(command)
@@ -65,7 +65,7 @@ def run(store: Store) -> Run:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Kind of model -> its joblib file."""
+    """Return the joblib file of each kind of model."""
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(60, 3)), columns=NAMES)
     y = (X["width"] > 0).astype(int)
@@ -87,7 +87,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    """40 rows for every model, with the outcome and a column that no model takes."""
+    """A file of 40 rows for every model, with the outcome and a column that no model takes."""
     rng = np.random.default_rng(1)
     X = pd.DataFrame(rng.normal(size=(40, 3)), columns=NAMES).round(3)
     outcome = (X["width"] > 0).astype(int)
@@ -96,7 +96,7 @@ def table() -> pd.DataFrame:
 
 
 def fails(result: Result, *words: str, exit_code: int = 1) -> None:
-    """One line on standard error, nothing on standard output."""
+    """Check for a failure: one line on standard error, and an empty standard output."""
     assert (result.exit_code, result.stdout) == (exit_code, ""), result.output
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
@@ -134,7 +134,7 @@ def test_standard_input_is_an_example(run: Run, files: dict[str, str]) -> None:
 
 
 def test_an_example_names_the_columns_of_a_model_without_names(run: Run, files: dict[str, str]) -> None:
-    """In its own order: sorted, the names would be f1, f10, f2."""
+    """The names keep their order; sorted, they would be f1, f10, f2."""
     body = {"f1": 1, "f2": 2, "f10": 3}
     document = published(run("line", files["unnamed"], "--example", body, "--json"))
     assert document["example"]["request"] == {"features": [1.0, 2.0, 3.0]}
@@ -438,7 +438,7 @@ def test_what_a_library_says_about_the_file_is_one_line_beside_the_result(run: R
 
 
 class Warned(Summing):
-    """Says something when it is unpickled."""
+    """A model that prints a line when it is unpickled."""
 
     def __setstate__(self, state: Any) -> None:
         warnings.warn("this model is of\nlast year", stacklevel=1)

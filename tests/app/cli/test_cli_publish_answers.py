@@ -1,4 +1,4 @@
-"""`flask models publish` for what models answer: several targets, another method, scores beside the prediction."""
+"""The command `flask models publish` for several targets, other methods, and scores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LABELS = pd.DataFrame({"side": np.where(X["a"] > 0, "007", "008"), "sign": np.wh
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """``run(estimator, data, *words)`` publishes it as ``toy``."""
+    """A function that publishes an estimator as ``toy``."""
     monkeypatch.setenv("PLUMBLINE_STORE", str(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
     app = Flask("cli")

@@ -128,7 +128,8 @@ def test_a_trial_ends_with_the_server_that_asked_for_it(tmp_path: Path) -> None:
     """Even if the server is killed and cannot end it."""
     store, _ = filled(tmp_path / "store", telling("tells", tmp_path / "told"), hanging("hangs"))
     code = (
-        "from models.names import Version; from app.host.trial import try_out; from models.store import Store; "
+        "from models.names import Version; from app.host.trial import try_out; "
+        "from models.store import Store; "
         f"list(try_out(Store({str(store.path)!r}), [Version('tells', 1), Version('hangs', 1)], 3600.0))"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
