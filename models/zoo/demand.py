@@ -1,7 +1,8 @@
-"""How many units of a product will be sold on each day of a date range? One Poisson regression a product.
+"""The demo model "demand": how many units of a product will be sold on each day of a date range.
 
-The features follow from the calendar alone (weekday, season, growth, promotions that are planned ahead), so
-that any day of the forecast horizon can be asked for without feeding back earlier forecasts.
+It has one Poisson regression for each product. The features follow from the calendar alone (weekday, season,
+growth, planned promotions), so that any day of the forecast horizon can be predicted without feeding back
+earlier forecasts.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ NAME = "demand"
 SEED = 5
 SAMPLE_ROWS = 400
 
-#: Product -> its mean units a day, growth a year, swing of the season (1: twice as many at its peak) and the
-#: day of the year of that peak.
+#: Product -> mean units per day, growth per year, seasonal swing (1 means twice as many at the peak) and the
+#: day of the year of the peak.
 PRODUCTS: dict[str, tuple[float, float, float, int]] = {
     "beach towel": (42.0, 0.05, 0.9, 195),
     "bird feeder": (18.0, 0.08, 0.5, 20),
@@ -42,7 +43,7 @@ PRODUCTS: dict[str, tuple[float, float, float, int]] = {
 
 FIRST_DAY = np.datetime64("2023-01-02", "D")
 LAST_DAY = np.datetime64("2025-12-31", "D")
-#: The last day that can be asked for: growth is not known to go on for ever.
+#: The last day of the horizon, because growth is not known to last.
 HORIZON_END = np.datetime64("2027-12-31", "D")
 MAX_DAYS = 366
 HELD_OUT_DAYS = 56
@@ -68,18 +69,21 @@ SIGNATURE = Signature(
 
 @dataclass(frozen=True)
 class Sales:
-    """One row for each product and day.
+    """Sales with one row for each product and day."""
 
-    product : (n,) int, index in PRODUCTS; day : (n,) datetime64[D]; units : (n,) int, sold.
-    """
-
+    #: int ndarray of shape (n,): the index in PRODUCTS.
     product: np.ndarray
+    #: datetime64[D] ndarray of shape (n,).
     day: np.ndarray
+    #: int ndarray of shape (n,): units sold.
     units: np.ndarray
 
 
 def on_offer(product: np.ndarray, day: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether the day is in the product's promotion, the first nine days of every fourth month."""
+    """Return whether each day is in the product's promotion: bool, shape (n,).
+
+    A promotion takes the first nine days of every fourth month.
+    """
     month = day.astype("datetime64[M]")
     within = (day - month.astype("datetime64[D]")).astype(int)
     planned: np.ndarray = (within < 9) & ((month.astype(int) + product) % 4 == 0)
@@ -87,10 +91,10 @@ def on_offer(product: np.ndarray, day: np.ndarray) -> np.ndarray:
 
 
 def calendar(product: np.ndarray, day: np.ndarray) -> np.ndarray:
-    """The features of n product days, (n, 17) float64: what of a date moves sales.
+    """Return the features of n product days that move sales: float64, shape (n, 17).
 
     In order: 1 for the level, Monday to Saturday, four waves of the season, years of growth, and five events:
-    Black Friday, Advent, Christmas, New Year, promotion. Sundays have no column: the level is theirs.
+    Black Friday, Advent, Christmas, New Year, promotion. Sundays have no column, because the level is theirs.
     """
     year = day.astype("datetime64[Y]")
     of_year = (day - year.astype("datetime64[D]")).astype(int)
@@ -119,16 +123,16 @@ def calendar(product: np.ndarray, day: np.ndarray) -> np.ndarray:
     ).astype(float)
 
 
-#: Where ``calendar`` has the years of growth and the events.
+#: The columns of ``calendar`` with the years of growth and the events.
 _GROWTH, _EVENTS = 11, slice(12, 17)
 
 
 def data(seed: int = SEED) -> Sales:
-    """Generated daily sales of every product from FIRST_DAY to LAST_DAY, product by product, in units.
+    """Return generated daily sales of every product from FIRST_DAY to LAST_DAY, product by product, in units.
 
     The expected number is the product's level times growth, season, weekday, holidays and promotion, times a
-    slow drift that no calendar explains; the number sold scatters around it a little more than a Poisson
-    count would.
+    slow drift that no calendar explains. The number sold scatters around it a little more than a Poisson
+    count.
     """
     rng = np.random.default_rng(seed)
     days = np.arange(FIRST_DAY, LAST_DAY + 1)
@@ -155,7 +159,7 @@ def data(seed: int = SEED) -> Sales:
 
 
 def split(sales: Sales) -> tuple[Sales, Sales]:
-    """The sales before the last HELD_OUT_DAYS days, and those of these days."""
+    """Return the sales before the last HELD_OUT_DAYS days, and those of these days."""
     held_out = sales.day > LAST_DAY - HELD_OUT_DAYS
     early, late = (
         Sales(sales.product[rows], sales.day[rows], sales.units[rows]) for rows in (~held_out, held_out)
@@ -165,18 +169,26 @@ def split(sales: Sales) -> tuple[Sales, Sales]:
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:
-    """weights : (n_products, n_features), what each of the calendar's features adds to log(units)."""
+    """The fitted model: expected units from the weights of calendar features."""
 
+    #: ndarray of shape (n_products, n_features): the contribution of each feature to log(units).
     weights: np.ndarray
     signature: ClassVar[Signature] = SIGNATURE
 
     def expect(self, product: np.ndarray, day: np.ndarray) -> np.ndarray:
-        """Expected units of n product days, (n,) float64; each is summed by itself, whatever else is in."""
+        """Return the expected units of n product days: float64, shape (n,).
+
+        Each day is summed on its own, so that other days do not change it.
+        """
         units: np.ndarray = np.exp((calendar(product, day) * self.weights[product]).sum(axis=1))
         return units
 
     def predict(self, rows: np.ndarray) -> list[list[dict[str, Any]]]:
-        """rows : (n_rows, 3) of product, start and end as text. One record a day of each range, in order."""
+        """Return one record for each day of each range, in order.
+
+        ``rows`` has shape (n_rows, 3): product, start and end as text. Raises InputError for ranges outside
+        of the horizon.
+        """
         start, end = rows[:, 1].astype("datetime64[D]"), rows[:, 2].astype("datetime64[D]")
         faults = [fault for i in range(len(rows)) for fault in _faults(i, start[i], end[i])]
         if faults:
@@ -197,7 +209,7 @@ _INDEX = {name: index for index, name in enumerate(PRODUCTS)}
 
 
 def _faults(row: int, start: np.datetime64, end: np.datetime64) -> list[Fault]:
-    """What is wrong with the range of one row, each for itself."""
+    """Return every fault of the range of one row."""
     first = LAST_DAY + 1
     faults = [
         Fault(
@@ -218,25 +230,28 @@ def _faults(row: int, start: np.datetime64, end: np.datetime64) -> list[Fault]:
 
 
 def train(sales: Sales) -> Forecaster:
-    """One regression a product; sales as ``data`` makes them."""
+    """Fit one regression for each product; ``sales`` as ``data`` returns them."""
     features = calendar(sales.product, sales.day)
     weights = np.empty((len(PRODUCTS), features.shape[1]))
     for index in range(len(PRODUCTS)):
-        of_product = sales.product == index
-        # The slight penalty is for events that came up once or never in the training data.
+        rows = sales.product == index
+        # The slight penalty handles events that occur once or never in the training data.
         model = PoissonRegressor(alpha=1e-3, solver="newton-cholesky", max_iter=200)
-        model.fit(features[of_product, 1:], sales.units[of_product])
+        model.fit(features[rows, 1:], sales.units[rows])
         weights[index] = np.append(model.intercept_, model.coef_)
     return Forecaster(weights)
 
 
 def error(expected: np.ndarray, sold: np.ndarray) -> float:
-    """Weighted absolute percentage error: sum of |expected - sold| as a share of sold; both (n,) units."""
+    """Return the weighted absolute percentage error, the sum of |expected - sold| over the sum of sold; both
+    (n,) units.
+    """
     return float(np.abs(expected - sold).sum() / sold.sum())
 
 
 def naive(sales: Sales, held_out: Sales) -> np.ndarray:
-    """The forecast to beat for ``held_out``, (n,) units: what was sold on the same weekday a week before.
+    """Return the baseline forecast for ``held_out``, units of shape (n,): the sales of the same weekday a
+    week before.
 
     It may look up days of the held-out weeks themselves, which the model may not.
     """
@@ -246,7 +261,7 @@ def naive(sales: Sales, held_out: Sales) -> np.ndarray:
 
 
 def publish_into(store: Store) -> None:
-    """Measure on the last weeks without having seen them, then publish a model that has."""
+    """Measure a model that has not seen the last weeks, and then publish one that has."""
     sales = data()
     early, late = split(sales)
     rng = np.random.default_rng(SEED)

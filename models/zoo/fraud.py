@@ -1,8 +1,8 @@
-"""Is this card payment fraudulent? Gradient boosting over numbers and categories of one transaction.
+"""The demo model "fraud": whether a card payment is fraudulent, by gradient boosting over one transaction.
 
-The features that tell most (the amount against the customer's usual one, card and merchant in different
-countries) are derived inside the pipeline: a client sends the plain facts, and serving cannot compute them in
-another way than training did.
+The most telling features (the amount relative to the customer's usual one, card and merchant in different
+countries) are derived inside the pipeline. A client sends the plain facts, and serving cannot derive features
+in another way than training did.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ COUNTRIES = ("AT", "DE", "ES", "FR", "GB", "IT", "NL", "PL", "US")
 MERCHANTS = ("books", "clothing", "electronics", "fuel", "gift_cards", "groceries", "restaurant", "travel")
 CHANNELS = ("chip", "contactless", "online", "phone")
 
-#: Share of the ordinary payments for each of COUNTRIES, MERCHANTS and CHANNELS.
+#: The share of ordinary payments for each of COUNTRIES, MERCHANTS and CHANNELS.
 _COUNTRY_SHARES = (0.08, 0.24, 0.10, 0.14, 0.14, 0.10, 0.08, 0.06, 0.06)
 _MERCHANT_SHARES = (0.06, 0.12, 0.07, 0.12, 0.02, 0.36, 0.19, 0.06)
 _CHANNEL_SHARES = (0.33, 0.34, 0.30, 0.03)
 
-#: Usual share of a customer's usual amount that is spent at each of MERCHANTS.
+#: The amount that is usually spent at each of MERCHANTS, relative to the customer's usual amount.
 _MERCHANT_SPEND = np.array([0.5, 1.3, 2.2, 1.1, 0.9, 0.8, 0.7, 3.0])
 
 
 def data(n_rows: int = ROWS, seed: int = SEED) -> tuple[pd.DataFrame, np.ndarray]:
-    """Generated payments, (n_rows, 10), and whether each was fraud, (n_rows,) int, about 3 % ones.
+    """Return generated payments, (n_rows, 10), and whether each was fraud, int, (n_rows,); about 3 % are.
 
-    amount and usual_amount (the customer's median) are in EUR, hour is the merchant's local hour 0-23,
-    payments_last_hour counts the card's other payments, account_age_days is in days.
+    ``amount`` and ``usual_amount`` (the customer's median) are in EUR, ``hour`` is the merchant's local hour
+    from 0 to 23, ``payments_last_hour`` counts the card's other payments, and ``account_age_days`` is in
+    days.
 
-    Frauds are of three kinds: stolen cards spent fast on goods that sell again, card numbers tested with tiny
-    amounts on young accounts, and accounts taken over from a new device. One fraud in eight looks like an
-    ordinary payment, as in life.
+    Frauds are of three kinds: stolen cards that are spent fast on goods that sell again, card numbers that
+    are tested with tiny amounts on young accounts, and accounts that are taken over from a new device. One
+    fraud in eight looks like an ordinary payment, as in life.
     """
     rng = np.random.default_rng(seed)
     card = rng.choice(COUNTRIES, n_rows, p=_COUNTRY_SHARES)
@@ -101,12 +102,12 @@ def data(n_rows: int = ROWS, seed: int = SEED) -> tuple[pd.DataFrame, np.ndarray
 
 
 def _by_day(rng: np.random.Generator, n_rows: int) -> np.ndarray:
-    """Hours of shopping, 0-23, most of them in the afternoon; shape (n_rows,)."""
+    """Return shopping hours from 0 to 23, most of them in the afternoon; shape (n_rows,)."""
     return np.clip(rng.normal(15.0, 4.0, n_rows), 0, 23).astype(int)
 
 
 def derive(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``frame`` and three that follow from them, row by row."""
+    """Return the columns of ``frame`` and three more that follow from them, row by row."""
     card, merchant = (frame[c].to_numpy(dtype=object) for c in ("card_country", "merchant_country"))
     amount, usual = (frame[name].to_numpy().clip(min=0.0) for name in ("amount", "usual_amount"))
     ratio = np.log((amount + 0.01) / (usual + 0.01))
@@ -115,13 +116,13 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def split(X: pd.DataFrame, y: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
-    """X and y as (X_train, X_test, y_train, y_test): 75 % and 25 % of the rows with equal shares of fraud."""
+    """Return (X_train, X_test, y_train, y_test): 75 % and 25 % of the rows with equal shares of fraud."""
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=SEED)
     return X_train, X_test, y_train, y_test
 
 
 def train(X: pd.DataFrame, y: np.ndarray) -> Pipeline:
-    """X : payments as ``data`` makes them; y of shape (n_rows,), 1 for fraud."""
+    """Fit the pipeline on payments as ``data`` returns them; y has shape (n_rows,), 1 for fraud."""
     boosting = HistGradientBoostingClassifier(
         max_iter=80,
         learning_rate=0.1,
@@ -136,7 +137,9 @@ def train(X: pd.DataFrame, y: np.ndarray) -> Pipeline:
 
 
 def measure(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> dict[str, float]:
-    """Ranking (ROC AUC, average precision) and calibration (Brier score) on payments not seen in training."""
+    """Return ranking (ROC AUC, average precision) and calibration (Brier score) on payments outside the
+    training data.
+    """
     probability = model.predict_proba(X)[:, 1]
     return {
         "roc_auc": float(roc_auc_score(y, probability)),
@@ -146,7 +149,7 @@ def measure(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> dict[str, float]
 
 
 def publish_into(store: Store) -> None:
-    """Publish the model as fitted on the training part: the metrics are those of the very artifact."""
+    """Publish the model that was fitted on the training part, so that the metrics belong to this artifact."""
     X_train, X_test, y_train, y_test = split(*data())
     model = train(X_train, y_train)
     publish(

@@ -1,4 +1,4 @@
-"""Which species is this iris? Two versions of one small classifier, so that there is something to compare.
+"""The demo model "iris": the species of an iris, in two versions of a small classifier that can be compared.
 
 Version 1 is a scaled logistic regression (tag ``1.0.0``), version 2 a random forest (tag ``2.0.0``).
 """
@@ -30,29 +30,31 @@ ABOUT = "Species of an iris from four lengths in cm; the classes 0, 1, 2 are set
 
 
 def data() -> tuple[pd.DataFrame, np.ndarray]:
-    """The measurements, (150, 4) float64 in cm, and the species, (150,) int: 50 of each of 0, 1 and 2."""
+    """Return the measurements, float64 (150, 4) in cm, and the species, int (150,): 50 of each of 0, 1 and
+    2.
+    """
     bunch = load_iris()
     return pd.DataFrame(bunch.data, columns=list(FEATURES)), bunch.target
 
 
 def split(X: pd.DataFrame, y: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
-    """X and y as (X_train, X_test, y_train, y_test): 105 and 45 rows with equal shares of the classes."""
+    """Return (X_train, X_test, y_train, y_test): 105 and 45 rows with equal shares of the classes."""
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=SEED)
     return X_train, X_test, y_train, y_test
 
 
 def train_logistic(X: pd.DataFrame, y: np.ndarray) -> ClassifierMixin:
-    """Version 1: X of shape (n_rows, 4) in cm, y of shape (n_rows,)."""
+    """Fit version 1; X of shape (n_rows, 4) in cm, y of shape (n_rows,)."""
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
 
 
 def train_forest(X: pd.DataFrame, y: np.ndarray) -> ClassifierMixin:
-    """Version 2: X of shape (n_rows, 4) in cm, y of shape (n_rows,)."""
+    """Fit version 2; X of shape (n_rows, 4) in cm, y of shape (n_rows,)."""
     return RandomForestClassifier(n_estimators=100, random_state=SEED).fit(X, y)
 
 
 def measure(model: ClassifierMixin, X: pd.DataFrame, y: np.ndarray) -> dict[str, float]:
-    """Accuracy (share of right labels) and log loss (nats) on rows that the model has not seen."""
+    """Return accuracy (share of right labels) and log loss (nats) on rows that the model has not seen."""
     return {
         "accuracy": float(accuracy_score(y, model.predict(X))),
         "log_loss": float(log_loss(y, model.predict_proba(X))),
@@ -60,15 +62,15 @@ def measure(model: ClassifierMixin, X: pd.DataFrame, y: np.ndarray) -> dict[str,
 
 
 def publish_into(store: Store) -> None:
-    """Publish both versions as fitted on the training part: the metrics are those of the very artifact."""
+    """Publish both versions as fitted on the training part, so that the metrics belong to these artifacts."""
     X_train, X_test, y_train, y_test = split(*data())
-    # In the order of the data set, so that its well-known first row becomes the example.
+    # The order of the data set makes its well-known first row the example.
     sample = X_train.sort_index()
     versions = (
         ("1.0.0", train_logistic, "scaled logistic regression"),
         ("2.0.0", train_forest, "random forest of 100 trees"),
     )
-    for tag, train, how in versions:
+    for tag, train, method in versions:
         model = train(X_train, y_train)
         publish(
             store,
@@ -76,6 +78,6 @@ def publish_into(store: Store) -> None:
             model,
             sample,
             metrics=measure(model, X_test, y_test),
-            description=f"{ABOUT} ({how})",
+            description=f"{ABOUT} ({method})",
             tags=(tag,),
         )

@@ -1,8 +1,7 @@
-"""Which items should this customer see next? A truncated singular value decomposition of who bought what.
+"""The demo model "recommend": which items a customer is likely to buy next, by a truncated SVD of purchases.
 
-Every known user's ranking is computed once, in training, down to the longest list that a request may ask for.
-A prediction is then a look-up: it takes microseconds and is the same bit for bit, whatever else is in the
-batch.
+Every known user's ranking is computed once, in training, down to the longest list that a request may have. A
+prediction is then a look-up: it takes microseconds, and other rows of the batch do not change a bit of it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ USERS = 800
 MAX_ITEMS = 50
 SAMPLE_ROWS = 400
 
-#: Aisle -> what it sells; each thing comes in every one of FINISHES.
+#: Aisle -> its products; each product exists in every one of FINISHES.
 AISLES: dict[str, tuple[str, ...]] = {
     "kitchen": ("kettle", "skillet", "stockpot", "teapot", "mixing bowl", "bread bin"),
     "garden": ("watering can", "planter", "trellis", "bird feeder", "lantern", "bench"),
@@ -59,17 +58,16 @@ SIGNATURE = Signature(
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The best items for every user, best first, without those already bought.
+    """The best items for every user, best first, without those already bought."""
 
-    items : (USERS, MAX_ITEMS) int16, item numbers; scores : (USERS, MAX_ITEMS) float64, falling along a row.
-    """
-
+    #: int16 ndarray of shape (USERS, MAX_ITEMS): item numbers.
     items: np.ndarray
+    #: float64 ndarray of shape (USERS, MAX_ITEMS), falling along a row.
     scores: np.ndarray
     signature: ClassVar[Signature] = SIGNATURE
 
     def predict(self, rows: np.ndarray, k: int = 10) -> list[list[dict[str, Any]]]:
-        """rows : (n_rows, 1), user numbers. The k best items of each."""
+        """Return the k best items of each user; ``rows`` has shape (n_rows, 1), user numbers."""
         users = rows[:, 0].astype(int) - 1
         items, scores = self.items[users, :k].tolist(), self.scores[users, :k].tolist()
         return [
@@ -78,7 +76,7 @@ class Ranking:
         ]
 
 
-#: Item number -> what a reply says of it.
+#: Item number -> its members in a reply.
 _CATALOGUE: list[dict[str, Any]] = [
     {"item_id": number, "name": f"{finish} {thing}", "aisle": aisle}
     for number, (aisle, finish, thing) in enumerate(
@@ -91,11 +89,11 @@ ITEMS = len(_CATALOGUE)
 
 
 def data(seed: int = SEED) -> np.ndarray:
-    """Generated purchases, (n_purchases, 2) int: user 1..USERS and item 0..ITEMS-1, no pair twice.
+    """Return generated purchases, int (n_purchases, 2): user 1..USERS and item 0..ITEMS-1, no pair twice.
 
     A purchase is drawn by the popularity of the item and by the user's taste, which is for two or three
-    aisles and for a finish or two. Each user has bought 15 to 40 different items. Rows go by user, in random
-    order within one.
+    aisles and one or two finishes. Each user has bought 15 to 40 different items. Rows are grouped by user,
+    in random order within one.
     """
     rng = np.random.default_rng(seed)
     popularity = rng.permutation(-0.7 * np.log(1 + np.arange(ITEMS)))
@@ -104,7 +102,7 @@ def data(seed: int = SEED) -> np.ndarray:
     aisle_taste = 4.8 * rng.dirichlet(np.full(len(AISLES), 0.25), USERS)
     finish_taste = 2.0 * rng.dirichlet(np.full(len(FINISHES), 0.35), USERS)
     utility = popularity + aisle_taste[:, aisle] + finish_taste[:, finish]
-    # Gumbel noise and then the largest: draws without replacement in proportion to exp(utility).
+    # The largest of utility plus Gumbel noise are draws without replacement in proportion to exp(utility).
     order = np.argsort(-(utility + rng.gumbel(size=utility.shape)), axis=1)
     counts = rng.integers(15, 41, USERS)
     pairs = [
@@ -115,31 +113,33 @@ def data(seed: int = SEED) -> np.ndarray:
 
 
 def split(purchases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The purchases without each user's last three rows, and those rows."""
+    """Return the purchases without each user's last three rows, and those rows."""
     ends = np.cumsum(np.bincount(purchases[:, 0])[1:])
     last = (ends[:, np.newaxis] - np.array([3, 2, 1])).ravel()
     return np.delete(purchases, last, axis=0), purchases[last]
 
 
 def _bought(purchases: np.ndarray) -> np.ndarray:
-    """(USERS, ITEMS) bool: who has bought what."""
+    """Return who has bought what: bool, shape (USERS, ITEMS)."""
     bought = np.zeros((USERS, ITEMS), dtype=bool)
     bought[purchases[:, 0] - 1, purchases[:, 1]] = True
     return bought
 
 
 def _rank(affinity: np.ndarray, bought: np.ndarray) -> Ranking:
-    """The ranking by ``affinity``, (USERS, ITEMS) float64, of what each user has not bought."""
+    """Rank what each user has not bought by ``affinity``, float64 of shape (USERS, ITEMS)."""
     affinity = np.where(bought, -np.inf, affinity)
     items = np.argsort(-affinity, axis=1, kind="stable")[:, :MAX_ITEMS]
-    # Six places hide the last bits, which differ between builds of the linear algebra library.
+    # Rounding to six places hides the last bits, which differ between builds of the linear algebra library.
     return Ranking(items.astype(np.int16), np.round(np.take_along_axis(affinity, items, axis=1), 6))
 
 
 def train(purchases: np.ndarray, rank: int = 12) -> Ranking:
-    """purchases : (n_purchases, 2) int as ``data`` makes them; rank : how many tastes are told apart."""
+    """Fit a ranking; purchases as ``data`` returns them, of shape (n_purchases, 2). ``rank`` is the number of
+    tastes.
+    """
     bought = _bought(purchases)
-    # Dividing by the roots of both counts keeps busy users and best-sellers from taking up all of the tastes.
+    # Division by the roots of both counts keeps busy users and best-sellers from dominating the tastes.
     per_user = np.sqrt(np.maximum(bought.sum(axis=1, keepdims=True), 1))
     per_item = np.sqrt(np.maximum(bought.sum(axis=0, keepdims=True), 1))
     left, strength, right = np.linalg.svd(bought / (per_user * per_item), full_matrices=False)
@@ -147,20 +147,22 @@ def train(purchases: np.ndarray, rank: int = 12) -> Ranking:
 
 
 def train_popularity(purchases: np.ndarray) -> Ranking:
-    """The ranking to beat: the same best-sellers for everybody, without what each user has bought."""
+    """Return the baseline: the same best-sellers for everybody, without what each user has bought."""
     bought = _bought(purchases)
     return _rank(np.tile(bought.mean(axis=0), (USERS, 1)), bought)
 
 
 def hit_rate(ranking: Ranking, held_out: np.ndarray, k: int = 10) -> float:
-    """Share of users with a held-out purchase among their k best items; held_out : (n_purchases, 2)."""
+    """Return the share of users with a held-out purchase among their k best items; held_out: (n_purchases,
+    2).
+    """
     shown = np.zeros((USERS, ITEMS), dtype=bool)
     np.put_along_axis(shown, ranking.items[:, :k].astype(int), True, axis=1)
     return float(np.mean((shown & _bought(held_out)).any(axis=1)))
 
 
 def publish_into(store: Store) -> None:
-    """Measure on each user's last three purchases, then publish a ranking learned from all of them."""
+    """Measure on each user's last three purchases, and then publish a ranking learned from all of them."""
     purchases = data()
     train_part, held_out = split(purchases)
     users = np.random.default_rng(SEED).choice(np.arange(1.0, USERS + 1), SAMPLE_ROWS, replace=False)

@@ -1,8 +1,9 @@
-"""Where will this price be in the next days, and how sure is that? Drift and volatility of ten series.
+"""The demo model "stock": the price of a series in the next days, with an interval from its drift and
+volatility.
 
-The series are invented, that of AAPL too: this shows how a forecast with intervals is served, and is no
-advice. The forecast starts on the last day of the training data, not today, so the same request always has
-the same answer.
+All ten series are invented, that of AAPL too: the model shows how a forecast with intervals is served, and is
+not investment advice. The forecast starts on the last day of the training data, not today, so the same
+request always has the same answer.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ SEED = 3
 SAMPLE_ROWS = 400
 MAX_DAYS = 30
 
-#: Ticker -> first price in USD, expected growth a year, volatility a year (standard deviation of log
-#: returns). Those that are not AAPL are longer than any exchange's, so that nobody takes them for real ones.
+#: Ticker -> first price in USD, expected growth per year, volatility per year (standard deviation of log
+#: returns). Tickers other than AAPL are longer than those of any exchange, so that they are not taken for
+#: real ones.
 TICKERS: dict[str, tuple[float, float, float]] = {
     "AAPL": (95.0, 0.10, 0.26),
     "BRIARWOOD": (41.0, 0.04, 0.15),
@@ -43,11 +45,11 @@ LAST_DAY = np.datetime64("2025-12-31", "D")
 TRADING_DAYS_A_YEAR = 252
 HELD_OUT_DAYS = 500
 
-#: How fast the estimate of the present variance forgets (a day's weight is 1 - DECAY), and how much of its
-#: distance to the long-run variance is left after one more day.
+#: The decay of the estimate of the present variance (a day's weight is 1 - DECAY), and the part of its
+#: distance to the long-run variance that remains after one more day.
 DECAY, REVERSION = 0.94, 0.97
 
-#: The probabilities at which quantiles are kept; the outer ones are those of the widest interval, 0.99.
+#: The probabilities of the stored quantiles; the outer ones belong to the widest interval, 0.99.
 LEVELS = np.linspace(0.005, 0.995, 199)
 
 SIGNATURE = Signature(
@@ -90,39 +92,41 @@ SIGNATURE = Signature(
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """What training learns of log returns, per business day.
+    """The distribution of log returns per business day, as training learns it."""
 
-    drift : (n_tickers,); variance : (n_tickers,), in the long run; quantiles : (len(LEVELS),) of the returns
-    over one to MAX_DAYS days after drift and expected standard deviation are taken out.
-    """
-
+    #: ndarray of shape (n_tickers,).
     drift: np.ndarray
+    #: ndarray of shape (n_tickers,): the variance in the long run.
     variance: np.ndarray
+    #: ndarray of shape (len(LEVELS),): quantiles of the returns over one to MAX_DAYS days, without drift and
+    #: in units of the expected standard deviation.
     quantiles: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:
-    """Median and spread of the log price for every ticker, in the order of TICKERS, and each coming day.
+    """The fitted model: median and spread of the log price for every ticker and each coming day."""
 
-    median, spread : (n_tickers, MAX_DAYS); quantiles : (len(LEVELS),); dates : MAX_DAYS texts.
-    """
-
+    #: ndarrays of shape (n_tickers, MAX_DAYS), in the order of TICKERS.
     median: np.ndarray
     spread: np.ndarray
+    #: ndarray of shape (len(LEVELS),).
     quantiles: np.ndarray
+    #: MAX_DAYS dates as text.
     dates: tuple[str, ...]
     signature: ClassVar[Signature] = SIGNATURE
 
     def predict(
         self, rows: np.ndarray, days_ahead: int = 1, confidence_interval: float = 0.95
     ) -> list[list[dict[str, Any]]]:
-        """rows : (n_rows, 1), tickers. One record a day; the server adds the model_version."""
+        """Return one record for each day; ``rows`` has shape (n_rows, 1), tickers. The server adds the
+        model_version.
+        """
         tail = (1 - confidence_interval) / 2
         low, high = np.interp((tail, 1 - tail), LEVELS, self.quantiles)
         tickers = rows[:, 0].tolist()
-        at = np.array([_INDEX[ticker] for ticker in tickers], dtype=int)
-        median, spread = self.median[at, :days_ahead], self.spread[at, :days_ahead]
+        index = np.array([_INDEX[ticker] for ticker in tickers], dtype=int)
+        median, spread = self.median[index, :days_ahead], self.spread[index, :days_ahead]
         prices = np.exp(np.stack((median, median + low * spread, median + high * spread), axis=2)).tolist()
         return [
             [
@@ -143,10 +147,10 @@ _INDEX = {ticker: index for index, ticker in enumerate(TICKERS)}
 
 
 def data(seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
-    """Generated closes: days, (n_days,) datetime64[D], and prices in USD, (n_days, n_tickers) float64.
+    """Return generated closes: days, datetime64[D] (n_days,), and prices in USD, float64 (n_days, n_tickers).
 
-    A geometric random walk for each ticker, with fat tails (Student's t) and volatility that comes in
-    clusters: a day's variance follows from the variance and the squared return of the day before.
+    Each ticker is a geometric random walk with fat tails (Student's t) and volatility clusters: a day's
+    variance follows from the variance and the squared return of the day before.
     """
     rng = np.random.default_rng(seed)
     days = np.arange(FIRST_DAY, LAST_DAY + 1)
@@ -166,31 +170,32 @@ def data(seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split(prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The prices, (n_days, n_tickers), before the last HELD_OUT_DAYS days, and those of these days."""
+    """Return the prices, (n_days, n_tickers), before the last HELD_OUT_DAYS days, and those of these days."""
     return prices[:-HELD_OUT_DAYS], prices[-HELD_OUT_DAYS:]
 
 
 def train(prices: np.ndarray) -> Law:
-    """prices : (n_days, n_tickers) in USD, at least 200 days."""
+    """Learn the law of prices of shape (n_days, n_tickers) in USD, at least 200 days."""
     log_price = np.log(prices)
     returns = np.diff(log_price, axis=0)
     variance = returns.var(axis=0)
-    # A mean return is mostly noise; half-way to the mean of all series it is wrong by less.
+    # A mean return is mostly noise, and has a smaller error half-way to the mean of all series.
     drift = (returns.mean(axis=0) + returns.mean()) / 2
     spread = _spread(log_price, variance)
     residuals = []
     for days in range(1, MAX_DAYS + 1):
         moved = log_price[days:] - log_price[:-days] - days * drift
-        # The estimate of the present variance needs some days before it says anything.
+        # The estimate of the present variance needs some days before it is useful.
         residuals.append((moved / spread[:-days, :, days - 1])[60:].ravel())
     return Law(drift, variance, np.quantile(np.concatenate(residuals), LEVELS))
 
 
 def _spread(log_price: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Standard deviation to expect of the return over the next 1 to MAX_DAYS days, seen from each day.
+    """Return the expected standard deviation of the return over the next 1 to MAX_DAYS days, seen from each
+    day.
 
-    log_price : (n_days, n_tickers); variance : (n_tickers,), in the long run; the result is of shape
-    (n_days, n_tickers, MAX_DAYS).
+    ``log_price`` has shape (n_days, n_tickers), ``variance`` (n_tickers,) is that of the long run, and the
+    result has shape (n_days, n_tickers, MAX_DAYS).
     """
     squares = np.diff(log_price, axis=0) ** 2
     present = np.empty_like(log_price)
@@ -206,7 +211,9 @@ def _spread(log_price: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
 
 def forecast(law: Law, prices: np.ndarray, last_day: np.datetime64) -> Forecaster:
-    """The forecaster at the end of ``prices``, (n_days, n_tickers) in USD; the last row is last_day's."""
+    """Return the forecaster at the end of ``prices``, (n_days, n_tickers) in USD; the last row is that of
+    last_day.
+    """
     log_price = np.log(prices)
     ahead = np.arange(1, MAX_DAYS + 1)
     median = log_price[-1][:, np.newaxis] + law.drift[:, np.newaxis] * ahead
@@ -216,11 +223,11 @@ def forecast(law: Law, prices: np.ndarray, last_day: np.datetime64) -> Forecaste
 
 
 def backtest(law: Law, days: np.ndarray, prices: np.ndarray, confidence: float = 0.95) -> dict[str, float]:
-    """How forecasts from every fifth of the last HELD_OUT_DAYS days turned out, over all tickers.
+    """Return how forecasts from every fifth of the last HELD_OUT_DAYS days turned out, over all tickers.
 
-    days : (n_days,); prices : (n_days, n_tickers) in USD. ``coverage`` is the share of the closes that fell
-    inside of their interval, ``absolute_error`` the mean distance of a close from its median forecast as a
-    share of the close.
+    ``days`` has shape (n_days,), ``prices`` (n_days, n_tickers) in USD. ``coverage`` is the share of closes
+    inside their interval, ``absolute_error`` the mean distance of a close from its median forecast, relative
+    to the close.
     """
     rows = np.array([[ticker] for ticker in TICKERS], dtype=object)
     inside, distance = [], []
@@ -238,7 +245,7 @@ def backtest(law: Law, days: np.ndarray, prices: np.ndarray, confidence: float =
 
 
 def publish_into(store: Store) -> None:
-    """Measure on the last two years with a law learned before them, then publish one that knows them."""
+    """Measure on the last two years with a law learned before them, and then publish one that knows them."""
     days, prices = data()
     early, _ = split(prices)
     measured = backtest(train(early), days, prices)
