@@ -1,4 +1,4 @@
-"""A store in a fresh directory, and the iris data."""
+"""Fixtures: a store in a fresh directory, and the iris data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that behaves where it was made and nowhere else."""
+"""A model that works only where it was made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ELSEWHERE: dict[str, Callable[[np.ndarray], Any]] = {
 
 
 class Homebody:
-    """Answers its only column."""
+    """A model that answers with its only column."""
 
     signature = Signature((Column("x"),), Output("number"))
 

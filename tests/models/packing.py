@@ -1,4 +1,4 @@
-"""Archives taken apart and packed again, well or badly."""
+"""Tools that unpack archives and pack them again, correctly or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Members = list[tuple[str | tarfile.TarInfo, bytes]]
 
 
 def packed_toy(store: Store, file: Path) -> Path:
-    """A good archive of toy:1."""
+    """Return a valid archive of toy:1."""
     draft = summing_draft()
     store.add(draft.manifest, draft.files)
     export_version(store, "toy", 1, file)
@@ -40,7 +40,7 @@ def pack(file: Path, members: Members, format: int = tarfile.USTAR_FORMAT) -> Pa
 
 
 def refused(store: Store, file: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> str:
-    """Why the import was refused; the store is untouched."""
+    """Return why an import was refused, after checking that the store is unchanged."""
     with pytest.raises(ArchiveRefused) as error:
         import_version(store, file, max_bytes=max_bytes)
     assert not store.path.exists()

@@ -1,15 +1,15 @@
 """A process that changes a store, for tests that kill it or run several of it at once.
 
-    python -m tests.models.publisher STORE TEMPLATE UNIT KILL_AT STEP ..    (see ``publisher``)
-    python -m tests.models.publisher    forks such a process for each line of its input (see ``Publishers``)
+    python -m tests.models.publisher STORE TEMPLATE UNIT KILL_AT STEP ..   (see ``publisher``)
+    python -m tests.models.publisher        forks such a process for each line of its input (see ``Publishers``)
 
-It kills itself after the file operation KILL_AT of the store, or, when UNIT is ``call``, before the call KILL_AT to
-the operating system that changes a disk. With KILL_AT 0 it lives, prints how many there were, and then the calls that
-were made beside the store's file operations.
+It kills itself after the file operation KILL_AT of the store, or, if UNIT is ``call``, before the call
+KILL_AT to the operating system that changes a disk. With KILL_AT 0 it survives, and prints how many there
+were, and then the calls that were made outside of the store's file operations.
 
-STEP is ``publish`` or ``publish=TAG`` (the version toy:1 of the store TEMPLATE again), ``measure`` (from a model in
-memory), ``tag=TAG``, ``delete`` (the latest version), ``delete_model``, ``promote`` (the latest), ``rollback``, ``traffic`` (a
-tenth to the latest), or ``forever`` (all up to ``delete_model``, over and over).
+STEP is ``publish`` or ``publish=TAG`` (the version toy:1 of the store TEMPLATE again), ``measure`` (from a
+model in memory), ``tag=TAG``, ``delete`` (the latest version), ``delete_model``, ``promote`` (the latest),
+``rollback``, ``traffic`` (a tenth to the latest), or ``forever`` (all up to ``delete_model``, over and over).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CHANGING = {
 
 
 class Mortal(Files):
-    """Counts, and kills the process at a given count."""
+    """File operations that are counted, and kill the process at a given count."""
 
     def __init__(self, store: str, unit: str, kill_at: int) -> None:
         self.store, self.unit, self.kill_at = store, unit, kill_at
@@ -63,7 +63,7 @@ class Mortal(Files):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
-        """Sees every call of this process to the operating system (PEP 578)."""
+        """Count the calls of this process to the operating system (PEP 578)."""
         opened_to_write = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
         here = self.inside or str(args[0]).startswith(self.store)
         if here and (event in CHANGING or opened_to_write):
@@ -105,7 +105,10 @@ def publisher(
 
 
 class Publishers:
-    """Processes that make one change each, forked from an interpreter that has imported everything. ``close`` ends it."""
+    """Processes that make one change each, forked from an interpreter that has imported everything.
+
+    ``close`` stops the interpreter.
+    """
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -129,12 +132,14 @@ class Publishers:
         return code, printed
 
     def close(self) -> None:
-        """End the interpreter."""
+        """Stop the interpreter."""
         self._process.communicate()
 
 
 def fork_for_each_line() -> None:
-    """In the interpreter of ``Publishers``: fork for each line of standard input, and answer with a line."""
+    """Fork for each line of standard input, and answer with a line. It runs in the interpreter of
+    ``Publishers``.
+    """
     for line in sys.stdin:
         reading, writing = os.pipe()
         child = os.fork()
@@ -186,7 +191,7 @@ def run(store: Store, template: Store, step: str) -> None:
 
 
 def forever(store: Store, template: Store) -> None:
-    """Publish twice, tag and delete until killed; every fifth time delete the model too."""
+    """Publish twice, tag and delete until the process is killed; every fifth time, delete the model too."""
     print("ready", flush=True)
     for i in count():
         for step in ("publish=newest", "publish", f"tag=round-{i % 10}", "delete"):

@@ -1,4 +1,4 @@
-"""What a comparison of two versions tells: counts that can be checked by hand, and intervals that behave."""
+"""Comparisons of two versions: counts that can be verified by hand, and intervals with the right coverage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_equal_answers_have_nothing_to_tell() -> None:
 
 
 def test_where_answers_part_is_found() -> None:
-    """Red ones are 3 more, and one of them 50 more."""
+    """Red rows differ by 3, and one of them by 50."""
     rows = table([float(i) for i in range(40)], ["red", "blue"] * 20)
     one = Outputs(np.zeros(40))
     other = np.where(rows[:, 1] == "red", 3.0, 0.0)

@@ -1,4 +1,6 @@
-"""Dates, date-times and durations of a frame: whatever stands beside them, the model sees the moments that were sent."""
+"""Dates, date-times and durations of a frame: the model gets the moments that were sent, whatever else the
+batch has.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from schemas.predict import PredictSchemas
 
 
 class Year(BaseEstimator, RegressorMixin):
-    """The year of the first column, and the hour in the column's own zone as hundredths."""
+    """A model that answers with the year of the first column, and the hour in the column's own zone as
+    hundredths.
+    """
 
     def fit(self, X: Any, y: Any = None) -> Year:
         self.fitted_ = True
@@ -33,14 +37,16 @@ class Year(BaseEstimator, RegressorMixin):
 
 
 class Seconds(Year):
-    """The first column in seconds."""
+    """A model that answers with the first column in seconds."""
 
     def predict(self, X: pd.DataFrame) -> Any:
         return np.array([pd.Timedelta(length).total_seconds() for length in X.iloc[:, 0]])
 
 
 def answers(version: Record, cells: list[Any]) -> list[float]:
-    """To all cells in one batch, which must be the answers to each alone."""
+    """Return the answers to all cells in one batch, after checking that each cell alone has the same
+    answer.
+    """
     schemas = PredictSchemas(version.manifest.signature, max_rows=100)
     runtime = load_version(version)
     name = version.manifest.signature.columns[0].name
@@ -59,7 +65,7 @@ TIMES = pd.date_range("2024-01-01T05:00:00", periods=40, freq="7h")
 
 @pytest.mark.parametrize("unit", ["s", "us"])
 def test_moments_of_many_digits_and_of_far_years_share_a_batch(store: Store, unit: str) -> None:
-    """pandas' reading of text takes nanoseconds for both as soon as one has nine digits, and the other does not fit."""
+    """pandas' parser uses nanoseconds for both as soon as one has nine digits, and the other does not fit."""
     version = published(store, Year(), TIMES.as_unit(unit))
     far, fine = "9999-12-31T23:59:59.999999999", "2026-01-31 10:00:00.123456789"
     assert answers(version, [far, fine, "0001-01-01T00:00:00"]) == [9999.23, 2026.10, 1.0]
@@ -97,7 +103,7 @@ def test_every_offset_is_brought_to_the_zone_that_the_model_was_trained_in(store
 @pytest.mark.parametrize("unit", ["us", "ns"])
 @pytest.mark.parametrize("zone", ["UTC", "UTC-11:30", "Europe/Zurich", "Asia/Tokyo", "America/New_York"])
 def test_the_first_and_last_moments_have_a_local_time(zone: str, unit: str) -> None:
-    """One step further pandas has none: an error of the model for a text that fits its dtype."""
+    """pandas has none one step further, so a text that fits the dtype would make the model fail."""
     dtype = f"datetime64[{unit}, {zone}]"
     frame = pd.DataFrame({"at": moment_column(dtype, [*moment_range(dtype, zone)])})
     first, last = (1677, 2262) if unit == "ns" else (1, 9999)
@@ -114,7 +120,7 @@ def test_the_last_day_there_is_can_stand_for_no_end_and_later_is_refused(store: 
 
 
 def test_local_times_of_long_ago_can_be_sent_again(store: Store) -> None:
-    """Their offset has seconds, which no text of RFC 3339 can have."""
+    """Their offset has seconds, which RFC 3339 cannot spell."""
     moments = pd.DatetimeIndex(
         ["1880-01-01T12:00:00"] * 20 + ["2024-01-01T12:00:00"] * 20, tz="Europe/Berlin"
     )

@@ -1,4 +1,4 @@
-"""Dates and date-times as text: which are taken, and in which order they stand."""
+"""Dates and date-times as text: which are valid, and how they are ordered."""
 
 from __future__ import annotations
 
@@ -132,6 +132,6 @@ def test_durations_become_an_array_of_any_unit(unit: str) -> None:
 
 @given(st.integers(-(10**15), 10**15))
 def test_a_duration_comes_back_from_its_seconds(microseconds: int) -> None:
-    """As exactly as a number of JSON can say it."""
+    """The result is as exact as a number of JSON."""
     seconds = pd.Timedelta(microseconds, unit="us").total_seconds()
     assert timedelta64([seconds], "us").astype(np.int64).tolist() == [microseconds]

@@ -1,4 +1,4 @@
-"""Which names the store takes, and how a reference is read."""
+"""The names that the store accepts, and the parsing of references."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_records_may_be_of_another_number_in_every_row() -> None:
 
 
 def test_records_of_one_number_in_every_row_are_still_one_list_a_row() -> None:
-    """NumPy would make a square array of them."""
+    """NumPy would turn them into a square array."""
     assert len(Outputs.of_records([[{"item": "a"}], [{"item": "b"}]])) == 2
     assert Outputs.of_records([]).to_lists() == {"values": []}
 

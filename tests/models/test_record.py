@@ -1,4 +1,4 @@
-"""A version in memory and one in a store are one kind of record: read, verified and described in the same
+"""Versions in memory and in a store are the same kind of record: read, verified and described in the same
 way.
 """
 

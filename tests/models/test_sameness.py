@@ -1,4 +1,4 @@
-"""What "the same answer" means; nothing else in the project says it."""
+"""The meaning of "the same answer", which no other module defines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model declares: kept as plain data, and refused when it contradicts itself."""
+"""Signatures are stored as plain data, and refused if they contradict themselves."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_value_with_a_default_and_an_optional_one_are_not_required() -> None:
 
 
 def test_examples_read_as_a_client_would_write_them() -> None:
-    """In a matrix of numbers 2.0 and 1.0 may stand for an integer and a boolean."""
+    """In a matrix of numbers, 2.0 and 1.0 may stand for an integer and a boolean."""
     signature = Signature(
         (Column("a"), Column("b", "int"), Column("c", "bool"), Column("d")), Output("number")
     )

@@ -1,4 +1,4 @@
-"""Which traffic rules there are: what JSON says them, and what is refused with a reason."""
+"""Traffic rules: their JSON data, and refusals with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models without ``predict``, scores beside a prediction, and answers in the containers that libraries return."""
+"""Models without ``predict``, additional scores, and answers in the containers that libraries return."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
 
 
 def opened(store: Store, model: Any, sample: Any = X, **said: Any) -> tuple[Output, Any]:
-    """Published without the proof in a process of its own, which has its own tests, and opened by what was stored."""
+    """Publish without the proof in another process, which has its own tests, and load what was stored."""
     draft = draft_version("toy", model, sample, None, Description(**said))
     version = store.add(draft.manifest, draft.files)
     runtime = load_version(version)
@@ -144,7 +144,7 @@ def test_a_regressor_that_knows_how_far_it_may_be_off_says_so(store: Store, mode
 
 
 class Quantiles(BaseEstimator):
-    """As libraries of quantile forests have it: which ones are wanted is said at each call."""
+    """A model like those of libraries of quantile forests: each call selects its quantiles."""
 
     def fit(self, X: Any, y: Any) -> Quantiles:
         self.models_ = {
@@ -167,7 +167,7 @@ def test_arguments_beside_the_rows_are_recorded_and_used(store: Store) -> None:
 
 
 class Wrapped(BaseEstimator):
-    """Answers in another container."""
+    """A model that answers in another container."""
 
     def __init__(self, wrap: Any = None) -> None:
         self.wrap = wrap
@@ -287,7 +287,7 @@ def test_probabilities_of_several_outputs_are_no_answer_of_their_own(store: Stor
 @pytest.mark.filterwarnings("ignore:Outlier label")
 @pytest.mark.parametrize("steps", [(), (StandardScaler(),)])
 def test_the_label_of_outliers_is_one_that_may_be_answered(store: Store, steps: tuple[Any, ...]) -> None:
-    """scikit-learn counts it not among the classes, and gives it no probability."""
+    """scikit-learn does not count it among the classes, and gives it no probability."""
     model = make_pipeline(*steps, RadiusNeighborsClassifier(2.0, outlier_label=-1)).fit(X, SIDE)
     with pytest.warns(
         PublishWarning, match="gives 2 numbers a row for 3 labels, so replies have no probability"
@@ -301,7 +301,7 @@ def test_the_label_of_outliers_is_one_that_may_be_answered(store: Store, steps: 
 
 
 class Holder(BaseEstimator):
-    """Has a class, a function and a module as parameters."""
+    """An estimator with a class, a function and a module as parameters."""
 
     def __init__(self, maker: Any = None, how: Any = None, inner: Any = None) -> None:
         self.maker = maker
@@ -317,7 +317,7 @@ class Holder(BaseEstimator):
 
 
 def test_classes_and_functions_as_parameters_stay_as_they_are(store: Store) -> None:
-    """Publishing took the names off scikit-learn's own Pipeline, for the whole process."""
+    """Publishing must not remove names from scikit-learn's own Pipeline, which the whole process uses."""
     before = {kind: dict(vars(kind)) for kind in (Pipeline, LogisticRegression, PCA)}
     model = Holder(Pipeline, np.mean, make_pipeline(PCA(2), LogisticRegression())).fit(FRAME, SIDE)
     nested = Holder([Pipeline, {"kind": PCA}], LogisticRegression, model).fit(FRAME, SIDE)

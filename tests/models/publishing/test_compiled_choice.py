@@ -1,4 +1,6 @@
-"""A compiled form is kept only if it gives the original's answers, faster; else the manifest says why not."""
+"""A compiled form is kept only if it gives the original's answers, faster; otherwise the manifest has the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ CODES = RNG.integers(0, 4, size=(120, 3)).astype(float)
 
 @pytest.fixture(scope="module", autouse=True)
 def however_fast() -> Iterator[None]:
-    """Small models on a busy machine: keep a form although it is hardly faster."""
+    """Keep forms of small models although they are hardly faster on a busy machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "WORTHWHILE", 0.0)
         yield
@@ -78,7 +80,7 @@ def record(store: Store, model: Any, compile: str, rows: Any = X) -> dict[str, A
 
 
 def reason(store: Store, model: Any, compile: str, rows: Any = X) -> str:
-    """Why the original serves; nothing else is recorded then."""
+    """Return why the original serves, after checking that nothing else is recorded."""
     found = record(store, model, compile, rows)
     assert found.keys() == {"form", "why"} and found["form"] == "original"
     assert found["why"].startswith("cannot be compiled: ")
@@ -125,7 +127,7 @@ def test_a_linear_regression_becomes_a_graph_too(store: Store) -> None:
 
 
 def test_float32_must_be_asked_for_and_says_its_tolerance(store: Store) -> None:
-    """A forest as a graph is right in float32 only: a graph that takes float64 compares with rounded thresholds."""
+    """A forest as a graph is right only in float32: a graph of float64 compares with rounded thresholds."""
     model = RandomForestClassifier(11, max_depth=4, random_state=0).fit(X, Y)
     version = publish(store, "toy", model, X, compile="onnx")
     found = version.manifest.compiled

@@ -1,4 +1,6 @@
-"""Compiled trees answer as scikit-learn does: every ensemble, every scaler before it, and every awkward number."""
+"""Compiled trees give scikit-learn's answers for every ensemble, every scaler before it, and every awkward
+number.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ WORDS = np.array(["low", "middle", "high"])[THREE]
 
 @pytest.fixture(scope="module", autouse=True)
 def however_fast() -> Iterator[None]:
-    """Small models on a busy machine: keep a form although it is hardly faster."""
+    """Keep forms of small models although they are hardly faster on a busy machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "WORTHWHILE", 0.0)
         yield
@@ -141,7 +143,7 @@ def test_what_claims_every_bit() -> None:
 
 
 def test_a_number_whose_low_half_is_all_ones_is_no_missing_value(store: Store) -> None:
-    """In the union that tl2cgen writes, it is one."""
+    """tl2cgen's own union takes it for a missing value."""
     whole = RNG.integers(0, 10, size=(200, 2)).astype(float)
     model = HistGradientBoostingRegressor(max_iter=5).fit(whole, whole[:, 0])
     below = np.nextafter(np.arange(10) + 0.5, 0)
@@ -152,7 +154,7 @@ def test_a_number_whose_low_half_is_all_ones_is_no_missing_value(store: Store) -
 
 
 def test_rows_are_rounded_where_scikit_learn_rounds_them(store: Store) -> None:
-    """Between a threshold and its neighbour in float32 a forest and a histogram differ."""
+    """A forest and a histogram differ between a threshold and its neighbour in float32."""
     forest = RandomForestRegressor(5, random_state=0).fit(X, NUMBER)
     runtime = compiled(published(store, forest))
     edges = np.unique(np.concatenate([tree.tree_.threshold for tree in forest.estimators_]))
@@ -188,7 +190,7 @@ def test_rows_of_another_width_never_reach_the_library(store: Store) -> None:
 
 
 def test_each_library_answers_for_itself(store: Store) -> None:
-    """The linker gives an open library again for the same path, whatever is there by now."""
+    """The linker returns an open library for a known path, even if the path holds another library by then."""
     models = [RandomForestRegressor(2, random_state=seed).fit(X, NUMBER * (seed + 1)) for seed in range(3)]
     versions = [published(store, model) for model in models]
     expected = [model.predict(X[:5]).tolist() for model in models]

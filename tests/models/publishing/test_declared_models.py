@@ -1,4 +1,4 @@
-"""Objects that declare their signature: parameters, records, and answers that must keep the promise."""
+"""Objects that declare their signature: parameters, records, and answers that must conform."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORDS = Output(
 
 
 class Declared:
-    """Answers with a function of the rows and the parameters."""
+    """An object that answers with a function of the rows and the parameters."""
 
     def __init__(self, output: Output, answer: Any, *parameters: Column) -> None:
         self.signature = Signature((Column("x", minimum=0),), output, parameters)

@@ -1,4 +1,4 @@
-"""Which files can be published: pickles of every kind, and only those of the installed scikit-learn."""
+"""Files that can be published: pickles of every kind, and only those of the installed scikit-learn."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fitted() -> Pipeline:
 
 
 def doubled() -> Pipeline:
-    """A function that no module has."""
+    """Return a function that no module contains."""
     return make_pipeline(FunctionTransformer(lambda rows: rows * 2), LogisticRegression()).fit(X, Y)
 
 
@@ -146,7 +146,7 @@ def test_any_other_file_is_named_for_what_it_is(store: Store, tmp_path: Path, wh
 
 
 def test_the_files_of_boosting_libraries_are_named_with_their_library(store: Store, tmp_path: Path) -> None:
-    """As the installed libraries write them."""
+    """The files are written by the installed libraries."""
     import catboost
     import lightgbm
     import xgboost
@@ -170,7 +170,7 @@ def test_the_files_of_boosting_libraries_are_named_with_their_library(store: Sto
 
 
 def test_an_onnx_graph_is_named(store: Store, tmp_path: Path) -> None:
-    """As skl2onnx writes it."""
+    """The file is written by skl2onnx."""
     import skl2onnx
 
     graph = skl2onnx.to_onnx(fitted(), X[:1], target_opset=15)
@@ -180,7 +180,7 @@ def test_an_onnx_graph_is_named(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_file_of_two_objects_is_refused_whichever_comes_first(store: Store, tmp_path: Path) -> None:
-    """Its publisher would miss the other one."""
+    """Its publisher would miss the other object."""
     scaler = StandardScaler().fit(X)
     for pair in ((scaler, fitted()), (fitted(), scaler)):
         with gzip.open(tmp_path / "two.pickle.gz", "wb") as file:
@@ -279,7 +279,7 @@ def test_what_another_scikit_learn_called_otherwise_is_no_missing_code(
 
 
 def test_a_tree_that_cannot_be_built_any_more_is_a_matter_of_versions(store: Store, tmp_path: Path) -> None:
-    """Its nodes had other fields: unpickling fails before the estimator's own state is reached."""
+    """Its nodes had other fields, so unpickling fails before the estimator's own state is reached."""
     data = older(DecisionTreeClassifier().fit(X, Y)).replace(b"missing_go_to_left", b"missing_go_to_what")
     (tmp_path / "old.pickle").write_bytes(data)
     with pytest.raises(LibraryMismatch, match=f"pickled with scikit-learn {OLD}.*which cannot load it"):

@@ -1,4 +1,4 @@
-"""Models of CatBoost, XGBoost, LightGBM and imbalanced-learn answer as they themselves do, judged by what they answer."""
+"""Published models of CatBoost, XGBoost, LightGBM and imbalanced-learn give their own answers."""
 
 from __future__ import annotations
 
@@ -144,14 +144,14 @@ MODELS: dict[str, tuple[Callable[[], Any], np.ndarray, Output]] = {
 
 
 def opened(store: Store, model: Any, sample: Any, **said: Any) -> tuple[Output, Any]:
-    """Published without the proof in a process of its own, which has its own tests."""
+    """Publish without the proof in another process, which has its own tests."""
     draft = draft_version("toy", model, sample, None, Description(**said))
     version = store.add(draft.manifest, draft.files)
     return version.manifest.signature.output, load_version(version)
 
 
 def as_is(model: Any, rows: Any, output: Output) -> tuple[list[Any], Any]:
-    """What the object itself answers."""
+    """Return the answers of the object itself."""
     values = of_matrix(model, rows) if isinstance(model, xgboost.Booster) else model.predict(rows)
     return (
         np.asarray(values).reshape(len(rows), -1).tolist()
@@ -205,7 +205,9 @@ def test_a_booster_that_knows_names_is_asked_by_them(store: Store) -> None:
 
 @pytest.mark.parametrize("kind", ["estimator", "booster"])
 def test_columns_keep_their_names_where_lightgbm_records_others(store: Store, kind: str) -> None:
-    """It writes underscores for spaces, and looks at places alone: the names say which column is which."""
+    """LightGBM records underscores for spaces and uses positions alone, so the names decide which column is
+    which.
+    """
     frame = pd.DataFrame(X, columns=["sepal length", "sepal width", "petal_length", "petal  width"])
     model: Any = lightgbm.LGBMRegressor(**LIGHT).fit(frame, TARGET[: len(X)])
     model = model if kind == "estimator" else model.booster_
@@ -226,7 +228,7 @@ def test_columns_keep_their_names_where_lightgbm_records_others(store: Store, ki
 def test_a_call_starts_no_threads_of_its_own(
     store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the library is told, where it has a word for it."""
+    """Each library gets its own setting for one thread, if it has one."""
     train, sample, _ = MODELS[name]
     _, runtime = opened(store, train(), sample)
     model = getattr(runtime.model, "steps", [(None, runtime.model)])[-1][1]

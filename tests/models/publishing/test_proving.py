@@ -1,4 +1,6 @@
-"""What is published was loaded where only what a server has is found; what cannot be is refused, and the cure is named."""
+"""A version is loaded with nothing but a server's modules before it is published; a refusal names the
+remedy.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ FEATURES = "def added(X): return X.sum(axis=1, keepdims=True)"
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """Where somebody trains: not in this checkout."""
+    """Return a directory for training outside of this checkout."""
     (tmp_path / "work").mkdir()
     return tmp_path / "work"
 
@@ -79,7 +81,7 @@ def script(store: Store, work: Path, *code: str, run: str = "train.py") -> str:
 
 
 def fresh_answer(store: Store) -> list[float]:
-    """What toy:1 answers in a process that is started where a server is."""
+    """Return the answers of toy:1 in a process that starts where a server starts."""
     program = (
         "import sys, numpy as np; from models.runtimes.loading import load_version; from models.store import Store\n"
         "runtime = load_version(Store(sys.argv[1]).get('toy', 1))\n"
@@ -213,7 +215,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_libraries_are_recorded_and_not_what_they_import_only_because_it_is_there(store: Store) -> None:
-    """imbalanced-learn imports pytest where that is installed: a server has none."""
+    """imbalanced-learn imports pytest if it is installed, and a server does not have it."""
     from imblearn.over_sampling import RandomOverSampler
     from imblearn.pipeline import make_pipeline
 

@@ -1,4 +1,4 @@
-"""What publishing finds out and records about real estimators."""
+"""The facts that publishing finds and records about real estimators."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def scaled_regression() -> Pipeline:
 
 
 def mixed() -> tuple[pd.DataFrame, np.ndarray]:
-    """Numbers, missing values, integers and text, and a label that depends on them."""
+    """Return numbers, missing values, integers and text, and a label that depends on them."""
     rng = np.random.default_rng(7)
     X = pd.DataFrame(
         {
@@ -104,7 +104,7 @@ def test_the_speed_of_1_8_and_64_rows_is_measured(store: Store, iris: Iris) -> N
 
 
 def test_the_speed_is_that_of_the_call_that_serves(store: Store, iris: Iris) -> None:
-    """A forest is served without what surrounds its trees, which takes most of the time of a plain call."""
+    """A forest is served without the checks around its trees, which take most of the time of a plain call."""
     X, y = iris
     rows = X.to_numpy()
     model = RandomForestClassifier(100, random_state=0).fit(rows, y)
@@ -146,7 +146,7 @@ def test_an_example_alone_is_varied_and_marked_so(store: Store, iris: Iris) -> N
 
 
 def test_variations_of_an_example_stay_inside_the_signature(store: Store) -> None:
-    """Else an encoder that refuses unknown values would refuse them."""
+    """An encoder that refuses unknown values would otherwise refuse them."""
     X, y = mixed()
     encode = ColumnTransformer([("all", OneHotEncoder(), ["plot", "city"])])
     version = publish(store, "homes", make_pipeline(encode, LogisticRegression()).fit(X, y), X[:1])

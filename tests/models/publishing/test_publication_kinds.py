@@ -28,7 +28,7 @@ SIDE = (X[:, 0] > 0).astype(int)
 
 
 class Ratio(BaseEstimator, TransformerMixin):
-    """A transformer as people write them: it uses names and does not record them."""
+    """A transformer that uses the names of its columns and does not record them, like many in practice."""
 
     def fit(self, X: Any, y: Any = None) -> Ratio:
         self.fitted_ = True
@@ -92,7 +92,7 @@ def test_the_output_is_what_the_estimator_answers(
 
 @pytest.mark.parametrize("dtype", ["str", "object", "category"])
 def test_missing_text_is_what_it_was_in_training(store: Store, dtype: str) -> None:
-    """NaN and None are two categories to an encoder; a request can only say null."""
+    """NaN and None are two categories to an encoder, but a request can only send null."""
     sample = pd.DataFrame({"city": pd.Series(["Bern", "Zug", np.nan] * 20, dtype=dtype), "size": X[:, 0]})
     columns = ColumnTransformer([("city", OneHotEncoder(), ["city"]), ("size", "passthrough", ["size"])])
     model = make_pipeline(columns, LogisticRegression()).fit(sample, SIDE)

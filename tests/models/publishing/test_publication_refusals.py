@@ -1,4 +1,4 @@
-"""What cannot become a version, and how its publisher is told; the store is then as it was."""
+"""Models that cannot become a version: the message names the fault, and the store stays unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Y = (X[:, 0] > 0).astype(int)
 
 
 class Answering(BaseEstimator):
-    """Answers with a function of the rows."""
+    """A model that answers with a function of the rows."""
 
     def __init__(self, answer: Any = None) -> None:
         self.answer = answer
@@ -103,7 +103,7 @@ def test_a_model_that_cannot_answer_with_numbers_or_labels(store: Store, model: 
     ids=lambda labels: str(labels.dtype),
 )
 def test_labels_that_json_does_not_have(store: Store, labels: np.ndarray) -> None:
-    """NumPy gives nanoseconds as plain integers: they would be answered as if they were the label."""
+    """NumPy returns nanoseconds as plain integers, which would be answered instead of the label."""
     with pytest.raises(PublishError, match=r"labels of type .* cannot be JSON; .* such as y\.astype\(str\)"):
         publish(store, "toy", DummyClassifier().fit(X, labels[Y]), X)
 
@@ -121,7 +121,7 @@ WORDS = ["good film", "bad film", "good plot", "dull plot"] * 10
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
 def test_a_text_model_given_a_frame_answers_by_columns_and_not_by_rows(store: Store, columns: int) -> None:
-    """A vectoriser iterates over a frame, which gives the names of its columns: by chance as many as rows are asked."""
+    """A vectoriser iterates over the names of a frame's columns, which may be as many as the rows."""
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(WORDS, Y)
     sample = pd.DataFrame({f"text{i}": WORDS for i in range(columns)})
     values = "1 value" if columns == 1 else f"{columns} values"
@@ -164,7 +164,7 @@ def test_outcomes_of_another_shape_than_the_answers(store: Store) -> None:
 
 
 def test_a_sample_that_json_cannot_give_back(store: Store) -> None:
-    """The model looks at the labels of the rows; a client sends none."""
+    """The model uses the labels of the rows, which a client cannot send."""
     sample = pd.DataFrame({"at": np.arange(40.0)}, index=range(100, 140))
     model = Answering(Local(lambda X: X.index.to_numpy() * 1.0))
     model.feature_names_in_ = np.array(["at"], dtype=object)

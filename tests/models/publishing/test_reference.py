@@ -1,4 +1,4 @@
-"""What is recorded about the columns of the training data."""
+"""The reference statistics of the columns of the training data."""
 
 from __future__ import annotations
 

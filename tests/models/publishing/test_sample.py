@@ -1,4 +1,4 @@
-"""The signature that publishing finds out from a fitted estimator and a sample of its inputs."""
+"""The signature that publishing infers from a fitted estimator and a sample of its inputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def frame() -> pd.DataFrame:
 
 
 def fitted(X: Any) -> DummyClassifier:
-    """An estimator that takes anything, and remembers its columns as every estimator does."""
+    """Return an estimator that accepts anything, and records its columns like every estimator."""
     model = DummyClassifier().fit(X, [0, 1] * (len(X) // 2))
     model.n_features_in_ = np.shape(X)[1]
     if hasattr(X, "columns"):
@@ -152,7 +152,7 @@ def test_unnamed_columns_are_numbered_so_that_their_text_order_is_their_order() 
 
 
 def test_lists_of_rows_keep_the_type_of_each_column() -> None:
-    """NumPy alone would make text of the numbers."""
+    """NumPy alone would turn the numbers into text."""
     rows = [[1, 0.5, "a", True], [2, 1.5, "b", False]]
     assert [c.dtype for c in columns(fitted(rows), rows).values()] == ["int", "float", "string", "bool"]
     assert [c.dtype for c in columns(fitted([[1, 2.5]] * 2), [[1, 2.5]] * 2).values()] == ["float", "float"]
@@ -220,7 +220,7 @@ def test_a_sample_has_rows() -> None:
     "X", [np.array([[1.0], [np.inf]]), pd.DataFrame({"x": [1.0, -np.inf]}), [[1.0], [np.inf]]]
 )
 def test_infinity_is_no_value_of_a_sample(X: Any) -> None:
-    """JSON has no such number: no client could send it."""
+    """JSON has no such number, so no client could send it."""
     with pytest.raises(PublishError, match="Infinity"):
         Sample.of(fitted(X), X)
 

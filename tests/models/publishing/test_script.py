@@ -1,4 +1,4 @@
-"""`Store` in a script that is not in this checkout, as docs/publishing.md says."""
+"""Publishing from a script outside of this checkout, as in docs/publishing.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ print(publish(Store(sys.argv[1]), "line", LinearRegression().fit(X, [1.0, 3.0, 5
 
 @pytest.fixture(params=["PYTHONPATH", "installed"])
 def python(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Python that finds the checkout by a variable, or by the file that an editable installation leaves behind."""
+    """Return a Python that finds the checkout through a variable, or through the file of an editable
+    installation.
+    """
     if request.param == "PYTHONPATH":
         monkeypatch.setenv("PYTHONPATH", str(ROOT))
         return Path(sys.executable)

@@ -1,4 +1,4 @@
-"""Models that answer more than one label or number a row: published, stored, opened again and asked as a server asks."""
+"""Models with several labels or numbers per row: published, stored, loaded and called like on a server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ FEW = {"n_estimators": 5, "random_state": 0}
 
 
 def chances(model: Any, rows: np.ndarray) -> list[np.ndarray]:
-    """The probabilities of each output as the estimator gives them, an indicator's with those of not having the mark."""
+    """Return each output's probabilities from the estimator; an indicator's include those of a missing
+    mark.
+    """
     found = model.predict_proba(rows)
     return found if isinstance(found, list) else [np.stack([1 - p, p], axis=1) for p in found.T]
 
@@ -100,7 +102,7 @@ def test_labels_without_probabilities_and_a_column_of_one_output(store: Store) -
 
 @pytest.mark.filterwarnings("always")
 def test_probabilities_that_the_model_cannot_give_are_left_out_with_a_warning(store: Store) -> None:
-    """scikit-learn's chain of more than two classes has the method, and it fails."""
+    """scikit-learn's chain of more than two classes has the method, but it fails."""
     chain = ClassifierChain(LINE).fit(X, NUMBERS)
     with pytest.warns(UserWarning, match=r"predict_proba\(\) fails \(ValueError: .*so replies have no prob"):
         stored = publish(store, "chain", chain, X)
@@ -125,7 +127,7 @@ def test_names_for_more_outputs_than_the_model_has_are_refused(store: Store) -> 
 
 
 def test_golden_rows_of_labels_of_several_types_survive_json(store: Store) -> None:
-    """NumPy would make text of 2 beside "red"."""
+    """NumPy would turn 2 into text next to "red"."""
     several = Output(
         "several", outputs=(Output("class", name="a", classes=("red", 7)), Output("number", name="b"))
     )

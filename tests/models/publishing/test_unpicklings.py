@@ -1,5 +1,5 @@
-"""How often one publish unpickles and hashes a model: docs/design-notes.md gives the figures and the
-reasons.
+"""The number of times that one publish unpickles and hashes a model; docs/design-notes.md explains the
+figures.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Y = (X[:, 0] + 0.1 * RNG.normal(size=200) > 0).astype(int)
 
 
 def tell(path: str) -> None:
-    """One line for each unpickling: the process."""
+    """Write one line for each unpickling: the process."""
     with open(path, "a") as file:
         file.write(f"{os.getpid()}\n")
 
 
 class Told:
-    """An estimator that writes down each time that it is unpickled."""
+    """An estimator that records each unpickling."""
 
     path: str
 
@@ -47,8 +47,8 @@ class Told:
 
 
 class Becoming:
-    """Is pickled instead of a model, tells, and is the model itself when it is unpickled: treelite takes no
-    subclass.
+    """A stand-in in a model's pickle: it records the unpickling and becomes the model, since treelite takes
+    no subclass.
     """
 
     def __init__(self, path: Path, model: Any) -> None:
@@ -99,7 +99,7 @@ def made(kind: str, trace: Path) -> Any:
 
 
 def unpicklings(trace: Path) -> tuple[int, int]:
-    """By the publisher, and by the process that proves."""
+    """Return the unpicklings of the publisher, and those of the process that proves."""
     lines = trace.read_text().splitlines()
     return lines.count(str(os.getpid())), len([line for line in lines if line != str(os.getpid())])
 
@@ -145,8 +145,8 @@ def test_a_server_unpickles_and_reads_each_file_once(store: Store, tmp_path: Pat
 
 
 def test_the_publisher_hashes_each_file_once(store: Store, tmp_path: Path) -> None:
-    """And once more the golden rows, which it reads back as a server does. The proof reads, and so hashes,
-    once each.
+    """The golden rows are hashed once more when they are read back. The proof reads, and so hashes, each file
+    once.
     """
     sizes: list[int] = []
 

@@ -1,4 +1,6 @@
-"""A compiled form serves only where it is what was recorded; anywhere else its original does, and the log says why."""
+"""A compiled form serves only where it matches its record; otherwise the original serves, and the log has the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ Log = pytest.LogCaptureFixture
 
 @pytest.fixture(scope="module", autouse=True)
 def however_fast() -> Iterator[None]:
-    """Small models on a busy machine: keep a form although it is hardly faster."""
+    """Keep forms of small models although they are hardly faster on a busy machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "WORTHWHILE", 0.0)
         yield
@@ -65,13 +67,13 @@ def graph(however_fast: None) -> Record:
 
 
 def stored(store: Store, draft: Record, **changed: Any) -> Record:
-    """The draft in the store, with some members of its compiled form's record changed."""
+    """Store the draft with some members of its compiled form's record changed."""
     compiled = {**draft.manifest.compiled, **changed}
     return store.add(replace(draft.manifest, compiled=compiled), draft.files)
 
 
 def served_by_original(version: Record, caplog: Log) -> str:
-    """The reason that the log gives."""
+    """Return the reason in the log."""
     with caplog.at_level(logging.WARNING, "plumbline"):
         runtime = load_version(version)
     assert isinstance(runtime, SklearnRuntime) and len(runtime.predict(X, {})) == len(X)
@@ -170,7 +172,7 @@ def test_other_library_versions_of_the_original_do_not_matter_to_its_compiled_fo
 
 
 class Opened:
-    """Opens the original, and counts."""
+    """A function that opens the original, and counts its calls."""
 
     def __init__(self, version: Record) -> None:
         self.version, self.times = version, 0
@@ -181,13 +183,13 @@ class Opened:
 
 
 def between_the_classes(model: LogisticRegression) -> np.ndarray:
-    """A row for which both classes are equally probable, but for the last bits."""
+    """Return a row for which both classes are equally probable up to the last bits."""
     rest = model.intercept_[0] + model.coef_[0, 1:] @ [0.25, 0.5]
     return np.array([[-rest / model.coef_[0, 0], 0.25, 0.5]])
 
 
 def test_equal_probabilities_are_the_original_s_to_judge(store: Store, graph: Record) -> None:
-    """It is loaded for the first such row, and once."""
+    """The original is loaded for the first such row, and only once."""
     version = stored(store, graph)
     model = load_version(version, original=True).model  # type: ignore[attr-defined]
     tie = between_the_classes(model)
@@ -268,7 +270,7 @@ print(type(runtime).__name__, *sorted({{"sklearn", "joblib", "pandas"}} & set(sy
 
 @pytest.fixture
 def open_elsewhere(store: Store) -> Callable[..., tuple[str, str]]:
-    """What opens toy:1 in a process without the given modules, and what it logs."""
+    """Open toy:1 in a process without the given modules, and return what it logs."""
 
     def run(*hidden: str) -> tuple[str, str]:
         code = OPEN_WITHOUT.format(hidden=hidden, store=str(store.path))

@@ -1,4 +1,6 @@
-"""A published model is called with the container, names and dtypes that its sample has, and answers as the estimator itself."""
+"""A published model gets the container, names and dtypes of its sample, and gives the estimator's own
+answers.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ MOOD = np.array([1, 0, 1, 0, 1] * 9)
 
 
 class Reads(BaseEstimator, RegressorMixin):
-    """Answers what a function makes of its input, as people's own estimators do."""
+    """An estimator that answers with a function of its input, like custom estimators in practice."""
 
     def __init__(self, function: Any = None) -> None:
         self.function = function
@@ -47,7 +49,9 @@ class Reads(BaseEstimator, RegressorMixin):
 
 
 def ask(version: Record, *bodies: Any) -> list[Any]:
-    """What the loaded version answers to each body of a single request, and to all of them as a batch, the same."""
+    """Return the answers of the loaded version to each body on its own, after checking that a batch gives the
+    same.
+    """
     schemas = PredictSchemas(version.manifest.signature, max_rows=1000)
     runtime = load_version(version)
     rows = [schemas.read_single(body)[0] for body in bodies]
@@ -77,7 +81,7 @@ FLAT = pd.DataFrame({"width": SEED.integers(1, 9, 40) * 1.0, "age": SEED.integer
     ids=["frame", "one row", "polars", "dict of columns", "structured array"],
 )
 def test_names_that_the_sample_gives_are_the_columns_in_its_order(store: Store, sample: Any) -> None:
-    """Fitted without names: sorted, age would be the width."""
+    """The model was fitted without names; sorted names would swap age and width."""
     model = LinearRegression().fit(FLAT.to_numpy(), area(FLAT))
     version = publish(store, "toy", model, sample)
     assert columns(version.manifest) == [("width", "float"), ("age", "float")]
@@ -159,7 +163,7 @@ def double(X: pd.DataFrame) -> pd.DataFrame:
 def test_every_dtype_of_a_frame_reaches_the_model_as_it_was(
     store: Store, cells: Any, dtype: str, spelled: Any
 ) -> None:
-    """The model sees the dtype itself: it answers otherwise for any other."""
+    """The model reads the dtype itself, and answers differently for any other."""
     sample = pd.DataFrame({"x": cells, "y": np.arange(40.0)})
     expected = f"{sample['x'].dtype} {getattr(sample['x'].dtype, 'ordered', '')}"
     version = publish(store, "toy", Reads(Sees(expected)), sample)
@@ -170,7 +174,7 @@ def test_every_dtype_of_a_frame_reaches_the_model_as_it_was(
 
 
 class Sees:
-    """The second column, and one more if the first has the dtype."""
+    """A model that answers with the second column, plus one if the first column has the dtype."""
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
@@ -199,7 +203,9 @@ CODES = SEED.integers(0, 4, (60, 2))
 
 @pytest.mark.parametrize("sample", [CODES, pd.DataFrame(CODES, columns=["a", "b"]), CODES.astype("int16")])
 def test_whole_numbers_that_the_model_turns_into_text_stay_whole(store: Store, sample: Any) -> None:
-    """1.0 for 1 would be a category that nobody knows, which the encoder ignores: the same answer for everything."""
+    """1.0 in place of 1 would be an unknown category, which the encoder ignores: every answer would be the
+    same.
+    """
     encoder = OneHotEncoder(handle_unknown="ignore")
     model = make_pipeline(FunctionTransformer(as_text), encoder, LinearRegression())
     y = CODES @ [3.0, 5.0]
@@ -253,7 +259,7 @@ def test_what_is_missing_in_a_polars_frame_makes_no_floats_of_the_rest(store: St
 
 
 def ones(X: pl.DataFrame) -> Any:
-    """By the text of a cell: 1.0 is none of them."""
+    """Compare the text of a cell, which differs between 1 and 1.0."""
     words = {"1": 1.0, "true": 1.0, "0": 0.0, "false": 0.0, None: -1.0}
     return np.array([words.get(word, 9.0) for word in X["a"].cast(pl.String).to_list()])
 
@@ -261,14 +267,16 @@ def ones(X: pl.DataFrame) -> Any:
 @pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize("kind", [RuntimeWarning, UserWarning, FutureWarning])
 def test_a_model_that_warns_of_its_numbers_is_published(store: Store, kind: type[Warning]) -> None:
-    """As NumPy does of the logarithm of zero: what the estimator itself does is no reason to refuse it."""
+    """An estimator's own warnings, such as NumPy's about the logarithm of zero, are no reason to refuse
+    it.
+    """
     sample = SEED.normal(size=(40, 2))
     version = publish(store, "toy", Reads(Warns(kind)), sample)
     assert ask(version, {"features": [0.5, 3]}) == [0.5]
 
 
 class Warns:
-    """The first column, with a warning."""
+    """A model that answers with the first column, and warns."""
 
     def __init__(self, kind: type[Warning]) -> None:
         self.kind = kind
@@ -336,7 +344,7 @@ def test_a_forgotten_target_beside_the_text_is_named(store: Store) -> None:
 
 
 class Sign(BaseEstimator, ClassifierMixin):
-    """Looks at one column and at no other."""
+    """A model that reads a single column."""
 
     def fit(self, X: Any, y: Any) -> Sign:
         self.classes_ = np.array(["down", "up"])
@@ -423,12 +431,12 @@ def test_columns_take_null_where_the_publisher_says_so(store: Store) -> None:
 
 
 def spelled(X: Any) -> Any:
-    """1 and 1.0 are two words, as in a model that was trained on codes."""
+    """Spell numbers as text, in which 1 and 1.0 are two words, like a model that was trained on codes."""
     return X.astype(str)
 
 
 def flags(X: pd.DataFrame) -> pd.DataFrame:
-    """The columns of booleans, as numbers; one of objects is none of them."""
+    """Return the columns of booleans as numbers; a column of objects is not one of them."""
     return X.select_dtypes("bool").reindex(columns=["b"], fill_value=False).astype(float)
 
 
@@ -444,7 +452,7 @@ def flags(X: pd.DataFrame) -> pd.DataFrame:
 def test_a_null_that_would_change_the_answers_beside_it_is_refused(
     store: Store, function: Any, sample: Any, name: str
 ) -> None:
-    """A batch, and requests that share a call, would answer otherwise than each row alone."""
+    """A batch, and requests that share a call, would have other answers than each row alone."""
     coded = [OneHotEncoder(handle_unknown="ignore")] if function is spelled else []
     model = make_pipeline(FunctionTransformer(function), *coded, LinearRegression()).fit(
         sample, np.arange(40.0) ** 2
@@ -473,7 +481,7 @@ def test_numbers_as_text_where_the_publisher_says_so(store: Store) -> None:
 
 @pytest.mark.parametrize("function", [np.sqrt, np.log])
 def test_made_up_golden_rows_stay_where_the_model_answers(store: Store, function: Any) -> None:
-    """A variation of 0.0 may be negative, and a root of that is no number."""
+    """A variation of 0.0 may be negative, and has no square root."""
     model = make_pipeline(FunctionTransformer(function), LinearRegression())
     fitted = model.fit(np.arange(1.0, 21.0).reshape(10, 2), np.arange(10.0))
     version = publish(store, "toy", fitted, np.array([[0.0 if function is np.sqrt else 1e-3, 4.0]]))

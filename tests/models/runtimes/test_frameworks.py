@@ -1,4 +1,4 @@
-"""A framework is a row and its module: nothing else learns of it."""
+"""A framework is a row and its module: no other code depends on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.toys import Summing
 
 @pytest.fixture
 def weights() -> Iterator[None]:
-    """The release has one more row, before those that take any object."""
+    """Add a row before those that accept any object."""
     rows = dict(FRAMEWORKS)
     FRAMEWORKS.clear()
     FRAMEWORKS.update({"weights": WEIGHTS, **rows})
@@ -51,7 +51,7 @@ def test_a_file_is_a_pickle_unless_a_row_recognises_it(weights: None) -> None:
 def test_a_framework_is_added_by_a_row_and_its_module(
     weights: None, store: Store, tmp_path: Path, given: str
 ) -> None:
-    """From a file or an object to answers: recognised, packed, described, stored, loaded."""
+    """A file or an object of it is recognised, packed, described, stored, loaded and answers."""
     model: Path | Weights = Weights([2.0, 0.5])
     if given == "file":
         model = tmp_path / "some.txt"

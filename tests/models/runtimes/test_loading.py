@@ -1,4 +1,4 @@
-"""A stored version answers as it did when it was published, or it does not answer at all."""
+"""A stored version gives the answers that it gave when it was published, or none."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_a_version_that_is_to_be_verified_must_give_its_recorded_answers(store: 
 
 
 def test_each_form_is_loaded_and_closed(store: Store) -> None:
-    """A version without a compiled form has one."""
+    """A version without a compiled form has only one."""
     (runtime,) = load_each_form(stored(store, summing_draft()))
     assert isinstance(runtime, PythonRuntime) and runtime.model is None
 
 
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_load_reads_and_verifies_each_file_that_it_needs_once(store: Store, verify: bool) -> None:
-    """Each read computes a digest. Statistics of the sample are not needed to serve."""
+    """Each read computes a digest. Serving does not need the statistics of the sample."""
     draft = summing_draft().with_files({"code/own.py": b"x = 1"})
     version = store.add(draft.manifest, draft.files)
     files = Counting(version.files)
@@ -109,7 +109,7 @@ def test_other_libraries_that_cannot_load_it_are_a_mismatch_too(store: Store) ->
 def test_scikit_learn_s_own_warning_is_replaced_by_the_check(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An estimator made by another release unpickles in silence: the golden rows judge it."""
+    """An estimator of another release unpickles without a warning, and its golden rows decide."""
     model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     draft = draft_version("toy", model, [[0.0], [1.0]], None, Description())
     here = sklearn.__version__.encode()
@@ -121,7 +121,7 @@ def test_scikit_learn_s_own_warning_is_replaced_by_the_check(
 
 
 def test_what_this_release_of_a_library_calls_otherwise_is_a_matter_of_versions(store: Store) -> None:
-    """Not of missing code, which its publisher could give."""
+    """It is not reported as missing code, which its publisher could provide."""
     model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     draft = draft_version("toy", model, [[0.0], [1.0]], None, Description())
     place = ("sklearn.linear_model._logistic", "LogisticRegression")

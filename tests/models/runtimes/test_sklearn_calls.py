@@ -1,4 +1,4 @@
-"""Asking an estimator with less work gives the same bits as asking it plainly, or it is not done."""
+"""A shorter call of an estimator is used only if it gives the same bits as the plain call."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_regressor_answers_the_same_bits(model: Any) -> None:
     ids=lambda m: type(m).__name__,
 )
 def test_a_row_has_the_same_bits_wherever_it_stands(model: Any) -> None:
-    """Trees get many rows in an order of their own."""
+    """Trees get many rows in sorted order."""
     model.fit(DIGITS, DIGIT)
     short = shorter(model, CHANCES)
     assert short is not None
@@ -144,7 +144,7 @@ def test_a_boosting_with_categories_is_asked_plainly_and_missing_values_are_not(
 
 
 def test_a_tie_is_decided_by_the_estimator_itself() -> None:
-    """Between two equal or nearly equal probabilities the order may have been lost in rounding."""
+    """Rounding may have changed the order of two equal or nearly equal probabilities."""
 
     class Torn:
         classes_ = np.array([0, 1])
@@ -167,7 +167,7 @@ def test_a_tie_is_decided_by_the_estimator_itself() -> None:
 
 @pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
 def test_a_forest_decides_ties_as_it_always_does(kind: Any) -> None:
-    """With two trees nearly every doubtful row is a tie."""
+    """With two trees, nearly every doubtful row is a tie."""
     rng = np.random.default_rng(0)
     rows, labels = rng.normal(size=(400, 3)), rng.integers(3, size=400)
     model = kind(n_estimators=2, max_depth=3, random_state=0).fit(rows, labels)
@@ -183,7 +183,7 @@ def test_many_classes_and_many_rows() -> None:
 
 
 class Contrary(LogisticRegression):
-    """Its label is not the class of the largest probability."""
+    """A classifier whose label is not the class of the largest probability."""
 
     def predict(self, X: Any) -> Any:
         return self.classes_[self.predict_proba(X).argmin(axis=1)]
@@ -212,7 +212,7 @@ def test_a_forest_of_many_outputs_is_asked_plainly() -> None:
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("number", [np.inf, -np.inf, 1e39, np.nan])
 def test_what_a_forest_refuses_or_takes_is_its_own_matter(number: float) -> None:
-    """Numbers beyond float32 are an error in scikit-learn; a missing value is one unless it was there in training."""
+    """scikit-learn refuses numbers beyond float32, and a missing value unless the training data had one."""
     model = few(RandomForestClassifier).fit(X, Y)
     short, rows = shorter(model, CHANCES), X[:2].copy()
     assert short is not None
@@ -237,7 +237,7 @@ def test_answers_are_compared_in_every_bit() -> None:
 
 
 def test_a_published_forest_is_served_by_its_trees(tmp_path: Any) -> None:
-    """The pipeline is called once, as its step remembers, for label and probabilities together."""
+    """The pipeline is called once for label and probabilities together, as its recording step shows."""
     from sklearn.preprocessing import FunctionTransformer
 
     from models.runtimes.loading import load_version

@@ -1,4 +1,4 @@
-"""scikit-learn is imported without pandas, and nothing of scikit-learn misses it."""
+"""scikit-learn is imported without pandas, and no part of it needs pandas."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ ORDERS = {
 
 
 def ran(code: str) -> str:
-    """What the code prints in a fresh interpreter."""
+    """Return the output of code in a fresh interpreter."""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def test_the_installed_release_was_tested() -> None:
-    """Any other brings pandas, which works and takes memory: pass this file with it, then add it to the table."""
+    """Any other release imports pandas, which works but takes memory. If this file passes with it, add it to
+    the table.
+    """
     assert metadata.version("scikit-learn") in TESTED
 
 
 def imports_at_the_top(node: ast.AST) -> Iterator[str]:
-    """What a module imports when it is imported itself, which what its functions import is not."""
+    """Return what a module imports when it is imported itself, without what its functions import."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
@@ -74,7 +76,7 @@ def test_one_module_of_scikit_learn_imports_pandas_at_its_top_and_never_reads_th
 
 @pytest.mark.parametrize("code", ORDERS.values(), ids=list(ORDERS))
 def test_pandas_comes_only_where_it_is_imported_itself(code: str) -> None:
-    """In any order; and a DataFrame is one to scikit-learn as soon as there is one."""
+    """It may be imported in any order, and scikit-learn recognises a DataFrame as soon as one exists."""
     lines = ran(
         "import sys\nfrom models.runtimes.sklearn_import import import_sklearn\n"
         f"{code}\nprint('pandas' in sys.modules, *(type(f).__name__ for f in sys.meta_path))\n"

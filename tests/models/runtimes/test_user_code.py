@@ -1,4 +1,4 @@
-"""Models made of their publisher's own classes: their modules travel in the version and are found there first."""
+"""Models of their publisher's own classes: the modules are part of the version and take precedence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write(directory: Path, files: dict[str, str]) -> Path:
 
 
 def train(directory: Path, expression: str, imports: str) -> Path:
-    """Pickle an object in another process, whose working directory holds the modules that it needs."""
+    """Pickle an object in another process, whose working directory has the modules that it needs."""
     program = f"import pickle\n{imports}\nwith open('model.pickle', 'wb') as f: pickle.dump({expression}, f)"
     subprocess.run([sys.executable, "-c", program], cwd=directory, check=True)
     return directory / "model.pickle"
@@ -293,7 +293,7 @@ class NotInState(InClass):
 def test_what_a_pickle_forgets_is_found_out(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """The object answers 5 times as much as what a server would load."""
+    """The object's answers are 5 times those of the model that a server would load."""
     write(tmp_path, {f"forgetting_{kind}.py": FORGETTING})
     monkeypatch.syspath_prepend(tmp_path)
     model = getattr(importlib.import_module(f"forgetting_{kind}"), kind)().fit(ROWS)

@@ -1,5 +1,5 @@
-"""A framework of its own kind: numbers in a text file that begins with ``weights``, and a runtime that
-multiplies by them.
+"""A framework for tests: numbers in a text file that begins with ``weights``, and a runtime that multiplies
+by them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.signature import Column, Output, Signature
 
 
 class Weights:
-    """One weight for each column."""
+    """A model with one weight for each column."""
 
     def __init__(self, numbers: list[float]) -> None:
         self.numbers = numbers

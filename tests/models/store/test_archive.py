@@ -1,4 +1,4 @@
-"""A version travels as one file, whole and signed, or not at all."""
+"""A version is exported and imported as one file, complete and signed, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing in an archive that is damaged or was made to harm gets anywhere."""
+"""Damaged and malicious archives change nothing in a store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def other(tmp_path: Path) -> Store:
 
 
 def manifest_with(members: Members, **records: FileRecord) -> Members:
-    """The members with more files in their manifest."""
+    """Return the members with more files in their manifest."""
     manifest = orjson.loads(members[0][1])
     for path, record in records.items():
         manifest["files"][path] = {"sha256": record.sha256, "size_bytes": record.size_bytes}
@@ -122,7 +122,9 @@ def test_more_bytes_than_allowed(whole: Path, other: Store) -> None:
 
 
 def test_a_bomb_is_left_unread(whole: Path, other: Store, tmp_path: Path) -> None:
-    """Half a gigabyte of zeros in half a megabyte: read up to the first header that promises too much."""
+    """Half a gigabyte of zeros in half a megabyte is read only up to the first header that exceeds its
+    limit.
+    """
     _, manifest = members_of(whole)[0]
     size = 2**29
     bomb = tarfile.TarInfo("golden.json")

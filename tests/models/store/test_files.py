@@ -13,7 +13,7 @@ FILES = Files()
 
 
 def test_a_directory_is_never_moved_onto_another_one(tmp_path: Path) -> None:
-    """Not onto an empty one either, which the operating system would allow."""
+    """The operating system would allow it for an empty one."""
     for name in ("source", "target"):
         (tmp_path / name).mkdir()
     with pytest.raises(FileExistsError):

@@ -1,4 +1,4 @@
-"""Promote, roll back and alias: what stable names afterwards, what is refused, and what the history tells."""
+"""Promotion, rollback and aliases: the stable version afterwards, refusals, and the history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRAFT = summing_draft()
 
 @pytest.fixture
 def four(store: Store) -> Store:
-    """Versions 1 to 4 of ``toy``, with one metric each way."""
+    """Return versions 1 to 4 of ``toy``, with one metric in each direction."""
     for auc, loss in ((0.7, 0.5), (0.8, 0.4), (0.8, 0.4), (0.6, 0.9)):
         manifest = replace(DRAFT.manifest, metrics={"auc": auc, "log_loss": loss})
         store.add(manifest, DRAFT.files)

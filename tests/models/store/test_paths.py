@@ -1,6 +1,4 @@
-"""Only the store's own room knows where its files are: what others hold of a version is a record, which
-reads.
-"""
+"""Only the store's own package knows the paths of its files; other code has records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions, tags and aliases: what the store promises about them."""
+"""The store's promises about versions, tags and aliases."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def everything_below(path: Path) -> dict[Path, bytes | None]:
 
 
 class FullDisk(Files):
-    """Every change fails, as on a full or read-only disk."""
+    """File operations that fail, like on a full or read-only disk."""
 
     def refuse(self, path: Path, *args: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(path))
@@ -296,7 +296,7 @@ def test_foreign_entries_in_the_store_are_no_models(store: Store) -> None:
 
 @contextmanager
 def room_for(size_bytes: int) -> Iterator[None]:
-    """The system writes no file larger than that: it refuses as it does on a full disk."""
+    """Limit the size of files, so that the operating system refuses larger ones like on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:
@@ -316,7 +316,9 @@ def test_a_publish_that_finds_no_room_leaves_nothing_behind(store: Store) -> Non
 
 
 def test_what_a_publisher_that_died_left_is_removed_by_the_next_one_of_any_model(store: Store) -> None:
-    """Before it writes anything, since a full disk may be why the other one died. One that lives keeps what it has."""
+    """It is removed before the first write, since a full disk may have ended the other publisher. A living
+    one keeps its files.
+    """
     died, lives = store.path / "other" / ".staging-1-dead", store.path / "another" / ".staging-2-beef"
     for staging in (died, lives):
         staging.mkdir(parents=True)

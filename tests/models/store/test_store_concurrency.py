@@ -1,4 +1,4 @@
-"""Processes that change one store at the same time lose nothing of each other."""
+"""Processes that change one store at the same time lose none of their changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.toys import summing_draft
 
 
 def prepared(tmp_path: Path) -> Store:
-    """The store whose version the processes publish again."""
+    """Return the store whose version the processes publish again."""
     template = Store(tmp_path / "template")
     draft = summing_draft()
     template.add(draft.manifest, draft.files)
@@ -20,7 +20,7 @@ def prepared(tmp_path: Path) -> Store:
 
 
 def all_at_once(store: Store, template: Store, *works: list[str]) -> None:
-    """Run each list of steps in a process of its own; each of them must succeed."""
+    """Run each list of steps in a process of its own, and check that all of them succeed."""
     processes = [publisher(store, template, *steps) for steps in works]
     said = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(works), said

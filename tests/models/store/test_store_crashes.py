@@ -1,4 +1,6 @@
-"""A publisher that is killed at any moment leaves whole versions only, and nothing in the way of the next one."""
+"""A publisher that is killed at any moment leaves only complete versions, and nothing that stops the next
+publisher.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ CHANGES: dict[str, tuple[list[str], str]] = {
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with one whole version, toy:1."""
+    """Return a store with one complete version, toy:1."""
     store = Store(tmp_path_factory.mktemp("template"))
     draft = summing_draft()
     store.add(draft.manifest, draft.files)
@@ -50,14 +52,16 @@ def publishers() -> Iterator[Publishers]:
 def change_in_a_process(
     publishers: Publishers, store: Store, template: Store, step: str, unit: str, kill_at: int = 0
 ) -> list[str]:
-    """Make one change in another process that dies at a count, or lives and says how far it counted."""
+    """Make one change in another process, which dies at a count or reports how far it counted."""
     code, printed = publishers.change(store, template, step, unit, kill_at)
     assert code == (-signal.SIGKILL if kill_at else 0), printed
     return printed.splitlines()
 
 
 def check_after_a_crash(store: Store, template: Store, given: list[int], stable: int | None) -> None:
-    """``given`` are the numbers given before the process that died began, ``stable`` what was stable then."""
+    """Check the store. ``given`` are the numbers assigned before the process that died, ``stable`` the
+    version at that time.
+    """
     for name in store.names():
         versions = store.versions(name)
         for number in versions:
@@ -138,7 +142,7 @@ def what_holds(store: Store) -> tuple[list[int], State]:
 def test_a_change_that_was_killed_is_told_and_recorded_as_far_as_it_went(
     tmp_path: Path, template: Store, publishers: Publishers, what: str
 ) -> None:
-    """Whoever watches the generation must look again, and the history lacks nothing of what holds."""
+    """A process that watches the generation must look again, and the history is complete."""
     prepared = Store(tmp_path / "prepared")
     for step in ("publish", "publish", "publish", "promote", "publish"):
         run(prepared, template, step)
@@ -172,7 +176,7 @@ def test_a_change_that_was_killed_is_told_and_recorded_as_far_as_it_went(
 def test_no_change_of_the_disk_goes_around_the_file_operations(
     store: Store, template: Store, publishers: Publishers, what: str
 ) -> None:
-    """Else the tests above would not see it."""
+    """The tests above would not notice it."""
     steps, change = CHANGES[what]
     for step in steps:
         run(store, template, step)
@@ -183,7 +187,7 @@ def test_no_change_of_the_disk_goes_around_the_file_operations(
 
 @pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.stress)])
 def test_killed_at_random(store: Store, template: Store, times: int) -> None:
-    """One store survives all of them."""
+    """One store survives all of the crashes."""
     seeded = random.Random(times)
     given: set[int] = set()
     for _ in range(times):

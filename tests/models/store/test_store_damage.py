@@ -1,4 +1,4 @@
-"""Damaged, swapped and unsigned versions: named, and never unpickled."""
+"""Damaged, swapped and unsigned versions are reported and never unpickled."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ DAMAGES = [
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    """A file that exists as soon as the canary was unpickled."""
+    """Return a file that exists as soon as the canary was unpickled."""
     return tmp_path / "unpickled"
 
 
@@ -85,7 +85,7 @@ def one_line(error: BaseException) -> str:
 
 
 def test_the_canary_sings_when_it_is_unpickled(canary: Record, trace: Path) -> None:
-    """Else the tests below would prove nothing."""
+    """The tests below would otherwise prove nothing."""
     with pytest.raises(LoadError, match=r"has no predict\(\)"):
         load_version(canary)
     assert trace.exists()
@@ -123,7 +123,7 @@ def test_nothing_is_unpickled_when_the_golden_rows_are_damaged(
 
 
 def test_damage_is_named_as_damage_also_under_other_libraries(store: Store) -> None:
-    """The fix for other libraries would not mend it."""
+    """Installing other libraries would not repair it."""
     version = store.add(summing_draft().manifest, summing_draft().files)
     edit_manifest(version, lambda m: m["libraries"].update(numpy="1.0"))
     truncate(directory(version) / ARTIFACT)
@@ -182,7 +182,9 @@ def test_a_manifest_with_other_contents_is_not_believed(
 
 
 def test_no_bit_of_a_manifest_flips_unseen(store: Store) -> None:
-    """A name with one letter changed would make good requests faults: the manifest has a digest of its own."""
+    """A name with one changed letter would turn valid requests into faults, so the manifest has a digest of
+    its own.
+    """
     draft = summing_draft()
     version = store.add(draft.manifest, draft.files)
     whole = (directory(version) / MANIFEST).read_bytes()

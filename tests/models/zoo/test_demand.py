@@ -12,7 +12,9 @@ WORTH_SERVING = 0.85  # times the error of the seasonal-naive forecast
 
 
 def held_out_score(shuffle: bool) -> float:
-    """Error on the last weeks over the seasonal-naive one, with products and days shuffled on request."""
+    """Return the error on the last weeks relative to the seasonal-naive one; products and days can be
+    shuffled.
+    """
     sales = demand.data()
     early, late = demand.split(sales)
     if shuffle:
@@ -36,7 +38,7 @@ def test_is_worth_serving():
 
 
 def test_learns_from_products_and_days():
-    """Shuffled columns tell nothing, so the very same test fails."""
+    """Shuffled columns hold no information, so the same test fails."""
     assert held_out_score(shuffle=True) > WORTH_SERVING
 
 

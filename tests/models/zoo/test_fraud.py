@@ -1,4 +1,4 @@
-"""The fraud model ranks payments well enough to serve, and only because of what it was trained on."""
+"""The fraud model ranks payments well enough to serve, and only because of its training data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORTH_SERVING = 0.9  # ROC AUC; guessing gives 0.5
 
 
 def held_out_score(shuffle: bool) -> float:
-    """ROC AUC on held-out payments, with every column of the training payments shuffled on request."""
+    """Return ROC AUC on held-out payments; every column of the training payments can be shuffled."""
     X_train, X_test, y_train, y_test = fraud.split(*fraud.data())
     if shuffle:
         rng = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def test_is_worth_serving():
 
 
 def test_learns_from_the_payments():
-    """Shuffled columns tell nothing, so the very same test fails."""
+    """Shuffled columns hold no information, so the same test fails."""
     assert held_out_score(shuffle=True) < WORTH_SERVING
 
 

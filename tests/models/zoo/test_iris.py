@@ -1,4 +1,4 @@
-"""The iris classifiers are worth serving, both versions, and only because of what they were trained on."""
+"""Both versions of the iris classifier are good enough to serve, and only because of their training data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VERSIONS = [iris.train_logistic, iris.train_forest]
 
 
 def held_out_score(train, shuffle: bool) -> float:
-    """Accuracy on the held-out rows, with every column of the training rows shuffled on request."""
+    """Return the accuracy on the held-out rows; every column of the training rows can be shuffled."""
     X_train, X_test, y_train, y_test = iris.split(*iris.data())
     if shuffle:
         X_train[:] = np.random.default_rng(0).permuted(X_train.to_numpy(), axis=0)
@@ -26,7 +26,7 @@ def test_is_worth_serving(train):
 
 @pytest.mark.parametrize("train", VERSIONS)
 def test_learns_from_the_measurements(train):
-    """Shuffled columns tell nothing, so the very same test fails."""
+    """Shuffled columns hold no information, so the same test fails."""
     assert held_out_score(train, shuffle=True) < WORTH_SERVING
 
 

@@ -11,7 +11,9 @@ WORTH_SERVING = 1.15  # times the hit rate of a popularity ranking
 
 
 def held_out_score(shuffle: bool) -> float:
-    """Hit rate at 10 over that of the best-sellers, with items shuffled over the users on request."""
+    """Return the hit rate at 10 relative to that of the best-sellers; items can be shuffled over the
+    users.
+    """
     train_part, held_out = recommend.split(recommend.data())
     popular = recommend.hit_rate(recommend.train_popularity(train_part), held_out)
     if shuffle:
@@ -30,7 +32,7 @@ def test_is_worth_serving():
 
 
 def test_learns_from_who_bought_what():
-    """Purchases of anybody tell nothing of a user's taste, so the very same test fails."""
+    """Shuffled purchases hold no information on a user's taste, so the same test fails."""
     assert held_out_score(shuffle=True) < WORTH_SERVING
 
 

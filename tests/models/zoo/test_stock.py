@@ -1,4 +1,6 @@
-"""The stock forecast's intervals hold what they promise, and only because of the history that it knows."""
+"""The stock forecast's intervals have the promised coverage, and only because of the history that it
+knows.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ LOWEST, HIGHEST = 0.90, 0.98
 
 
 def held_out_score(shuffle: bool) -> float:
-    """Coverage of 95 % intervals on held-out days, with earlier closes shuffled over the days on request."""
+    """Return the coverage of 95 % intervals on held-out days; earlier closes can be shuffled over the
+    days.
+    """
     days, prices = stock.data()
     early, _ = stock.split(prices)
     if shuffle:
@@ -47,7 +51,7 @@ def test_is_worth_serving():
 
 
 def test_learns_from_the_order_of_the_closes():
-    """Closes of any day tell nothing of how prices move, so the very same test fails."""
+    """Shuffled closes do not show how prices move, so the same test fails."""
     assert not LOWEST <= held_out_score(shuffle=True) <= HIGHEST
 
 

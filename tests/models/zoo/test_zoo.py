@@ -1,4 +1,4 @@
-"""All demo models get into a store, in their order, and answer from there as they were published."""
+"""All demo models are published in their order, and give the same answers from the store."""
 
 from __future__ import annotations
 
