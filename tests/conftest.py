@@ -1,4 +1,4 @@
-"""Shared by every test: stores, applications over them, and generated examples that are the same in every run."""
+"""Fixtures of all tests: stores, applications over them, and reproducible generated examples."""
 
 from __future__ import annotations
 
@@ -63,24 +63,24 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the files by how long they take, where several processes take one after the other."""
+    """Sort the files by duration if several processes share them."""
     if hasattr(config, "workerinput"):
         items.sort(key=rank)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """Let no process count lines but those that tests/counted.py names, as soon as this one counts its own."""
+    """Restrict the coverage of child processes to those of tests/counted.py."""
     count_no_children()
 
 
 def rank(item: pytest.Item) -> int:
-    """The place of a test in ``LONGEST``."""
+    """Return the index of a test in ``LONGEST``."""
     return next((i for i, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
 
 
 def missing(reason: str) -> NoReturn:
-    """End a test that needs what this machine lacks: skipped, but a failure in CI, which installs everything."""
+    """Skip a test that needs a missing program; fail it in CI, which installs all of them."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -88,14 +88,14 @@ def missing(reason: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def compiler() -> None:
-    """Tests that build native libraries need a C compiler."""
+    """Require a C compiler, for tests that build native libraries."""
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         missing("no C compiler: apt-get install gcc libc6-dev")
 
 
 @pytest.fixture(scope="session")
 def wrk() -> None:
-    """Tests that load servers need wrk."""
+    """Require wrk, for tests that load servers."""
     if shutil.which("wrk") is None:
         missing("wrk is not installed: apt-get install wrk")
 
@@ -108,7 +108,7 @@ def single_threaded() -> Iterator[None]:
 
 
 def published_once(factory: pytest.TempPathFactory, name: str, publish: Callable[[Store], object]) -> Store:
-    """The store that ``publish`` fills: by whichever of the processes of this run needs it first."""
+    """Return a store that ``publish`` fills in the first process of the run that needs it."""
     base = factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     store, done = Store(shared / name), shared / f"{name}.done"
@@ -122,19 +122,19 @@ def published_once(factory: pytest.TempPathFactory, name: str, publish: Callable
 
 @pytest.fixture(scope="session")
 def toy_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Small models of every kind (see tests/toy_store.py). Shared: copy it before you change it."""
+    """A store of small models (see tests/toy_store.py). It is shared: copy it before you change it."""
     return published_once(tmp_path_factory, "toys", publish_toys)
 
 
 @pytest.fixture(scope="session")
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The demo models. They take some seconds to train. Shared: copy it before you change it."""
+    """A store of the demo models, trained in some seconds. It is shared: copy it before you change it."""
     return published_once(tmp_path_factory, "demo", publish_all)
 
 
 @contextmanager
 def app_maker() -> Iterator[MakeApp]:
-    """Closes at its end what it made."""
+    """A factory of applications that are closed at the end."""
     with ExitStack() as made:
 
         def make(
@@ -161,25 +161,25 @@ def make_app() -> Iterator[MakeApp]:
 
 @pytest.fixture(scope="module")
 def app_with(make_app: MakeApp, toy_store: Store) -> MakeApp:
-    """``app_with(**settings)`` : an application of the toy models, the same one for the same settings. Ask it, change nothing."""
+    """``app_with(**settings)`` returns a shared application of the toy models. Do not change it."""
     return cache(lambda **settings: make_app(toy_store, **settings))
 
 
 @pytest.fixture(scope="session")
 def toy_app(toy_store: Store) -> Iterator[Flask]:
-    """Serves the toy models."""
+    """An application with the toy models."""
     with app_maker() as make:
         yield make(toy_store)
 
 
 @pytest.fixture
 def client(toy_app: Flask) -> FlaskClient:
-    """Asks the application of the toy models."""
+    """A client of the application with the toy models."""
     return toy_app.test_client()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = LONG_SECONDS) -> None:
-    """Wait for what other threads or processes do, and leave them the processor meanwhile."""
+    """Wait for a condition that other threads or processes fulfil, without using their processor time."""
     deadline, pause = time.monotonic() + seconds, 0.002
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,4 +1,4 @@
-"""What a call costs, to be compared with another call in the same run: a second on a clock says how busy the machine is."""
+"""The processor time of a call, to compare with another call of the same run on a busy machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LARGEST_STEP = 60.0
 
 
 def cost(call: Callable[[], object]) -> float:
-    """Processor time of this thread, in seconds: the least of three."""
+    """Return the processor time of a call in this thread, in seconds: the least of three."""
 
     def once() -> float:
         began = time.thread_time()

@@ -12,6 +12,6 @@ COUNTED: dict[str, str] = {}
 
 
 def count_no_children() -> None:
-    """Take the variables out of the environment; only what is started with ``COUNTED`` counts from now on."""
+    """Remove the variables from the environment, so that only processes with ``COUNTED`` count."""
     for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]:
         COUNTED[name] = os.environ.pop(name)

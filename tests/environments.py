@@ -1,4 +1,4 @@
-"""Python environments of a test's own: the libraries of this one, and what the test installs beside them."""
+"""Python environments for tests, with the libraries of this one and further ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Environment:
 
     @classmethod
     def make(cls, path: Path) -> Environment:
-        """A virtual environment that has all libraries of this one."""
+        """Create a virtual environment with all libraries of this one."""
         venv.EnvBuilder(symlinks=True).create(path)
         packages = Path(sysconfig.get_path("purelib", vars={"base": str(path), "platbase": str(path)}))
         own = sysconfig.get_path("purelib")
@@ -25,7 +25,7 @@ class Environment:
         return cls(path / "bin" / "python", packages)
 
     def install(self, name: str, version: str, source: str, requires: str = "") -> None:
-        """A library of one module of the same name, in place of the version that is there; as pip would leave it."""
+        """Install a library of one module of the same name, in place of an installed version."""
         for old in self.packages.glob(f"{name}-*.dist-info"):
             for file in old.iterdir():
                 file.unlink()

@@ -80,7 +80,7 @@ BYTES = st.binary(max_size=40)
 
 @dataclass(frozen=True)
 class Request:
-    """One request; a ``chunked`` one does not announce its length."""
+    """One request; a ``chunked`` one has no Content-Length."""
 
     path: str
     body: bytes
@@ -91,12 +91,12 @@ class Request:
 
 
 def one_of(draw: st.DrawFn, options: Sequence[T]) -> T:
-    """One of the options, without a strategy of its own."""
+    """Draw one of the options, without a strategy."""
     return options[draw(CHOICE) % len(options)]
 
 
 def a_row(draw: st.DrawFn, columns: dict[str, str], wrong: bool) -> Any:
-    """A row as a list or by name; if ``wrong``, with something changed that mostly makes it so."""
+    """Draw a row as a list or by name; with ``wrong``, with a change that mostly makes it invalid."""
     row = {name: draw(GOOD[kind]) for name, kind in columns.items()}
     if wrong:
         change = one_of(draw, ["cell", "cell", "cell", "more", "less", "other"])
@@ -112,7 +112,7 @@ def a_row(draw: st.DrawFn, columns: dict[str, str], wrong: bool) -> Any:
 
 
 def a_prediction(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    """A prediction route, and a JSON body for its model: right three times out of five."""
+    """Draw a prediction route and a JSON body for its model, valid three times out of five."""
     columns, described, routes = one_of(draw, MODELS)
     batch = one_of(draw, [True, False])
     wrong = one_of(draw, ["", "", "", "row", "parameters", "envelope"])
@@ -134,7 +134,7 @@ def a_prediction(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 
 def a_broken_body(draw: st.DrawFn, text: str) -> bytes:
-    """A good body that was damaged, repeats a name, nests too deep, or never was JSON."""
+    """Draw a body that is damaged, repeats a name, nests too deep, or is not JSON."""
     how = one_of(draw, ["cut", "insert", "replace", "twice", "escaped", "deep", "bytes", "constant"])
     at = draw(CHOICE) % len(text)
     if how == "bytes":
@@ -157,7 +157,7 @@ def a_broken_body(draw: st.DrawFn, text: str) -> bytes:
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """Three out of four reach a model's schema."""
+    """Draw a request; three out of four reach a model's schema."""
     path, value = a_prediction(draw)
     body = orjson.dumps(value)
     kind = one_of(

@@ -68,7 +68,7 @@ class Case:
     table: pd.DataFrame
 
     def bodies(self, rows: list[int]) -> list[dict[str, Any]]:
-        """The rows as clients send them, by name, or in a list where there are no names."""
+        """The rows as clients send them: by name, or as lists if there are no names."""
         named = not isinstance(self.sample, np.ndarray)
         found = []
         for i in rows:
@@ -77,7 +77,7 @@ class Case:
         return found
 
     def expected(self, rows: list[int], method: str = "predict") -> Any:
-        """What the estimator says of these rows of the sample, in the sample's own container."""
+        """Return the estimator's answer to rows of the sample, in the container of the sample."""
         if isinstance(self.sample, pd.DataFrame):
             X: Any = self.sample.iloc[rows]
         else:
@@ -86,7 +86,7 @@ class Case:
 
 
 def make_case(seed: int) -> Case:
-    """The case that belongs to the seed."""
+    """Return the case of a seed."""
     rng = np.random.default_rng(seed)
     table = _table(rng)
     container = rng.choice(["frame", "frame", "frame", "polars", "array"])
@@ -182,13 +182,13 @@ def _target(rng: np.random.Generator) -> tuple[np.ndarray, Any]:
 
 
 def day_and_hour(X: Any) -> Any:
-    """Two numbers of a column of moments."""
+    """Return a column of dates as two columns of numbers."""
     moments = pd.Series(pd.to_datetime(np.asarray(X)[:, 0]))
     return np.c_[moments.dt.dayofweek, moments.dt.hour].astype(float)
 
 
 def as_text(X: Any) -> Any:
-    """Numbers as text: 1 and 1.0 are two texts."""
+    """Return numbers as text, where 1 and 1.0 differ."""
     return np.asarray(X).astype(str)
 
 

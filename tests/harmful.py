@@ -1,4 +1,4 @@
-"""Versions of a scikit-learn model whose artifact does something else when it is unpickled."""
+"""Versions of a scikit-learn model with side effects when they are unpickled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLOW_SECONDS = 9.0
 
 
 class Calling:
-    """Calls the function when it is unpickled, and is then what that returned."""
+    """An object that is unpickled as the result of a function."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.call = (function, arguments)
@@ -35,76 +35,76 @@ class Calling:
 
 @cache
 def linear_model() -> LogisticRegression:
-    """Two columns, two classes."""
+    """Return a model with two columns and two classes."""
     X = np.random.default_rng(4).normal(size=(64, 2))
     return LogisticRegression().fit(X, (X[:, 0] > 0).astype(int))
 
 
 def linear_draft(name: str) -> Record:
-    """A version of it, as publishing makes it."""
+    """Return a draft of it, as publishing builds it."""
     X = np.random.default_rng(5).normal(size=(64, 2))
     return draft_version(name, linear_model(), X, None, Description())
 
 
 def harmful_draft(name: str, what: Calling) -> Record:
-    """A whole version, all of whose digests are right, with another artifact."""
+    """Return a draft with another artifact and with valid digests."""
     return linear_draft(name).with_files({ARTIFACT: pickle.dumps(what)})
 
 
 def exiting(name: str) -> Record:
-    """Ends the process that loads it, without a word."""
+    """Return a draft that ends the process that loads it."""
     return harmful_draft(name, Calling(os._exit, 7))
 
 
 def hanging(name: str) -> Record:
-    """Never comes into memory."""
+    """Return a draft whose load never ends."""
     return harmful_draft(name, Calling(time.sleep, 3600))
 
 
 def sleeping(name: str) -> Record:
-    """A good model that comes into memory after a while."""
+    """Return a draft of a valid model whose load takes a while."""
     return harmful_draft(name, Calling(slowly, SLOW_SECONDS, linear_model()))
 
 
 def importing(name: str) -> Record:
-    """A good model that needs a module which computes for a while when it is imported."""
+    """Return a draft of a valid model with a module whose import takes a while."""
     return linear_draft(name).with_files({ARTIFACT: b"ctests.slow_import\nmodel\n(tR."})
 
 
 def summing(name: str) -> Record:
-    """Never lets go of the interpreter."""
+    """Return a draft whose load never releases the interpreter."""
     return harmful_draft(name, Calling(sum, range(10**13)))
 
 
 def matching(name: str) -> Record:
-    """Never lets go of the interpreter, nor looks at signals."""
+    """Return a draft whose load never releases the interpreter and ignores signals."""
     return harmful_draft(name, Calling(re.match, "(a|a)+$", "a" * 100 + "b"))
 
 
 def telling(name: str, path: Path) -> Record:
-    """A good model; every process that unpickles it adds its id to the file."""
+    """Return a draft of a valid model; each process that unpickles it appends its id to the file."""
     return harmful_draft(name, Calling(tell, str(path)))
 
 
 def threaded(name: str) -> Record:
-    """A good model that starts a thread when it is unpickled."""
+    """Return a draft of a valid model that starts a thread when it is unpickled."""
     return harmful_draft(name, Calling(start_thread))
 
 
 def tell(path: str) -> LogisticRegression:
-    """What ``telling`` calls."""
+    """Append the process id; called by the model of ``telling``."""
     with open(path, "a") as file:
         file.write(f"{os.getpid()}\n")
     return linear_model()
 
 
 def start_thread() -> LogisticRegression:
-    """What ``threaded`` calls."""
+    """Start a thread; called by the model of ``threaded``."""
     threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
     return linear_model()
 
 
 def slowly(seconds: float, model: Any) -> Any:
-    """The model, after a while."""
+    """Return the model after a while."""
     time.sleep(seconds)
     return model

@@ -1,4 +1,4 @@
-"""Tests that try generated examples: a few in the suite, many in `make stress`."""
+"""Decorators of tests with generated examples: a few in the suite, many in `make stress`."""
 
 from __future__ import annotations
 

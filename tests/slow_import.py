@@ -1,4 +1,4 @@
-"""Computes for SECONDS when it is imported, as packages with large tables do."""
+"""A module whose import computes for SECONDS, as that of packages with large tables does."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Generated bodies, ten thousand in the long form: whatever comes, the answer is a prediction or a problem, and the next one is served."""
+"""Tests with generated bodies: each gets a prediction or a problem, and the next request is served."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fuzzed(make_app: MakeApp, toy_store: Store) -> Flask:
 
 @in_two_lengths(1500, 10_000)
 def test_every_body_gets_an_answer_and_the_next_one_too(fuzzed: Flask, examples: int) -> None:
-    """200 and 422 come from a model's schema, every other status from what is before it."""
+    """A model's schema gives 200 and 422; earlier steps give all other statuses."""
     seen: Counter[int] = Counter()
 
     def ask(request: Request) -> None:
@@ -62,7 +62,7 @@ def test_every_body_gets_an_answer_and_the_next_one_too(fuzzed: Flask, examples:
 
 
 def check(request: Request, status: int, headers: Headers, body: bytes) -> None:
-    """A prediction, a page or a problem; never a fault of ours."""
+    """Assert that a reply is a prediction, a page or a problem, and not a fault of the server."""
     assert status in STATUSES
     if status == 200:
         assert request.method == "OPTIONS" or headers["Content-Type"] == JSON
@@ -75,7 +75,7 @@ def check(request: Request, status: int, headers: Headers, body: bytes) -> None:
 
 
 def send(app: Flask, request: Request) -> tuple[int, Headers, bytes]:
-    """Hand the request over as gunicorn does; a test client would take longer than the server."""
+    """Call the application as gunicorn does; a test client would take longer than the server."""
     environ = {
         **ENVIRON,
         "REQUEST_METHOD": request.method,
@@ -104,7 +104,7 @@ def server(toy_store: Store) -> Iterator[Server]:
 
 
 def head(framing: str) -> bytes:
-    """The head of a prediction request with a body framed like this."""
+    """Return the head of a prediction request with this framing of its body."""
     return f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n{framing}\r\n\r\n".encode()
 
 
@@ -152,7 +152,7 @@ def test_slow_bodies_are_408_while_others_are_served(server: Server) -> None:
 
 
 def test_what_comes_of_a_body_after_its_408_is_no_request(server: Server) -> None:
-    """The rest of a late body may look like a request; it must never be answered as one."""
+    """The rest of a late body may look like a request, but must not be answered as one."""
     hidden = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=LONG_SECONDS) as client:
         client.sendall(head(f"Content-Length: {len(hidden)}"))
@@ -189,14 +189,14 @@ def test_a_body_cut_short_or_badly_framed_is_400(server: Server, sent: bytes) ->
 
 
 def received_from(client: socket.socket) -> bytes:
-    """What comes next; the server must not close before its reply is whole."""
+    """Return the next bytes; the server must not close before its reply is complete."""
     data = client.recv(65536)
     assert data, "the connection was closed"
     return data
 
 
 def read_reply(client: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """One whole reply: status, headers with lower-case names, body."""
+    """Return one complete reply: status, headers with lower-case names, body."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += received_from(client)

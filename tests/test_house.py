@@ -1,4 +1,4 @@
-"""CONTRIBUTING's picture is that of the code, and what is large is listed with its reason."""
+"""Tests that CONTRIBUTING's picture matches the code, and that large files are listed with a reason."""
 
 from __future__ import annotations
 

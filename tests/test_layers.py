@@ -117,7 +117,7 @@ def unit_of(name: str) -> str | None:
 
 
 def edge_fault(source: str, target: str) -> str | None:
-    """Why the unit `source` may not import the unit `target`."""
+    """Return the reason why the unit `source` may not import the unit `target`."""
     if (source, target) in FORBIDDEN:
         return FORBIDDEN[source, target]
     if LEVELS[source] < LEVELS[target]:
@@ -128,7 +128,7 @@ def edge_fault(source: str, target: str) -> str | None:
 
 
 def module_fault(module: str, name: str) -> str | None:
-    """Why the module may not import the name."""
+    """Return the reason why the module may not import the name."""
     unit, target = unit_of(module), unit_of(name)
     library = name.split(".")[0]
     if library in LIBRARIES:
@@ -142,7 +142,7 @@ def module_fault(module: str, name: str) -> str | None:
 
 
 def cycle(edges: Mapping[str, set[str]]) -> Sequence[str]:
-    """The modules of one import cycle, or nothing."""
+    """Return the modules of one import cycle, or an empty list."""
     try:
         TopologicalSorter(edges).prepare()
     except CycleError as error:

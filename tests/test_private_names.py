@@ -46,7 +46,7 @@ def is_own_object(node: ast.expr) -> bool:
 
 
 def own_names(tree: ast.AST) -> set[str]:
-    """Private names that a file defines or keeps on its own objects."""
+    """Return the private names that a file defines or sets on its own objects."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_own_object(node.value):
@@ -77,7 +77,7 @@ def foreign_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def classes(tree: ast.AST, outer: str = "") -> Iterator[tuple[str, ast.ClassDef]]:
-    """Every class outside functions, by its qualified name."""
+    """Return every class outside functions, by its qualified name."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ClassDef):
             yield outer + node.name, node
@@ -92,7 +92,7 @@ def names_of_code(code: types.CodeType) -> set[str]:
 
 
 def names_of_class(kind: type) -> set[str]:
-    """What a class of a library defines, and what its methods look for."""
+    """Return the names that a class of a library defines, and that its methods read."""
     names = {*vars(kind), *inspect.get_annotations(kind)}
     for member in vars(kind).values():
         for function in (member, getattr(member, "fget", None), getattr(member, "__func__", None)):
@@ -197,7 +197,7 @@ def test_a_private_name_of_a_base_class_is_found() -> None:
 
 @pytest.mark.parametrize("kind", [HistGradientBoostingClassifier, HistGradientBoostingRegressor])
 def test_the_parts_of_a_histogram_boosting_are_where_they_are_looked_for(kind: Any) -> None:
-    """Where one is missing, the estimator's own method is called, so that no answer would show it."""
+    """If one is missing, the estimator's own method is called, so answers do not show it."""
     X, y = load_iris(return_X_y=True)
     model = kind(max_iter=2).fit(X, y)
     assert body_of(model, "predict_proba" if hasattr(model, "classes_") else "predict") is not None

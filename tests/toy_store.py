@@ -1,4 +1,4 @@
-"""A store with small models of every kind, and the estimators that were published into it."""
+"""A store of small models of every kind, and the estimators that were published into it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET = "column 7 of customers.csv"
 
 
 class Moody:
-    """Answers as its input tells it: well, wrongly or not at all."""
+    """A model whose input decides whether it answers, answers wrongly or raises."""
 
     signature = Signature(
         columns=(
@@ -55,7 +55,7 @@ class Moody:
 
 
 class Forecast:
-    """Counts days upwards: records, a bare reply, parameters with and without a default."""
+    """A model with records, a bare reply, and parameters with and without a default."""
 
     signature = Signature(
         columns=(Column("place", "string", min_length=1, max_length=10),),
@@ -84,7 +84,7 @@ class Forecast:
 
 
 class OddNames:
-    """Adds columns whose names are also words of the envelope, of marshmallow or of Python."""
+    """A model that sums columns with names of the envelope, of marshmallow or of Python."""
 
     names = ("Sepal.Length", "petal width (cm)", "Meta", "features", "inputs", "class", "parameters")
     signature = Signature(columns=tuple(map(Column, names)), output=Output("number"))
@@ -95,14 +95,14 @@ class OddNames:
 
 @cache
 def iris_data() -> tuple[pd.DataFrame, np.ndarray]:
-    """150 flowers by name, and their species."""
+    """Return 150 flowers by name, and their species."""
     found = load_iris()
     return pd.DataFrame(found.data, columns=list(IRIS)), found.target
 
 
 @cache
 def iris_models() -> tuple[Any, Any]:
-    """Versions 1 and 2 of iris."""
+    """Return versions 1 and 2 of iris."""
     X, y = iris_data()
     linear = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
     return linear, RandomForestClassifier(10, random_state=0).fit(X, y)
@@ -110,14 +110,14 @@ def iris_models() -> tuple[Any, Any]:
 
 @cache
 def unnamed_model() -> LinearRegression:
-    """Fitted on plain arrays of three columns."""
+    """Return a model that was fitted on arrays of three columns."""
     X = np.random.default_rng(1).normal(size=(60, 3))
     return LinearRegression().fit(X, X @ np.array([1.0, 10.0, 100.0]) + 0.1)
 
 
 @cache
 def shop_data() -> pd.DataFrame:
-    """Orders with columns of several types."""
+    """Return orders with columns of several types."""
     rng = np.random.default_rng(2)
     return pd.DataFrame(
         {
@@ -131,7 +131,7 @@ def shop_data() -> pd.DataFrame:
 
 @cache
 def shop_model() -> Any:
-    """A pipeline over named columns of several types that answers with text."""
+    """Return a pipeline over named columns of several types, whose labels are text."""
     X = shop_data()
     y = np.where((X["amount"] > 50) ^ X["gift"], "return", "keep")
     columns = make_column_transformer((OneHotEncoder(), ["channel"]), remainder="passthrough")

@@ -1,4 +1,4 @@
-"""Models that cost nothing to train, and drafts of them that can be added to a store without publishing again."""
+"""Models without training, and drafts of them that can be added to a store without publishing."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class ToyRuntime:
         self.loads = self.calls = self.closes = 0
 
     def load(self) -> None:
-        """Count, or raise the failure."""
+        """Count the load, or raise the failure."""
         self.loads += 1
         if self.failure is not None:
             raise self.failure
 
     def predict(self, rows: np.ndarray, parameters: Mapping[str, Any]) -> Outputs:
-        """The sum of each row, float64 of shape (n_rows,)."""
+        """Return the sum of each row, float64 of shape (n_rows,)."""
         self.calls += 1
         return Outputs(np.asarray(rows, dtype=np.float64).sum(axis=1))
 
     def close(self) -> None:
-        """Count."""
+        """Count the call."""
         self.closes += 1
 
 
 class Counting(Contents):
-    """Passes on another version's files and counts how often each is read."""
+    """A wrapper of a version's files that counts how often each is read."""
 
     def __init__(self, files: Contents) -> None:
         self.files = files
@@ -69,7 +69,7 @@ class Counting(Contents):
 
 
 class Summing:
-    """Answers the sum of two columns, times a parameter."""
+    """A model that answers the sum of two columns, times a parameter."""
 
     signature = Signature(
         columns=(Column("a"), Column("b")),
@@ -111,13 +111,13 @@ SEEN: list[tuple[str, tuple[int, ...]]] = []
 
 
 def remember(X: Any) -> Any:
-    """A step of a pipeline that shows how the pipeline is called."""
+    """Record the input of a pipeline; used as one of its steps."""
     SEEN.append((type(X).__name__, X.shape))
     return X
 
 
 class Local:
-    """A function that can be pickled although it is a lambda, and loaded by every process of this checkout."""
+    """A lambda that can be pickled, and loaded by every process of this checkout."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -130,7 +130,7 @@ class Local:
 
 
 class Canary:
-    """Touches a file when it is unpickled."""
+    """An object that touches a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -140,12 +140,12 @@ class Canary:
 
 
 def summing_draft(name: str = "toy") -> Record:
-    """A version of Summing, as publishing makes it."""
+    """Return a draft of Summing, as publishing builds it."""
     return draft_version(name, Summing(), [[1.0, 2.0], [3.0, 4.0]], None, Description())
 
 
 def toy_store(path: Path, versions: int) -> Store:
-    """So many versions of ``toy``, all alike, the first one stable."""
+    """Build a store with a number of equal versions of ``toy``, of which the first is stable."""
     store, draft = Store(path), summing_draft()
     for _ in range(versions):
         store.add(draft.manifest, draft.files)
@@ -153,18 +153,18 @@ def toy_store(path: Path, versions: int) -> Store:
 
 
 def directory(version: Record) -> Path:
-    """Where a store keeps the files of a version. The source has no way to ask for it."""
+    """Return the directory of a version's files, which the store does not reveal."""
     return Path(str(version.files))
 
 
 def canary_draft(path: Path, name: str = "toy") -> Record:
-    """A version that touches ``path`` if it is ever unpickled, also when it is cut or changed behind its half."""
+    """Return a draft that touches ``path`` if it is unpickled, even if its second half is damaged."""
     data = pickle.dumps(Canary(path))
     return summing_draft(name).with_files({ARTIFACT: data + bytes(len(data))})
 
 
 class Faulty:
-    """Answers each row with ``good``, except for a negative value, which gets ``bad``: nothing at all if that is Ellipsis."""
+    """A model that answers ``good``, or ``bad`` for a negative value; no answer if ``bad`` is Ellipsis."""
 
     def __init__(self, output: Output, good: Any, bad: Any) -> None:
         self.signature = Signature((Column("x"),), output)

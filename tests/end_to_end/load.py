@@ -1,4 +1,4 @@
-"""Clients that keep asking over connections that stay open, and remember every single reply."""
+"""Clients that send requests over persistent connections and record every reply."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Load:
 
     @property
     def faults(self) -> list[str]:
-        """What was wrong, by request."""
+        """Return the faults of all requests."""
         return [asked.fault for asked in self.asked if asked.fault]
 
     def _ask(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""A real gunicorn for tests: started as a user would, on a free port, stopped by its own process id."""
+"""A gunicorn for tests, started on a free port and stopped by its process id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Lines = list[dict[str, Any]]
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on."""
+    """Return a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @dataclass
 class Reply:
-    """What came back. ``headers`` have lower-case names."""
+    """A reply. ``headers`` have lower-case names."""
 
     status: int
     headers: dict[str, str]
@@ -115,21 +115,21 @@ class Server:
 
     @property
     def output(self) -> str:
-        """Standard output so far: the access log, and the banner."""
+        """The standard output so far: the access log and the banner."""
         return self._out.read_text()
 
     @property
     def errors(self) -> str:
-        """Standard error so far."""
+        """The standard error so far."""
         return self._err.read_text()
 
     def wait_for_output(self, text: str) -> str:
-        """Standard output once it holds the text: a server with several workers may answer before the first one is done."""
+        """Wait until the standard output contains a text, and return the output."""
         wait_until(lambda: text in self.output)
         return self.output
 
     def access_log(self, complete: Callable[[Lines], bool]) -> Lines:
-        """The JSON lines of the access log once they are complete: workers write them some time after their replies."""
+        """Wait for the lines of the access log, which follow the replies, and return them as JSON values."""
 
         def lines() -> Lines:
             whole, _, _ = self.output.rpartition("\n")
@@ -147,7 +147,7 @@ class Server:
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Reply:
-        """One request on a connection of its own; JSON bodies are written here, bytes go as they are."""
+        """Send one request on a new connection. A body that is not bytes is sent as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json"} if data is not None else {}
         request = urllib.request.Request(self.url + path, data, {**sent, **(headers or {})}, method=method)
@@ -159,11 +159,11 @@ class Server:
                 return Reply(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Reply:
-        """GET."""
+        """Send a GET request."""
         return self.request("GET", path, None, headers)
 
     def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> Reply:
-        """POST a JSON value, or bytes."""
+        """Send a POST request with a JSON value or bytes."""
         return self.request("POST", path, body, headers)
 
     def signal(self, number: signal.Signals) -> None:
@@ -172,7 +172,7 @@ class Server:
         self.process.send_signal(number)
 
     def stop(self) -> int:
-        """End the server and wait for it; its exit code."""
+        """Stop the server and return its exit code."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()

@@ -1,4 +1,4 @@
-"""What models answer, on a real server: several outputs, vectors, scores; and never a prediction that is none."""
+"""Tests of answers on a real server: several outputs, vectors, scores, and invalid predictions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FAULTY: dict[str, tuple[Faulty, Any]] = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker over all models."""
+    """A server with one worker and all models."""
     store = Store(tmp_path_factory.mktemp("store"))
     publish(store, "several", MODELS["several"], X, LABELS.astype(str))
     for name, said in (
@@ -71,7 +71,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def expected(name: str, rows: np.ndarray) -> dict[str, list[Any]]:
-    """The members of a reply to many rows, by the object itself."""
+    """Return the members of a reply to many rows, computed with the object itself."""
     model = MODELS[name]
     if name == "several":
         labels = [dict(zip(LABELS, row, strict=True)) for row in model.predict(rows).tolist()]
@@ -93,7 +93,7 @@ def expected(name: str, rows: np.ndarray) -> dict[str, list[Any]]:
 
 
 def assert_same(one: Any, other: Any) -> None:
-    """Labels identical, floats the same answer."""
+    """Assert that labels are identical and floats are the same answer."""
     if isinstance(one, dict):
         assert one.keys() == other.keys()
         for name in one:

@@ -1,4 +1,4 @@
-"""Requests of many clients share calls of the model, and nobody notices but by the time that it takes."""
+"""Tests that requests of many clients share calls of the model without a change of their answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LARGEST_SO_FAR = make_pipeline(FunctionTransformer(np.maximum.accumulate), Linea
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker over two models."""
+    """A server with one worker and two models."""
     store = Store(tmp_path_factory.mktemp("store"))
     for name, model in MODELS.items():
         publish(store, name, model, X)
@@ -63,7 +63,7 @@ def ask(client: http.client.HTTPConnection, path: str, body: Any) -> tuple[int, 
 
 
 def check_one(server: Server, name: str, seed: int) -> None:
-    """A client's requests, of one and of many rows: each answer is the estimator's for exactly those rows."""
+    """Send a client's requests, and assert that each answer is the estimator's for exactly its rows."""
     rng = np.random.default_rng(seed)
     model = MODELS["linear" if name == "strict" else name]
     client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LONG_SECONDS)
@@ -122,7 +122,7 @@ def test_the_catalog_says_how_a_version_is_batched(server: Server) -> None:
 
 
 def test_requests_share_no_call_of_a_model_whose_rows_change_each_other_s_answers(server: Server) -> None:
-    """Publishing asks more rows than a server does when it loads: in those that a server asks nothing is seen."""
+    """Publishing predicts more rows than a load does, whose rows do not show the difference."""
     batching = server.get("/models/largest/versions/1").json()["batching"]
     assert batching["same_answers"] and not batching["on"]
 
@@ -149,7 +149,7 @@ def test_one_request_alone_has_the_bits_of_the_estimator(server: Server) -> None
 
 
 def test_clients_that_leave_do_not_disturb_the_others(server: Server) -> None:
-    """Half of them reset their connection while their requests wait."""
+    """Half of the clients reset their connection while their requests wait."""
     stop = threading.Event()
 
     def leave() -> None:

@@ -1,4 +1,4 @@
-"""Model files of every kind, published by Python and by the command line, answer on one server as their estimators do."""
+"""Tests that model files of every kind answer like their estimators, published from Python or a command."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def linear() -> Any:
 
 
 def local() -> Any:
-    """With a function that no module has."""
+    """Return an estimator with a local function."""
     return make_pipeline(FunctionTransformer(lambda rows: rows**2), LinearRegression()).fit(
         X, X.sum(axis=1) ** 2
     )

@@ -1,4 +1,4 @@
-"""What models take, on a real server: names, dtypes, texts and dicts reach the model as they were, alone and together."""
+"""Tests that names, dtypes, texts and dicts reach a model unchanged, in single requests and batches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def as_text(X: Any) -> Any:
 
 
 def squares(X: pd.DataFrame) -> Any:
-    """Of the column's own dtype: 16 is 256, which a byte cannot hold."""
+    """Square in the column's dtype: 16 gives 256, which a byte cannot hold."""
     return np.c_[X["n"].astype("int64") ** 2, X["k"]]
 
 
@@ -156,7 +156,7 @@ KINDS: dict[str, Kind] = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker over all kinds: published by Python, and two of them by the command line too."""
+    """A server with one worker and all kinds, published from Python, two also by a command."""
     work = tmp_path_factory.mktemp("inputs")
     store = Store(work / "store")
     for name, kind in KINDS.items():

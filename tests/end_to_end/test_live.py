@@ -53,7 +53,7 @@ ROWS = np.random.default_rng(2).integers(0, 1000, (40, 2)).astype(float)
 
 
 def adder(number: int) -> LinearRegression:
-    """Answers the sum of two columns and a number."""
+    """Return a model that answers the sum of two columns and a number."""
     model = LinearRegression()
     model.coef_, model.intercept_ = np.array([1.0, 1.0]), float(number)
     model.n_features_in_ = 2
@@ -61,7 +61,7 @@ def adder(number: int) -> LinearRegression:
 
 
 def adding(number: int) -> Record:
-    """A version of it, as publishing makes it."""
+    """Return a draft of it, as publishing builds it."""
     return draft_version("toy", adder(number), ROWS, None, Description())
 
 
@@ -77,7 +77,7 @@ def named(name: str, draft: Record) -> Manifest:
 
 @contextmanager
 def serving(store: Store) -> Iterator[Server]:
-    """A server over the store, with what the tests need of settings."""
+    """Return a server over the store with the settings of these tests."""
     settings = {"PLUMBLINE_ADMIN_TOKEN": TOKEN, "PLUMBLINE_PROOF_SECONDS": str(LONG_SECONDS)}
     with Server(store.path, workers=WORKERS, **settings) as running:
         wait_until(lambda: all_follow(running))
@@ -86,7 +86,7 @@ def serving(store: Store) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With a model for each test: a version that comes later is tried in a process of its own, which takes a second."""
+    """A server with one model for each test, since the verification of a later version takes a second."""
     store = Store(tmp_path_factory.mktemp("live") / "store")
     for name in NAMES:
         for number in range(1, VERSIONS + 1):
@@ -102,14 +102,14 @@ def store(server: Server) -> Store:
 
 @pytest.fixture
 def name(store: Store) -> Iterator[str]:
-    """A model of the test's own, whose versions every worker serves."""
+    """The name of the test's own model, whose versions every worker serves."""
     name = next(name for name in NAMES if name in store.names())
     yield name
     store.delete_model(name)
 
 
 def operations(server: Server, wait_seconds: float = LONG_SECONDS) -> Operations:
-    """What the command line uses."""
+    """The operations, as the command line uses them."""
     store = Store(server.store)
     threads = Threads()
     return Operations(
@@ -118,7 +118,7 @@ def operations(server: Server, wait_seconds: float = LONG_SECONDS) -> Operations
 
 
 def all_follow(server: Server) -> bool:
-    """Whether every worker serves the store as it is."""
+    """Return whether every worker serves the current state of the store."""
     generation, workers = Store(server.store).generation(), operations(server).workers()
     return len(workers) == WORKERS and all(
         worker.generation == generation and not worker.coming for worker in workers
@@ -126,7 +126,7 @@ def all_follow(server: Server) -> bool:
 
 
 def answered_by(server: Server, name: str, times: int = 12) -> set[int]:
-    """Over connections of their own, so that every worker is likely to be among those that answer."""
+    """Return the versions that answer over many connections, so that probably every worker answers."""
     replies = [server.post(f"/models/{name}/predict", {"features": [1, 2]}) for _ in range(times)]
     assert {reply.status for reply in replies} == {200}
     return {int(reply.headers["x-model-version"]) for reply in replies}
@@ -205,7 +205,7 @@ def other_numbers() -> Record:
 
 
 def raising() -> Record:
-    """Comes into memory, and fails at every call."""
+    """Return a version that loads and fails at every call."""
     return adding(VERSIONS + 1).with_files({ARTIFACT: pickle.dumps(Calling(LinearRegression))})
 
 
@@ -256,7 +256,7 @@ def test_damaged_bytes_are_refused_and_the_old_version_answers_on(
 def test_a_bad_version_that_was_made_stable_behind_the_servers_back_is_stood_in_for(
     server: Server, store: Store, name: str
 ) -> None:
-    """Also by a worker that starts anew."""
+    """A restarted worker uses the stand-in too."""
     number = add(store, name, raising())
     with Load(server.port, f"/models/{name}/predict") as load:
         promote(store, name, number)
@@ -288,7 +288,7 @@ def test_a_version_that_loads_slowly_is_late_and_holds_up_nobody(
 
 
 def test_a_version_that_never_loads_holds_up_no_other_change(tmp_path: Path) -> None:
-    """On a server of its own, because that version holds one of its threads to the end."""
+    """The test has its own server, because the version blocks one of its threads for ever."""
     store = Store(tmp_path / "store")
     for number in (1, 2):
         add(store, "toy", adding(number))
@@ -351,12 +351,12 @@ def test_a_canary_gets_its_share_in_every_worker(server: Server, name: str) -> N
 
 
 def arms_of(lines: Lines, name: str) -> set[str]:
-    """The arms that the access log names in answers of this model."""
+    """Return the arms in the access log of this model."""
     return {line["arm"] for line in lines if line.get("model") == name and line.get("arm")}
 
 
 def flask(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command as it is typed beside the server."""
+    """Run a command with the server's environment."""
     return subprocess.run(
         [sys.executable, "-m", "flask", "--app", "wsgi", "models", *arguments],
         cwd=ROOT,
@@ -390,7 +390,7 @@ def test_a_canary_walks_to_the_end_by_itself(server: Server, store: Store, name:
 
 
 def test_a_canary_that_fails_requests_is_taken_back(server: Server, store: Store, name: str) -> None:
-    """One row of twenty is an error."""
+    """The version fails for one row of twenty."""
     draft = draft_version("toy", Plus(VERSIONS + 1, fails_from=950.0), ROWS * 0.3, None, Description())
     number = add(store, name, draft)
     with Load(server.port, f"/models/{name}/predict") as load:
@@ -430,13 +430,13 @@ def test_a_shadow_that_fails_or_stalls_is_seen_by_nobody(
 
 
 def go_on(load: Load) -> None:
-    """Until each client has asked some more."""
+    """Wait until each client has sent some more requests."""
     asked = len(load.asked)
     wait_until(lambda: len(load.asked) > asked + 20 * load.clients)
 
 
 def outcomes(server: Server, name: str) -> dict[str, float]:
-    """How often a shadow of this model did what."""
+    """Return the number of each outcome of this model's shadow."""
     lines = server.get("/metrics").body.decode().splitlines()
     own = [line for line in lines if f'model="{name}"' in line]
     counts = re.findall(r'plumbline_shadow_requests_total{.*outcome="(\w+)".*} (\S+)', "\n".join(own))
@@ -469,7 +469,7 @@ def test_very_many_who_change_the_store_at_random_leave_it_whole(
 
 
 def changing(server: Server, store: Store, name: str, *, threads: int, times: int) -> None:
-    """Publish, promote, tag and delete versions of a model at random while clients ask another; then everything agrees."""
+    """Publish, promote, tag and delete versions at random under load; afterwards all workers agree."""
     other = f"{name}-other"
     drafts = [adding(number) for number in range(1, 4)]
     wrong: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""Versions that take longer to load than a worker may be silent, and versions that silence it."""
+"""Tests of versions whose load takes longer than the worker time-out, or blocks the worker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stored(path: Path, *drafts: Record) -> Path:
 
 
 def states(server: Server) -> dict[str, Any]:
-    """By model, its state; empty while nobody answers."""
+    """Return the state of each model; empty while no worker answers."""
     try:
         return {name: found["state"] for name, found in server.get("/ready").json()["models"].items()}
     except (OSError, ValueError):
@@ -39,7 +39,7 @@ def settings(**more: str) -> dict[str, str]:
 
 
 def test_a_version_that_loads_for_longer_than_the_time_out_is_waited_for(tmp_path: Path) -> None:
-    """Whether it waits or computes; the worker lives, and answers for those that are loaded."""
+    """The worker lives and answers for loaded models, whether the load waits or computes."""
     assert SLOW_SECONDS > TIMEOUT_SECONDS
     path = stored(tmp_path / "store", linear_draft("good"), importing("imports"), sleeping("sleeps"))
     with Server(path, wait=False, **settings()) as server:
@@ -56,7 +56,7 @@ def test_a_version_that_loads_for_longer_than_the_time_out_is_waited_for(tmp_pat
 
 @pytest.fixture(scope="module")
 def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two versions that never let go of the interpreter when they are loaded: at start-up, and at the first request."""
+    """Two versions whose load never releases the interpreter: at start-up, and at the first request."""
     path = stored(
         tmp_path_factory.mktemp("stuck"), linear_draft("good"), summing("sums"), matching("matches")
     )

@@ -1,4 +1,4 @@
-"""Models that start processes and threads answer in a worker as they do anywhere else."""
+"""Tests of models that start processes and threads in a worker."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ for kind in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In a process of its own, since the models leave others behind."""
+    """A store that another process has published into, since the models leave processes behind."""
     directory = tmp_path_factory.mktemp("processes")
     (directory / "starts.py").write_text(CODE)
     (directory / "publish.py").write_text(PUBLISH)
@@ -190,7 +190,7 @@ def ask(server: Server, kind: str, rows: list[list[float]]) -> list[float]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_answers_as_the_model_does(server: Server, kind: str) -> None:
-    """One row, many rows, and sixteen clients at once that each get their own answer."""
+    """One row, many rows, and sixteen concurrent clients get the model's answers."""
     assert ask(server, kind, [[4.0, 1.0]]) == [9.0]
     many = [[float(i), 0.5] for i in range(70)]
     assert ask(server, kind, many) == [2 * i + 0.5 for i in range(70)]
@@ -212,7 +212,7 @@ def test_processes_are_forked_on_the_worker_s_own_thread_too(server: Server) -> 
 
 
 def test_what_a_model_forks_is_no_worker(server: Server) -> None:
-    """It holds neither the port, nor a client's connection, nor the worker's slot, and ends when it is told to."""
+    """A forked process has no port, no client connection and no slot, and ends on a signal."""
     (worker,) = server.workers()
     before = children(worker)
     with socket.create_connection(("127.0.0.1", server.port)) as client:
@@ -236,7 +236,7 @@ def children(pid: int) -> set[int]:
 
 
 def held(pid: int) -> set[str]:
-    """What its descriptors are, but for those that it closes meanwhile."""
+    """Return the targets of a process's descriptors, without those that are closed meanwhile."""
     targets = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""A page of another origin, behind a proxy that adds a prefix, asks a real server; its body may be gzipped."""
+"""Tests of pages of another origin, a proxy with a prefix, and gzipped bodies on a real server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORIGIN = "https://shop.example"
 
 @pytest.fixture(scope="module")
 def server(toy_store: Store) -> Iterator[Server]:
-    """One worker that trusts a proxy and the pages of one origin."""
+    """A server with one worker that trusts a proxy and the pages of one origin."""
     settings = {"PLUMBLINE_CORS_ORIGINS": ORIGIN, "PLUMBLINE_PROXY_HOPS": "1"}
     with Server(toy_store.path, **settings) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The five-minute start does what README.md prints: every command is run, and its output compared."""
+"""Tests that the commands of README.md run and print the output that it shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def steps() -> list[tuple[str, str]]:
-    """(command, expected output) of every console block, in order; a command may be a here-document."""
+    """Return (command, expected output) of every console block, in order, including here-documents."""
     found = []
     for block in re.findall(r"```console\n(.*?)```", README, re.S):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
@@ -41,7 +41,7 @@ def steady(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def checkout(demo_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Server]]:
-    """A copy of the project with the demo models in its own store, served on a port of its own."""
+    """A served copy of the project, with the demo models in its own store."""
     copy = tmp_path_factory.mktemp("checkout") / "plumbline"
     ignored = shutil.ignore_patterns(
         ".git", ".venv", "artifacts", "__pycache__", ".cache", ".*_cache", "tests", "benchmarks"
@@ -64,7 +64,7 @@ def test_the_banner_is_the_one_that_is_printed(checkout: tuple[Path, Server]) ->
 
 
 def test_every_command_prints_what_the_readme_says(checkout: tuple[Path, Server]) -> None:
-    """One shell for all of them, as a reader would use it; only the port differs."""
+    """One shell runs all commands, as a reader would; only the port differs."""
     copy, server = checkout
     commands = steps()
     assert len(commands) >= 8

@@ -1,4 +1,4 @@
-"""The serving process as a platform engineer meets it: a real gunicorn, its workers, logs, signals and limits."""
+"""Tests of a real gunicorn: its workers, logs, signals and limits."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ PAIR = {"features": [1, 2]}
 
 @pytest.fixture(scope="module")
 def store(demo_store: Store) -> Path:
-    """A store with the demo models. Shared: copy it before you change it."""
+    """A store with the demo models. It is shared: copy it before you change it."""
     return demo_store.path
 
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two versions of a model that costs nothing, for servers that are started to be ended. Shared too."""
+    """A shared store with two versions of a cheap model, for servers that are stopped in a test."""
     return toy_store(tmp_path_factory.mktemp("light"), 2).path
 
 
 @pytest.fixture(scope="module")
 def server(store: Path) -> Iterator[Server]:
-    """Two workers with the demo models."""
+    """A server with two workers and the demo models."""
     with Server(store, workers=2, PLUMBLINE_BANNER="1", PLUMBLINE_BODY_TIMEOUT_SECONDS="3") as running:
         yield running
 
 
 def raw(port: int, sent: bytes) -> bytes:
-    """Everything that comes back on one connection until the server closes it."""
+    """Return all bytes of one connection until the server closes it."""
     with socket.create_connection(("127.0.0.1", port), timeout=LONG_SECONDS) as connection:
         received = b""
         with suppress(ConnectionError):  # what it said before it closed with bytes unread has come
@@ -65,7 +65,7 @@ def test_the_banner_has_a_curl_line_that_works_when_pasted(server: Server) -> No
 
 
 def test_every_demo_model_answers_its_own_example(server: Server) -> None:
-    """Also through every version's own route, with the recorded answer."""
+    """The route of every version gives the recorded answer too."""
     names = [m["name"] for m in server.get("/models").json()["models"]]
     assert len(names) == 5
     for name in names:
@@ -100,7 +100,7 @@ def test_what_was_measured_of_a_model_is_what_its_calls_take(server: Server) -> 
 
 
 def test_metrics_are_right_across_workers(server: Server) -> None:
-    """Counted in two workers, read in one: the sum is what was sent, some time after the replies."""
+    """Two workers count, one is read: the sum is the number of requests, shortly after the replies."""
 
     def page() -> str:
         return server.get("/metrics").body.decode()
@@ -156,14 +156,14 @@ def test_no_reply_tells_the_versions_of_the_software(server: Server) -> None:
 def test_what_is_not_strict_http_is_refused_by_the_parser(
     server: Server, request_bytes: bytes, status: bytes
 ) -> None:
-    """And nothing of it reaches the application, nor is a second reply given."""
+    """The application gets no part of it, and the client gets one reply only."""
     reply = raw(server.port, request_bytes)
     assert reply.startswith(b"HTTP/1.1 " + status), reply
     assert reply.count(b"HTTP/1.1 ") == 1
 
 
 def test_no_header_moves_the_application(server: Server) -> None:
-    """Not even from an address that gunicorn trusts with X-Forwarded-*, which loopback is by default."""
+    """This holds even for an address that gunicorn trusts by default, such as loopback."""
     for name in (b"SCRIPT_NAME", b"PATH_INFO", b"Script-Name"):
         reply = raw(
             server.port,
@@ -216,7 +216,7 @@ def test_a_killed_worker_is_replaced_and_its_slot_taken_again(light: Path) -> No
 def test_a_reload_serves_what_was_published_meanwhile_and_loses_no_request(
     light: Path, tmp_path: Path
 ) -> None:
-    """SIGHUP: the listener stays open, new workers read the store again."""
+    """After SIGHUP the listener stays open, and new workers read the store again."""
     copy = tmp_path / "store"
     shutil.copytree(light, copy)
     with Server(copy, workers=2) as server:
@@ -247,7 +247,7 @@ def test_sigterm_ends_the_server_cleanly(light: Path) -> None:
 def test_ctrl_c_ends_the_server_without_a_traceback_and_leaves_nothing(
     light: Path, number: signal.Signals
 ) -> None:
-    """A terminal sends it to the workers too."""
+    """A terminal sends SIGINT to the workers too."""
     with Server(light, workers=2) as server:
         for pid in server.workers():
             os.kill(pid, number)
@@ -300,7 +300,7 @@ def test_lazy_loading_begins_with_the_first_request(store: Path) -> None:
 
 
 def test_a_taken_port_is_said(light: Path) -> None:
-    """gunicorn tries five times, then gives up with an error that names the address."""
+    """gunicorn tries five times, then stops with an error that names the address."""
     port = free_port()
     with (
         socket.create_server(("127.0.0.1", port)),

@@ -1,4 +1,4 @@
-"""Models that the parent loads once: right answers from every worker, and nothing that a model does ends the server."""
+"""Tests of shared models: right answers from every worker, and no model can end the server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FOREST_MIB = 25
 
 @cache
 def trained() -> dict[str, tuple[Any, np.ndarray]]:
-    """A forest, an estimator that computes with OpenMP, and one that computes with BLAS; with rows to ask them."""
+    """Three estimators and rows for them: a forest, one that uses OpenMP, one that uses BLAS."""
     rng = np.random.default_rng(6)
     X, wide = rng.normal(size=(9000, 6)), rng.normal(size=(300, 400))
     forest = RandomForestRegressor(30, max_features=1, random_state=0).fit(X, rng.normal(size=9000))
@@ -73,7 +73,7 @@ def all_ready(server: Server, name: str, version: int = 1) -> None:
 
 
 def ask(server: Server, name: str) -> None:
-    """All rows at the same time, each in a request of its own: each answer must be the estimator's."""
+    """Send all rows in concurrent requests, and assert that each answer is the estimator's."""
     model, rows = trained()[name]
     with ThreadPoolExecutor(16) as pool:
         replies = list(
@@ -88,20 +88,20 @@ def ask(server: Server, name: str) -> None:
 
 
 def private_mib(pid: int) -> float:
-    """Memory that no other process shares."""
+    """Return the private memory of a process."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 def resident_mib(pid: int) -> float:
-    """Memory that the process has, alone or with others."""
+    """Return the resident memory of a process, private and shared."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Rss:")) / 1024
 
 
 @pytest.mark.parametrize("name", ["forest", "boosted", "linear"])
 def test_every_kind_of_estimator_answers_as_itself(server: Server, name: str) -> None:
-    """None of them hangs: the parent has one thread, so no pool of OpenMP or BLAS was cut off by the fork."""
+    """The parent has one thread, so the fork breaks no thread pool of OpenMP or BLAS."""
     ask(server, name)
     assert server.process is not None
     assert len(os.listdir(f"/proc/{server.process.pid}/task")) == 1
@@ -109,12 +109,12 @@ def test_every_kind_of_estimator_answers_as_itself(server: Server, name: str) ->
 
 
 def test_workers_have_little_of_their_own(server: Server) -> None:
-    """The libraries alone would be more than 100 MiB, and the forest is on top of them."""
+    """Private libraries alone would take more than 100 MiB, in addition to the forest."""
     assert max(map(private_mib, server.workers())) < 90
 
 
 def test_the_kernel_ends_a_worker_before_the_parent(server: Server) -> None:
-    """When memory runs out: both are as large."""
+    """The parent and a worker are equally large when memory runs out."""
     assert server.process is not None
     parent, *workers = (
         int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (server.process.pid, *server.workers())
@@ -132,7 +132,7 @@ def test_a_killed_worker_is_replaced_by_one_that_answers(server: Server) -> None
 
 
 def test_a_reload_brings_new_versions_and_loses_no_request(server: Server, store: Path) -> None:
-    """Requests of every kind go on while the parent tries and loads; what was deleted is let go of."""
+    """Requests continue while the parent verifies and loads; deleted versions are released."""
     changed = Store(server.store)
     added = linear_draft("added")
     changed.add(added.manifest, added.files)
@@ -171,7 +171,7 @@ def test_a_reload_brings_new_versions_and_loses_no_request(server: Server, store
 
 
 def test_a_reload_gives_back_the_memory_of_what_was_deleted(server: Server) -> None:
-    """Nothing of it stays with the parent, although its garbage collector had put it aside."""
+    """The parent frees the memory, although it was in the frozen generation."""
     assert server.process is not None
     parent, old = server.process.pid, set(server.workers())
     before = resident_mib(parent)
@@ -183,7 +183,7 @@ def test_a_reload_gives_back_the_memory_of_what_was_deleted(server: Server) -> N
 
 @pytest.mark.stress
 def test_workers_that_are_killed_again_and_again_cost_only_what_they_were_answering(store: Path) -> None:
-    """Twenty times SIGKILL and two reloads under requests for every kind of model: each new worker shares and answers."""
+    """After twenty SIGKILLs and two reloads under load, each new worker shares and answers."""
     lost: list[str] = []
     answered: list[int] = []
     over = threading.Event()
@@ -221,7 +221,7 @@ def test_workers_that_are_killed_again_and_again_cost_only_what_they_were_answer
 
 
 def test_no_model_ends_the_parent_and_the_others_serve(tmp_path: Path) -> None:
-    """One ends its process when it is loaded, one never ends loading, one is damaged, one brings code of no library."""
+    """One version ends its process, one never ends its load, one is damaged, one has its own code."""
     store = Store(tmp_path / "store")
     told, touched = tmp_path / "told", tmp_path / "touched"
     drafts = [linear_draft("good"), exiting("exits"), hanging("hangs"), telling("telling", told)]

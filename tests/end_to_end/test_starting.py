@@ -1,4 +1,4 @@
-"""How a server is started: where it listens decides who it is, and gunicorn must have read our configuration."""
+"""Tests of starting a server: its addresses identify it, and gunicorn must read our configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def servers(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server, Path]]:
-    """Two of one store; the second one has a socket of its own besides, with this path."""
+    """Two servers of one store; the second one also listens on a UNIX socket with this path."""
     path = tmp_path_factory.mktemp("socket") / "s"
     with (
         Server(store.path, *HERE, **SAME) as one,
@@ -39,7 +39,7 @@ def servers(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def command(store: Store, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """``flask models ..`` in a shell that has these variables."""
+    """Run ``flask models ..`` with these environment variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
     return subprocess.run(
         [sys.executable, "-m", "flask", "--app", "wsgi", "models", *arguments],
@@ -52,7 +52,7 @@ def command(store: Store, *arguments: str, **env: str) -> subprocess.CompletedPr
 
 
 def predictions(server: Server) -> float:
-    """How many the server counts."""
+    """Return the number of predictions that the server counts."""
     lines = server.get("/metrics").body.decode().splitlines()
     counts = [
         line.rpartition(" ")[2] for line in lines if line.startswith('plumbline_requests_total{model="toy"')

@@ -1,4 +1,4 @@
-"""What models print, and what C libraries print for them, never gets between the lines of the access log."""
+"""Tests that output of models and of C libraries never mixes with the access log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.end_to_end.server import ROOT, Server
 
 
 class Talker:
-    """Prints in every way that there is, when it is loaded and when it is called."""
+    """A model that prints in every way, when it is loaded and when it is called."""
 
     signature = Signature((Column("x"),), Output("number"))
 

@@ -1,4 +1,4 @@
-"""A model of a library that is installed: its version is recorded, and another one is served only where it answers alike."""
+"""Tests of installed libraries: their versions are recorded, and others must give the same answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.fixture(scope="module")
 def store(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store into which a script of that environment published the model."""
+    """A store into which a script of the environment has published the model."""
     work = tmp_path_factory.mktemp("work")
     (work / "train.py").write_text(PUBLISH)
     command: list[Any] = [environment.python, work / "train.py", work / "store"]

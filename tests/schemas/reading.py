@@ -1,4 +1,4 @@
-"""Signatures for these tests, and what reading gives: the values, or the faults."""
+"""Signatures for tests, and functions that return the values or the faults of a body."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ MAX_ROWS = 1000
 
 
 def signature(*columns: Column, parameters: tuple[Column, ...] = (), named: bool = True) -> Signature:
-    """A signature that answers one number a row."""
+    """Return a signature with one number for each row."""
     return Signature(columns, Output("number"), parameters, named=named)
 
 
 def schemas(*columns: Column, parameters: tuple[Column, ...] = (), named: bool = True) -> PredictSchemas:
-    """The schemas of such a signature."""
+    """Return the schemas of such a signature."""
     return PredictSchemas(signature(*columns, parameters=parameters, named=named), max_rows=MAX_ROWS)
 
 
 def rows(*columns: Column, named: bool = True) -> Rows:
-    """The reader of rows of such a signature."""
+    """Return the reader of rows of such a signature."""
     return Rows(signature(*columns, named=named))
 
 
 def matrix(reader: Rows, given: list[Any]) -> np.ndarray:
-    """What was read, which must be without fault."""
+    """Return the matrix of rows, which must not have faults."""
     found, faults = reader.read(given)
     assert faults == []
     assert found is not None
@@ -39,7 +39,7 @@ def matrix(reader: Rows, given: list[Any]) -> np.ndarray:
 
 
 def faults(reader: Rows, given: list[Any]) -> list[Fault]:
-    """What is wrong with the rows, which must be something."""
+    """Return the faults of rows, of which there must be some."""
     found, wrong = reader.read(given)
     assert found is None
     assert wrong
@@ -47,7 +47,7 @@ def faults(reader: Rows, given: list[Any]) -> list[Fault]:
 
 
 def refused(read: Any, body: Any) -> list[Fault]:
-    """What is wrong with the body, which must be something."""
+    """Return the faults of a body, of which there must be some."""
     with pytest.raises(InputError) as error:
         read(body)
     assert error.value.faults
@@ -55,5 +55,5 @@ def refused(read: Any, body: Any) -> list[Fault]:
 
 
 def places(found: list[Fault]) -> list[tuple[Any, ...]]:
-    """Where the faults are."""
+    """Return the locations of faults."""
     return [fault.loc for fault in found]

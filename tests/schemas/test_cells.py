@@ -1,4 +1,4 @@
-"""Limits, moments, what may be left out and what may be sent as text: the same in every form of a request."""
+"""Tests of limits, dates, optional columns and numbers as text, in every form of a request."""
 
 from __future__ import annotations
 

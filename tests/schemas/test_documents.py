@@ -1,4 +1,4 @@
-"""How models and versions are shown: everything recorded, nothing that does not apply."""
+"""Tests of the documents of models and versions: all recorded members, and only those that apply."""
 
 from __future__ import annotations
 

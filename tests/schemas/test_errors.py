@@ -1,4 +1,4 @@
-"""How faults are told: one shape, every fault with its place, fifty at most."""
+"""Tests of the list of faults: one shape, a location for each, fifty at most."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.errors import FaultSchema, ProblemSchema, faults_of, problem
 
 
 def told(schema: Schema, given: Any) -> list[tuple[tuple[Any, ...], str]]:
-    """Places and messages of what marshmallow finds wrong."""
+    """Return the locations and messages of marshmallow's errors."""
     try:
         schema.load(given)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the document says about a value is what is enforced for it."""
+"""Tests that the documented schema of a value is the one that is enforced."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FLOAT32 = 3.4028234663852886e38
 
 
 def as_json_schema(described: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.0 says ``nullable`` where JSON Schema lists another type."""
+    """Convert ``nullable`` of OpenAPI 3.0 to a list of types of JSON Schema."""
     if not described.get("nullable"):
         return described
     return {"anyOf": [{"type": "null"}, {k: v for k, v in described.items() if k != "nullable"}]}

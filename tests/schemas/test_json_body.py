@@ -1,4 +1,4 @@
-"""Which texts are taken as JSON: RFC 8259 to the letter, every name once in its object, 32 levels deep."""
+"""Tests of the JSON parser: RFC 8259, unique names in an object, 32 levels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.json_body import MAX_DEPTH, MalformedBody, parse, read
 
 
 def refusal(body: bytes) -> str:
-    """What a client is told about the body."""
+    """Return the message about a refused body."""
     with pytest.raises(MalformedBody) as refused:
         parse(body)
     return str(refused.value)
@@ -83,12 +83,12 @@ MATRIX = json.dumps({"inputs": [[i + j / 8 for j in range(150)] for i in range(1
 
 
 def filled(item: str, around: str = '{"inputs": [%s]}') -> bytes:
-    """A body of about 1 MiB with so many of these as fit."""
+    """Return a body of about 1 MiB that repeats the item."""
     return (around % ",".join([item] * (MEBIBYTE // (len(item) + 1)))).encode()
 
 
 def seconds(body: bytes) -> float:
-    """What reading or refusing the body costs this thread, at its best."""
+    """Return the least processor time, in seconds, of reading or refusing the body."""
     best = math.inf
     for _ in range(5):
         began = time.thread_time()
@@ -115,7 +115,7 @@ def seconds(body: bytes) -> float:
     ids=repr,
 )
 def test_lists_and_objects_are_refused_at_no_more_than_what_a_matrix_of_that_size_costs(body: bytes) -> None:
-    """It was ten to thirty times as much: they were made first, and looked at one by one."""
+    """A parser that builds them first takes ten to thirty times as long."""
     with pytest.raises(MalformedBody, match="more than 2100 lists and objects"):
         read(body, most_opened=2100)
     assert seconds(body) < 2 * seconds(MATRIX)

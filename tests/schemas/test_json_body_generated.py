@@ -1,4 +1,4 @@
-"""The fast parser against a slow one, on generated texts: repeated names, deep nesting, escapes, damage."""
+"""Tests of the fast parser against a slow one, with repeated names, deep nesting, escapes and damage."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.lengths import in_two_lengths, try_examples
 
 
 class Refused(Exception):
-    """The slow parser takes no such text."""
+    """The error of the slow parser."""
 
 
 def slow_parse(body: bytes) -> Any:
-    """The same rules on the json module, with no regard to speed."""
+    """Parse with the json module by the same rules, slowly."""
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in found}) != len(found):
@@ -98,7 +98,7 @@ TEXTS = st.one_of(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> str:
-    """A text with a few characters replaced."""
+    """Return a text with a few characters replaced."""
     text = draw(TEXTS)
     start = draw(st.integers(0, len(text)))
     end = min(len(text), start + draw(st.integers(0, 2)))
@@ -121,7 +121,7 @@ def test_the_fast_parser_agrees_with_a_slow_one(examples: int) -> None:
 
 
 def scalars(value: Any) -> list[Any]:
-    """Everything in the value that holds nothing else."""
+    """Return all scalars of a value."""
     if isinstance(value, dict):
         value = list(value.values())
     return [s for item in value for s in scalars(item)] if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""Which rows are taken: every cell by the rules of its column, and nothing turned into a number that is none."""
+"""Tests of rows: the rules of each column, and no conversion of other types to numbers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_number_just_beyond_a_limit_is_found_among_others() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("limited", [NUMBERS, rows(Column("a", minimum=1.0), Column("b"), Column("c"))])
 def test_what_json_has_no_word_for_is_no_number(limited: Any, value: float) -> None:
-    """A table that is read from a file may hold it."""
+    """A table from a file may contain such values."""
     row = [1.0, value, 2.0]
     assert limited.read_one(row) is None
     for batch in ([row], [row, [1.0, 2.0, 3.0]]):
@@ -79,7 +79,7 @@ def test_a_row_may_be_as_long_as_its_largest_cells_make_it() -> None:
 
 
 def test_a_value_far_outside_of_the_training_data_is_taken() -> None:
-    """That is drift, which is watched, and no error."""
+    """It is drift and not an error."""
     seen = rows(Column("a", observed=(4.3, 7.9)), Column("n", "int", observed=(0, 3)))
     assert matrix(seen, [[-1e9, 10**6]]).tolist() == [[-1e9, 1e6]]
 
@@ -119,7 +119,7 @@ def test_the_largest_exact_integers_are_taken() -> None:
     "column", [Column("a"), Column("a", minimum=-1e300, maximum=1e300), Column("a", nullable=True)]
 )
 def test_floats_that_models_cannot_hold_are_refused(column: Column, value: float) -> None:
-    """Trees compute in float32 and raise for more; others overflow and answer NaN."""
+    """Trees compute in float32 and raise for larger numbers; other models overflow to NaN."""
     (fault,) = faults(rows(column), [[1], [value]])
     assert (fault.loc, fault.msg, fault.got) == ((1, "a"), "beyond ±3.4028234663852886e+38", value)
     assert matrix(rows(column), [[3.4e38], [-3.4e38]]).tolist() == [[3.4e38], [-3.4e38]]
@@ -176,7 +176,7 @@ def test_text_is_text_only(value: Any) -> None:
 
 
 def test_one_true_and_1_are_three_categories() -> None:
-    """Python calls them equal; JSON does not."""
+    """They are equal in Python, but not in JSON."""
     assert places(faults(rows(Column("c", "category", values=(1, 2))), [[1], [1.0], [True], ["1"]])) == [
         (2, "c"),
         (3, "c"),

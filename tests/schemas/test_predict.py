@@ -1,4 +1,4 @@
-"""Which bodies a prediction takes: three forms of one row, one of many, and parameters in each."""
+"""Tests of the bodies of predictions: three forms of one row, one of many, parameters in each."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_one_request_cannot_change_the_defaults_of_the_next() -> None:
 
 @pytest.mark.parametrize("value", [None, True, "3", 0, 51, 2.5, [3], {}])
 def test_a_parameter_is_held_to_its_declaration(value: Any) -> None:
-    """Null too: it would reach the model as None."""
+    """Null is refused too, since the model would get None."""
     for body, place in (
         ({"features": [1], "parameters": {"k": value}}, ("parameters", "k")),
         ({"a": 1, "k": value}, ("k",)),
@@ -250,7 +250,7 @@ def test_the_forms_that_the_document_shows_are_taken() -> None:
 
 
 def test_faults_that_the_model_finds_are_placed_as_the_request_has_them() -> None:
-    """The model speaks of rows and parameters; the client wrote a bare object, an envelope or a list."""
+    """The model's faults are at rows and parameters, the client's at a bare object, an envelope or a list."""
     read = schemas(Column("day", "date"), parameters=(Column("k", "int", default=1),))
     found = InputError([Fault((0, "day"), "too late"), Fault(("parameters", "k"), "too many")])
     bare = {"day": "2026-01-01", "k": 3}
@@ -276,10 +276,10 @@ def test_a_misspelt_parameter_beside_the_columns_is_recognised() -> None:
 
 
 def test_a_refused_body_is_not_kept_until_the_garbage_collector_comes() -> None:
-    """It may have a megabyte, and the collector comes rarely."""
+    """A body may have a megabyte, and garbage collections are rare."""
 
     class Body(dict[str, Any]):
-        """A dict that can be watched."""
+        """A dict that supports weak references."""
 
     one = PredictSchemas(Signature(columns=(Column("a"),), output=Output("number")), max_rows=10)
     gc.collect()

@@ -1,4 +1,4 @@
-"""How a row by name finds its columns: whatever the columns are called, and in whatever order they come."""
+"""Tests of rows by name, with any names and in any order."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_column_with_a_default_may_be_left_out_by_name_only() -> None:
 
 
 def test_names_without_record_are_taken_in_text_order() -> None:
-    """f1, f10, f2: the oldest clients send what the model never called by name."""
+    """The oldest clients send names that the model did not record: f1, f10, f2."""
     reader = rows(Column("x0"), Column("x1"), Column("x2"), named=False)
     assert matrix(reader, [{"f2": 2, "f10": 10, "f1": 1}]).tolist() == [[1.0, 10.0, 2.0]]
     assert matrix(reader, [{"b": 2, "B": 1, "a": 0}]).tolist() == [[1.0, 0.0, 2.0]]

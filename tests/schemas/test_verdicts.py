@@ -1,4 +1,4 @@
-"""One verdict however a row comes: alone or among others, as a list or by name, by the quick way or the thorough one."""
+"""Tests that all forms of a row get one verdict: single, in a batch, as a list, by name."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ CELLS = st.one_of(
 
 @st.composite
 def columns(draw: st.DrawFn, name: str, dtypes: tuple[str, ...]) -> Column:
-    """A column of any type and any constraints that go with it."""
+    """Draw a column of any type, with any constraints of this type."""
     dtype: Any = draw(st.sampled_from(dtypes))
     given: dict[str, Any] = {"nullable": draw(st.booleans())}
     if dtype == "date":
@@ -88,7 +88,7 @@ def columns(draw: st.DrawFn, name: str, dtypes: tuple[str, ...]) -> Column:
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Signature, list[list[Any]]]:
-    """A signature and rows of cells that mostly fit it in length, and often in type."""
+    """Draw a signature, and rows that mostly fit it in length and often in type."""
     numeric = draw(st.booleans())
     texts = ("bool", "string", "category", "date", "datetime")
     dtypes = ("float", "int", "duration") if numeric else ("float", "int", "duration", *texts)
@@ -109,7 +109,7 @@ def _fitting(column: Column) -> Any:
 
 
 def allowed(column: Column, value: Any) -> bool:
-    """The rules for one cell, written down a second time and with no regard to speed."""
+    """Return whether a cell is valid, by a second and slow implementation of the rules."""
     if value is None:
         return column.nullable
     if isinstance(value, (list, dict)):
@@ -142,7 +142,7 @@ def allowed(column: Column, value: Any) -> bool:
 
 
 def _is_datetime(column: Column, value: str) -> bool:
-    """Judged by pandas, which knows nanoseconds."""
+    """Return whether pandas parses the text as a date-time."""
     form = "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?"
     if not re.fullmatch(form + ("(Z|[+-][0-9]{2}:[0-9]{2})" if column.timezone else ""), value):
         return False
@@ -165,7 +165,7 @@ def _exists(day: str) -> bool:
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Equal cells, NaN and the signs of zeros included."""
+    """Return whether cells are equal, including NaN and the signs of zeros."""
     return one.dtype == other.dtype and repr(one.tolist()) == repr(other.tolist())
 
 

@@ -1,4 +1,4 @@
-"""What every reply must be, whatever it answers."""
+"""Assertions that every reply of the API must satisfy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INSIDE = re.compile(
 
 
 def check_reply(reply: TestResponse) -> None:
-    """The headers that each reply has."""
+    """Assert that a reply has the headers that all replies have."""
     for name, value in SECURITY_PAIRS:
         assert reply.headers.getlist(name) == [value], name
     assert len(reply.headers.getlist("X-Request-Id")) == 1
@@ -28,7 +28,7 @@ def check_reply(reply: TestResponse) -> None:
 
 
 def answer(reply: TestResponse) -> Any:
-    """The JSON value of a reply that must be 200."""
+    """Return the JSON value of a reply, whose status must be 200."""
     assert reply.status_code == 200, reply.get_data(as_text=True)
     check_reply(reply)
     assert reply.content_type == "application/json"
@@ -36,7 +36,7 @@ def answer(reply: TestResponse) -> Any:
 
 
 def problem(reply: TestResponse, status: int) -> dict[str, Any]:
-    """The body of a reply that must be a problem of this status."""
+    """Return the body of a reply, which must be a problem with this status."""
     text = reply.get_data(as_text=True)
     assert reply.status_code == status, text
     check_reply(reply)
@@ -54,5 +54,5 @@ def problem(reply: TestResponse, status: int) -> dict[str, Any]:
 
 
 def fault_places(reply: TestResponse) -> list[list[Any]]:
-    """Where the faults of a 422 reply are."""
+    """Return the locations of the faults of a 422 reply."""
     return [fault["loc"] for fault in problem(reply, 422)["errors"]]

@@ -1,4 +1,4 @@
-"""How tests look into an OpenAPI document, and hold a value against what it says."""
+"""Functions that read an OpenAPI document and validate values against its schemas."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
 
 
 def predictions(document: Document, name: str) -> Iterator[tuple[str, Document]]:
-    """The predict operations of one model."""
+    """Return the predict operations of one model."""
     for path, method, operation in operations(document):
         if method == "post" and operation["tags"] == [name]:
             yield path, operation
 
 
 def resolve(document: Document, value: Any) -> Any:
-    """What a reference stands for."""
+    """Return the component that a reference names."""
     while isinstance(value, dict) and "$ref" in value:
         found: Any = document
         for part in value["$ref"].removeprefix("#/").split("/"):
@@ -34,7 +34,7 @@ def resolve(document: Document, value: Any) -> Any:
 
 
 def closed(schema: Any) -> Any:
-    """The schema with members that it does not name ruled out."""
+    """Return the schema with additional members forbidden."""
     if isinstance(schema, list):
         return [closed(s) for s in schema]
     if not isinstance(schema, dict):
@@ -46,7 +46,7 @@ def closed(schema: Any) -> Any:
 
 
 def check(document: Document, schema: Any, value: Any) -> None:
-    """The value is what the schema says, and nothing else."""
+    """Assert that a value matches the schema, without additional members."""
     components = {"schemas": closed(document["components"]["schemas"])}
     OAS31Validator({"allOf": [closed(schema)], "components": components}).validate(value)
 

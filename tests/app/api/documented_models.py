@@ -1,4 +1,4 @@
-"""What the toy store lacks: a vector, nullable and defaulted columns, hostile names, and a version that is damaged."""
+"""Models that the toy store lacks: a vector, nullable columns, defaults, hostile names, a damaged version."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DAMAGED = "damaged"
 
 
 class Doubled:
-    """A vector of the same width as the row."""
+    """A model that answers a vector as wide as the row."""
 
     signature = Signature(
         columns=tuple(Column(f"x{i}") for i in range(WIDTH)), output=Output("vector", size=WIDTH), named=False
@@ -44,7 +44,7 @@ class Doubled:
 
 
 class Optional:
-    """Columns that may be null or left away, of every type, and boolean classes."""
+    """A model with nullable and optional columns of every type, and boolean classes."""
 
     signature = Signature(
         columns=(
@@ -64,7 +64,7 @@ class Optional:
 
 
 class Ranked:
-    """Records in an envelope, with a parameter, from a column whose name is hostile to Markdown and HTML."""
+    """A model with records in an envelope, a parameter, and a name that is hostile to Markdown and HTML."""
 
     signature = Signature(
         columns=(
@@ -81,7 +81,7 @@ class Ranked:
 
 
 def publish_documented(toys: Path, path: Path) -> Store:
-    """A copy of the toy store with these models beside."""
+    """Copy the toy store and add these models."""
     shutil.copytree(toys, path)
     store = Store(path)
     sample = np.arange(WIDTH * 3.0).reshape(3, WIDTH)

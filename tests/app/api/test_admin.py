@@ -1,4 +1,4 @@
-"""The administration over HTTP: who may use it, what it changes, and what it refuses."""
+"""Tests of /admin: authentication, the effect of each operation, and refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DRAFT = summing_draft()
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Versions 1 to 3 of ``toy``."""
+    """A store with versions 1 to 3 of ``toy``."""
     return toy_store(tmp_path / "store", 3)
 
 
@@ -42,7 +42,7 @@ def ask(client: FlaskClient, method: str, path: str, body: Any = None, token: st
 
 
 def stable(client: FlaskClient) -> str:
-    """The version that answers now."""
+    """Return the version that answers."""
     found: str = answer(client.post("/predict", json={"features": [1, 2]}))["model_version"]
     return found
 

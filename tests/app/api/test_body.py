@@ -1,4 +1,4 @@
-"""How a body is read: JSON by its media type, whole, within its limit, and every malformed text a 400."""
+"""Tests of reading a body: media type, completeness, limit, encodings, and a 400 for malformed text."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_json_is_known_by_its_media_type(client: FlaskClient, media_type: str) -
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_plain_curl_sends_a_form_and_is_told_the_header_to_add(client: FlaskClient, path: str) -> None:
-    told = problem(client.post(path, data=GOOD, content_type="application/x-www-form-urlencoded"), 415)
-    assert "-H 'Content-Type: application/json'" in told["detail"]
-    assert "application/x-www-form-urlencoded" in told["detail"]
+    payload = problem(client.post(path, data=GOOD, content_type="application/x-www-form-urlencoded"), 415)
+    assert "-H 'Content-Type: application/json'" in payload["detail"]
+    assert "application/x-www-form-urlencoded" in payload["detail"]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_plain_curl_sends_a_form_and_is_told_the_header_to_add(client: FlaskClie
     ],
 )
 def test_anything_else_is_415(client: FlaskClient, media_type: str) -> None:
-    told = problem(client.post("/predict", data=GOOD, content_type=media_type), 415)
-    assert len(told["detail"]) < 300
+    payload = problem(client.post("/predict", data=GOOD, content_type=media_type), 415)
+    assert len(payload["detail"]) < 300
 
 
 def test_a_missing_media_type_is_415(client: FlaskClient) -> None:
@@ -183,7 +183,7 @@ def test_json_that_is_no_request_is_422(client: FlaskClient, path: str, body: by
 
 
 def padded(size: int) -> bytes:
-    """A good request of exactly so many bytes."""
+    """Return a valid request of exactly ``size`` bytes."""
     return GOOD + b" " * (size - len(GOOD))
 
 
@@ -198,7 +198,7 @@ def test_a_body_may_have_the_size_of_the_limit_and_not_a_byte_more(app_with: Mak
 
 @pytest.mark.parametrize("size", [2001, 4000, 1_000_000])
 def test_a_body_of_unannounced_size_has_the_same_limit(app_with: MakeApp, size: int) -> None:
-    """Chunked: the server says that the stream has an end, and nobody knows where."""
+    """In a chunked request the server marks the stream as terminated, but its size is unknown."""
     client = app_with(max_body_bytes=2000).test_client()
     chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
 
@@ -211,7 +211,7 @@ def test_a_body_of_unannounced_size_has_the_same_limit(app_with: MakeApp, size: 
 
 
 class Broken(io.RawIOBase):
-    """A connection that fails in the middle of a body, each server in its own way."""
+    """A connection that fails in the middle of a body with the error of some server."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -233,8 +233,8 @@ class Broken(io.RawIOBase):
 )
 def test_a_body_that_breaks_off_is_400_and_no_fault_of_ours(client: FlaskClient, error: Exception) -> None:
     stream = {"wsgi.input": Broken(error), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
-    told = problem(client.post("/predict", headers=JSON, environ_overrides=stream), 400)
-    assert "is incomplete" in told["detail"]
+    payload = problem(client.post("/predict", headers=JSON, environ_overrides=stream), 400)
+    assert "is incomplete" in payload["detail"]
 
 
 @pytest.mark.parametrize("terminated", [True, False])
@@ -264,11 +264,11 @@ def test_the_model_is_looked_up_before_the_body(client: FlaskClient) -> None:
 def test_more_lists_and_objects_than_rows_can_be_are_400_and_told_so(app_with: MakeApp, bracket: str) -> None:
     client = app_with(max_rows=10).test_client()
     body = f'{{"inputs": [{", ".join([bracket] * 200)}]}}'
-    told = problem(client.post("/predict/batch", data=body, headers=JSON), 400)
-    assert "more than 120 lists and objects" in told["detail"]
+    payload = problem(client.post("/predict/batch", data=body, headers=JSON), 400)
+    assert "more than 120 lists and objects" in payload["detail"]
 
 
 def test_brackets_in_text_are_text(app_with: MakeApp) -> None:
     client = app_with(max_rows=10).test_client()
-    told = problem(client.post("/models/shop/predict", json={"channel": '[{\\"' * 1000}), 422)
-    assert {fault["loc"][0] for fault in told["errors"]} == {"amount", "channel", "items", "gift"}
+    payload = problem(client.post("/models/shop/predict", json={"channel": '[{\\"' * 1000}), 422)
+    assert {fault["loc"][0] for fault in payload["errors"]} == {"amount", "channel", "items", "gift"}

@@ -1,4 +1,4 @@
-"""Which models there are and what is known about them, as a client reads it."""
+"""Tests of the catalog routes: models, versions and their metadata."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_a_model_that_is_not_there_is_404_with_those_that_are(client: FlaskClien
 
 @pytest.mark.parametrize("selector", ["3", "0", "3.0.0", "canary", "x" * 500])
 def test_a_version_that_is_not_there_is_404_with_those_that_are(client: FlaskClient, selector: str) -> None:
-    told = problem(client.get(f"/models/iris/versions/{selector}"), 404)
-    assert told["available"] == ["1", "2", "1.0.0", "2.0.0", "stable", "latest"]
+    payload = problem(client.get(f"/models/iris/versions/{selector}"), 404)
+    assert payload["available"] == ["1", "2", "1.0.0", "2.0.0", "stable", "latest"]
 
 
 def test_a_version_whose_manifest_is_damaged_is_listed_with_its_reason(
@@ -122,7 +122,7 @@ def test_a_version_whose_manifest_is_damaged_is_listed_with_its_reason(
     assert [version["state"] for version in model["versions"]] == ["ready", "failed"]
     assert "iris/2/manifest.json is damaged" in model["versions"][1]["reason"]
     assert str(tmp_path) not in client.get("/models/iris").get_data(as_text=True)
-    told = problem(client.get("/models/iris/versions/2"), 503)
-    assert "publish the version again" in told["detail"]
+    payload = problem(client.get("/models/iris/versions/2"), 503)
+    assert "publish the version again" in payload["detail"]
     assert answer(client.get("/models/iris/versions/1"))["version"] == "1"
     assert len(answer(client.get("/models"))["models"]) == 6

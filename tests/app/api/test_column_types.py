@@ -1,4 +1,4 @@
-"""Every type of column through the front door: what a model declares is what its requests, metadata and document hold to."""
+"""Tests of every type of column over HTTP: requests, metadata and document agree with the declaration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAMPLE = [
 
 
 class Visits:
-    """Says how many rows' cells came as the model declares them."""
+    """A model that answers 1 for each row whose cells have the declared types."""
 
     signature = Signature(
         (
@@ -47,7 +47,7 @@ class Visits:
 
 
 class Texts:
-    """The length of a text."""
+    """A model that answers the length of a text."""
 
     signature = Signature((Column("text", "string"),), Output("number"))
 
@@ -56,7 +56,7 @@ class Texts:
 
 
 class Forms:
-    """A sum, for clients that send numbers as text."""
+    """A model that answers a sum and accepts numbers as text."""
 
     signature = Signature((Column("a"), Column("n", "int")), Output("number"), coerce=True)
 

@@ -1,4 +1,4 @@
-"""A version with a compiled form, asked over HTTP."""
+"""Tests of a version with a compiled form over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pages a browser lets read replies: none unless the settings name their origin, and then errors too."""
+"""Tests of CORS: only pages of configured origins may read replies, including errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo models through the front door: the requests of the older clients, as they send them."""
+"""Tests of the demo models over HTTP, with the requests of older clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import MakeApp
 
 @pytest.fixture(scope="module")
 def demo(make_app: MakeApp, demo_store: Store) -> Flask:
-    """Serves the demo models as they come: iris is the default."""
+    """An application with the demo models, of which iris is the default."""
     return make_app(demo_store)
 
 
@@ -27,7 +27,7 @@ def demo_client(demo: Flask) -> FlaskClient:
 
 @pytest.fixture(scope="module")
 def stock_app(make_app: MakeApp, demo_store: Store) -> Flask:
-    """The stock forecaster on /predict."""
+    """An application with the stock forecaster as the default model."""
     return make_app(demo_store, default_model="stock")
 
 

@@ -1,4 +1,4 @@
-"""The page at /docs/ loads everything from this server, under a strict policy, and flasgger leaves the rest alone."""
+"""Tests of the page at /docs/: all files come from this server, and flasgger changes no other route."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLICY = (
 
 
 class Page(HTMLParser):
-    """What a page refers to, and what it holds itself of scripts and styles."""
+    """The references of a page, and its inline scripts and styles."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def test_the_document_is_made_once_whoever_asks_first(make_app: Any, tmp_path: P
 
 
 def test_the_document_can_be_written_to_a_file(make_app: Any, tmp_path: Path) -> None:
-    """flasgger brings the command; it is not told of by us, but it works."""
+    """flasgger's own command works, although this project does not document it."""
     from flasgger.commands import generate_api_schema
 
     made = make_app(tmp_path / "store")

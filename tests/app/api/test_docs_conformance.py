@@ -44,7 +44,7 @@ TAGS = (*TOYS, "optional", "ranked", "visits", "texts", "Catalog", "Service", "A
 
 
 class Visits:
-    """Moments, a duration, and a note that may be left out."""
+    """A model with dates, a duration and an optional note."""
 
     signature = Signature(
         (
@@ -62,7 +62,7 @@ class Visits:
 
 
 class Texts:
-    """Two answers about a text, which may stand for its row."""
+    """A model with two answers for a text, whose row may be the text itself."""
 
     signature = Signature(
         (Column("text", "string"),),
@@ -75,7 +75,7 @@ class Texts:
 
 @pytest.fixture(scope="module")
 def app(toy_store: Store, make_app: MakeApp, tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    """A model of every kind, and an administration that may change them."""
+    """An application with a model of every kind, and with /admin enabled."""
     path = tmp_path_factory.mktemp("conformance") / "store"
     others = {found.name for found in toy_store.path.iterdir() if found.is_dir()} - set(TOYS)
     shutil.copytree(toy_store.path, path, ignore=shutil.ignore_patterns(*others))
@@ -91,7 +91,7 @@ def app(toy_store: Store, make_app: MakeApp, tmp_path_factory: pytest.TempPathFa
 
 
 class Findings:
-    """What schemathesis found out: by operation, how many requests it sent and what of the replies is wrong."""
+    """The results of schemathesis by operation: the number of requests and the faults of replies."""
 
     def __init__(self, app: Flask) -> None:
         config = SchemathesisConfig.from_dict(CONFIG)
@@ -113,14 +113,14 @@ class Findings:
                 wrong.append("\n".join(str(part)[:800] for part in said))
 
     def operations(self, tag: str) -> list[str]:
-        """The operations under a tag."""
+        """Return the operations with a tag."""
         found = [operation.ok() for operation in self.schema.get_all_operations()]
         return [operation.label for operation in found if operation.tags == [tag]]
 
 
 @pytest.fixture(scope="module")
 def findings(app: Flask) -> Findings:
-    """All of them at once, which takes a while."""
+    """Run schemathesis once for all operations."""
     return Findings(app)
 
 
@@ -134,7 +134,7 @@ def test_every_operation_was_asked(app: Flask, findings: Findings) -> None:
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_what_the_document_says_holds(findings: Findings, tag: str) -> None:
-    """Valid requests are accepted, invalid ones refused; statuses, headers, media types and bodies are those documented."""
+    """Valid requests are accepted, invalid ones are refused, and every reply matches its documentation."""
     assert [
         (label, findings.wrong[label][:3]) for label in findings.operations(tag) if findings.wrong[label]
     ] == []

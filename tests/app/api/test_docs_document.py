@@ -1,4 +1,4 @@
-"""/openapi.json says of every route and model what is true: the document is held against the server that it describes."""
+"""Tests of /openapi.json: the document agrees with the server that it describes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = ("iris", "unnamed", "shop", "forecast", "odd", "moody", "doubled", "opti
 
 @pytest.fixture(scope="module")
 def app(toy_store: Store, make_app: Any, tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    """Serves every kind of model there is, and a damaged one."""
+    """An application with every kind of model, and a damaged version."""
     store = publish_documented(toy_store.path, tmp_path_factory.mktemp("documented") / "store")
     made: Flask = make_app(store)
     return made
@@ -33,7 +33,7 @@ def app(toy_store: Store, make_app: Any, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def document(app: Flask) -> Document:
-    """What a client gets."""
+    """The document as a client receives it."""
     reply = app.test_client().get("/openapi.json")
     assert reply.status_code == 200
     assert reply.content_type == "application/json"
@@ -147,7 +147,7 @@ def test_the_first_example_is_the_recorded_one_with_its_answer(
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_form_of_the_example_is_the_same_row(app: Flask, document: Document, name: str) -> None:
-    """Without recorded names they are taken in their text order: x10 stands before x2."""
+    """Without recorded names the values are read in sorted order of the names: x10 is before x2."""
     answers = []
     for example in body_of(document, document["paths"][f"/models/{name}/predict"]["post"])[
         "examples"

@@ -1,4 +1,4 @@
-"""What a client hears of any fault: one shape, the right status, and nothing of the inside."""
+"""Tests of error replies: one shape, the right status, and no internal details."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def test_options_lists_the_methods(client: FlaskClient, path: str) -> None:
 )
 def test_a_request_for_another_host_is_400(app_with: MakeApp, path: str, host: str) -> None:
     client = app_with(trusted_hosts=TRUSTED).test_client()
-    told = problem(client.get(path, headers={"Host": host}), 400)
-    assert "host" in told["detail"].lower()
+    payload = problem(client.get(path, headers={"Host": host}), 400)
+    assert "host" in payload["detail"].lower()
 
 
 @pytest.mark.parametrize("host", ["good.example", "good.example:8000", "GOOD.example", "deep.sub.example"])
@@ -196,7 +196,7 @@ def test_a_client_s_mistake_is_no_error_in_the_log(
 
 
 def test_failures_leave_nothing_behind(toy_app: Flask) -> None:
-    """An error page must not keep its request: in flight is what is being answered."""
+    """An error page does not keep its request, so the number of requests in flight returns to 0."""
     client = toy_app.test_client()
     for _ in range(5):
         client.post("/models/moody/predict", json={"mood": "raise"})

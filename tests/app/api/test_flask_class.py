@@ -51,7 +51,7 @@ def test_without_tested_versions_the_ordinary_flask_is_used() -> None:
 
 @pytest.mark.parametrize("library", TESTED)
 def test_the_pinned_version_is_a_tested_one(library: str) -> None:
-    """To raise a pin, run tests/app/api with the new version and add it to the table."""
+    """To raise a pin, run tests/app/api with the new version and add the version to the table."""
     (pinned,) = re.findall(rf"^{library}==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert pinned in TESTED[library]
 
@@ -70,7 +70,7 @@ def test_the_release_shows_which_path_requests_take(
 def test_the_log_shows_the_ordinary_path_once(
     toy_store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With untested versions, and only when the worker starts: not when it builds its routes again."""
+    """A worker logs the warning about untested versions at its start, not when it rebuilds its routes."""
     monkeypatch.setenv("PLUMBLINE_STORE", str(toy_store.path))
     monkeypatch.setenv("PLUMBLINE_LOADING", "lazy")
     for chosen in (FAST, ORDINARY):
@@ -86,7 +86,7 @@ def test_the_log_shows_the_ordinary_path_once(
 
 
 class Refused(Exception):
-    """Has a handler of the user's own."""
+    """An exception with a handler of the user."""
 
 
 def with_hooks(app: Flask, notes: list[str]) -> Flask:
@@ -215,7 +215,7 @@ IDS = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
 def replies(app: Flask, notes: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Status, headers and body of each reply, and what the hooks noted, each request asked twice."""
+    """Send every request twice; return the status, headers and body of each reply, and the hooks' calls."""
     client = app.test_client(use_cookies=False)
     for method, path, more in REQUESTS * 2:
         notes.clear()
@@ -241,7 +241,7 @@ def test_both_classes_give_the_same_replies_and_call_the_same_hooks(
 
 @pytest.mark.stress
 def test_the_tests_of_the_api_pass_on_the_ordinary_class() -> None:
-    """All of them; the short form is the test before this one."""
+    """The long form of the test before, with all tests of the API."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/app/api"]
     run = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "TEST_FLASK": "ordinary"}, capture_output=True, text=True
@@ -253,7 +253,7 @@ def test_the_tests_of_the_api_pass_on_the_ordinary_class() -> None:
 def test_each_version_has_a_blueprint_whose_predictions_a_hook_of_the_application_sees(
     make_app: MakeApp, toy_store: Store, chosen: FlaskClass
 ) -> None:
-    """Nothing answers before Flask does: authentication in ``before_request`` holds for every prediction."""
+    """Authentication in ``before_request`` applies to every prediction."""
     app = make_app(toy_store, flask_class=chosen)
     seen: list[tuple[str | None, str]] = []
 

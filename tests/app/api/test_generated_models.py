@@ -1,4 +1,4 @@
-"""Random pipelines over random frames are served as the estimator answers, or refused with a reason: never a wrong answer."""
+"""Tests of random pipelines and frames: the estimator's answers, or a refusal with a reason."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_many_random_pipelines_are_served_as_they_answer(
 
 
 def check(directory: Path, seed: int) -> None:
-    """Publish the case, serve it, and ask for rows of the sample one by one and together."""
+    """Publish and serve a case, and compare predictions of single rows and of batches."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what scikit-learn says of random data is not the matter
         case = make_case(seed)
@@ -66,7 +66,7 @@ def check(directory: Path, seed: int) -> None:
 
 
 def agrees(case: Case, prediction: Any, probability: Any, rows: list[int]) -> None:
-    """Labels exactly, numbers as nearly as the estimator's own precision is."""
+    """Return whether labels are equal, and numbers within the estimator's precision."""
     expected = case.expected(rows)
     found = np.asarray(prediction).reshape(expected.shape)
     if expected.dtype.kind == "f":

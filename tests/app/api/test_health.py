@@ -1,4 +1,4 @@
-"""Whether the process is alive and can answer, what release it is, and where everything is."""
+"""Tests of liveness, readiness, the release, and the index."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def test_a_store_that_cannot_be_read_is_not_ready_and_shows_no_path(
     assert "the log says why" in reply.get_json()["reason"]
     assert str(tmp_path) not in reply.get_data(as_text=True)
     assert str(store) in caplog.text
-    told = problem(client.post("/predict", json={}), 503)
-    assert str(tmp_path) not in str(told)
+    payload = problem(client.post("/predict", json={}), 503)
+    assert str(tmp_path) not in str(payload)
 
 
 def test_one_damaged_model_leaves_the_server_ready(
@@ -137,7 +137,7 @@ def test_a_browser_gets_a_page(client: FlaskClient) -> None:
 
 
 def test_the_page_allows_its_own_style_and_nothing_else(client: FlaskClient) -> None:
-    """By digest: a style that somebody got into the page by a model's description would not count."""
+    """The policy has the digest of the style, so a style that a model's description injects has no effect."""
     reply = client.get("/", headers={"Accept": BROWSER})
     page = reply.get_data(as_text=True)
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.S)

@@ -1,4 +1,4 @@
-"""What every request gets: an id, headers against misuse, one line in the log without anybody's data, its count."""
+"""Tests of the hooks: the request id, the security headers, the log line without data, the metrics."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_headers_against_misuse_are_the_recommended_ones(client: FlaskClient
 
 
 def test_a_prediction_leaves_nothing_to_the_garbage_collector(toy_app: Flask) -> None:
-    """A body of a megabyte is freed with its request."""
+    """The body of a request is freed with the request, without a garbage collection."""
     body = json.dumps({"features": FLOWER}).encode()
 
     def ask() -> None:
@@ -122,7 +122,7 @@ def test_a_prediction_leaves_nothing_to_the_garbage_collector(toy_app: Flask) ->
 
 
 class Lines(JsonLines):
-    """The access log of an application, kept in memory."""
+    """An access log in memory."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -135,7 +135,7 @@ class Lines(JsonLines):
 
 @pytest.fixture
 def lines(toy_app: Flask) -> Iterator[Lines]:
-    """What is logged while a test runs."""
+    """The lines that are logged during a test."""
     context = context_of(toy_app)
     lines, kept = Lines(), context.on_reply
     context.on_reply = [*kept, lines.replied]

@@ -1,4 +1,4 @@
-"""How values become JSON in every reply: orjson as Flask's own provider."""
+"""Tests of orjson as Flask's JSON provider."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ CHANGES += [_closed, _own]
 
 
 def _sent(reply: Response, method: str) -> tuple[object, ...]:
-    """What a server gets of the reply, and what the reply says of itself afterwards."""
+    """Return what a server receives, and the attributes of the reply afterwards."""
     started: list[object] = []
     body = reply(create_environ(method=method), lambda *given: started.extend(given))  # type: ignore[arg-type, return-value]
     data = b"".join(body)
@@ -155,7 +155,7 @@ def _sent(reply: Response, method: str) -> tuple[object, ...]:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("first", CHANGES)
 def test_a_reply_changes_as_any_response_does(first: Change, method: str) -> None:
-    """Whatever is done to it first and then: the constructor that it left out makes no difference."""
+    """The order of changes has no effect, although the constructor runs late."""
     for then in CHANGES:
         headers = {"Content-Type": "application/json", "Content-Length": "7"}
         replies = [Response([b'{"a":1}'], "200 OK", headers), json_reply({"a": 1})]

@@ -1,4 +1,4 @@
-"""The lean application does what Flask does: the same routes, hooks and signals on both, asked the same."""
+"""Tests that LeanFlask behaves like Flask: the same routes, hooks and signals on both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.conftest import UNTESTED
 
 
 class Teapot(Exception):
-    """Has a handler."""
+    """An exception with a handler."""
 
 
 def build(kind: type[Flask], said: list[str]) -> Flask:
@@ -183,7 +183,7 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def asked(app: Flask, said: list[str], times: int = 2) -> list[Any]:
-    """What came back of every request, asked twice: the second time from what is remembered."""
+    """Return the replies to every request, sent twice so that the second uses the caches."""
     client = app.test_client()
     found = []
     for method, path, more in ASKED * times:
@@ -202,7 +202,7 @@ OF_CONTEXTS = (appcontext_pushed, appcontext_popped, appcontext_tearing_down)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("signals", [(), OF_REQUESTS, OF_CONTEXTS, OF_REQUESTS + OF_CONTEXTS])
 def test_it_does_what_flask_does(signals: tuple[Any, ...]) -> None:
-    told: dict[type[Flask], list[Any]] = {}
+    payload: dict[type[Flask], list[Any]] = {}
     for kind in (Flask, LeanFlask):
         said: list[str] = []
         app = build(kind, said)
@@ -213,10 +213,10 @@ def test_it_does_what_flask_does(signals: tuple[Any, ...]) -> None:
 
         for signal in signals:
             signal.connect(hear, app)
-        told[kind] = asked(app, said)
+        payload[kind] = asked(app, said)
         for signal in signals:
             signal.disconnect(hear, app)
-    for flask, lean in zip(told[Flask], told[LeanFlask], strict=True):
+    for flask, lean in zip(payload[Flask], payload[LeanFlask], strict=True):
         assert flask == lean
 
 

@@ -1,4 +1,4 @@
-"""What clients see while models load, when they load late, and when they cannot be loaded at all."""
+"""Tests of models that are loading, load lazily, or cannot be loaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ONE = {"features": [1, 2]}
 
 
 class Unloadable:
-    """Fails when it is unpickled."""
+    """A model whose unpickling fails."""
 
     def __init__(self, kind: type[BaseException] = RuntimeError) -> None:
         self.kind = kind
@@ -39,7 +39,7 @@ def _fail(kind: type[BaseException]) -> None:
 
 
 class Slow:
-    """Notes when it begins to be unpickled, and waits until it may be."""
+    """A model that counts the start of its unpickling and waits for permission to continue."""
 
     began = threading.Semaphore(0)
     may_end = threading.Event()
@@ -58,7 +58,7 @@ def _load_slowly() -> Summing:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """One good model of two versions."""
+    """A store with two versions of a valid model."""
     store = Store(tmp_path / "store")
     draft = summing_draft("good")
     for _ in range(2):
@@ -68,7 +68,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def add(store: Store) -> Callable[[str, object], None]:
-    """Add a model that is this object."""
+    """Publish an object as a model."""
 
     def add_model(name: str, model: object) -> None:
         draft = summing_draft(name).with_files({ARTIFACT: pickle.dumps(model)})
@@ -79,7 +79,7 @@ def add(store: Store) -> Callable[[str, object], None]:
 
 @pytest.fixture
 def slow(add: Callable[[str, object], None]) -> Any:
-    """A model that loads when it is allowed to."""
+    """A model whose load ends when the test permits it."""
     Slow.began, Slow.loads = threading.Semaphore(0), 0
     Slow.may_end.clear()
     add("slow", Slow())
@@ -102,9 +102,9 @@ def test_a_model_that_cannot_be_loaded_is_503_and_takes_nothing_else_down(
     client = make_app(store).test_client()
     for path in ("/models/bad/predict", "/models/bad/versions/1/predict", "/models/bad/predict/batch"):
         body = {"inputs": [[1, 2]]} if path.endswith("batch") else ONE
-        told = problem(client.post(path, json=body), 503)
-        assert "bad:1 cannot be loaded" in told["detail"]
-        assert SECRET not in str(told)
+        payload = problem(client.post(path, json=body), 503)
+        assert "bad:1 cannot be loaded" in payload["detail"]
+        assert SECRET not in str(payload)
     ready = answer(client.get("/ready"))
     assert ready["status"] == "ready"
     assert ready["models"]["bad"]["state"] == "failed"
@@ -118,7 +118,7 @@ def test_a_model_that_cannot_be_loaded_is_503_and_takes_nothing_else_down(
 def test_a_bad_input_to_a_model_that_cannot_be_loaded_is_still_told(
     make_app: MakeApp, store: Store, add: Callable[[str, object], None]
 ) -> None:
-    """What it takes is in its manifest, which is whole."""
+    """The columns are in the manifest, which is not damaged."""
     add("bad", Unloadable())
     problem(make_app(store).test_client().post("/models/bad/predict", json={"features": ["x", 1]}), 422)
 

@@ -1,4 +1,4 @@
-"""Predictions through the front door: every route, every form of a body, and the very floats of the estimator."""
+"""Tests of predictions over HTTP: every route, every form of a body, bit-identical floats."""
 
 from __future__ import annotations
 
@@ -145,8 +145,8 @@ def test_a_parameter_is_required_or_has_its_default(client: FlaskClient) -> None
 
 def test_every_fault_of_a_request_is_told_at_once(client: FlaskClient) -> None:
     body = {"inputs": [[5.1, True, "1.4", None], FLOWER, [1, 2], {"sepal_lenght": 1}]}
-    told = problem(client.post("/predict/batch", json=body), 422)
-    assert [fault["loc"] for fault in told["errors"]] == [
+    payload = problem(client.post("/predict/batch", json=body), 422)
+    assert [fault["loc"] for fault in payload["errors"]] == [
         ["inputs", 0, "sepal_width"],
         ["inputs", 0, "petal_length"],
         ["inputs", 0, "petal_width"],
@@ -157,8 +157,8 @@ def test_every_fault_of_a_request_is_told_at_once(client: FlaskClient) -> None:
         ["inputs", 3, "petal_length"],
         ["inputs", 3, "petal_width"],
     ]
-    assert told["detail"] == "the input has 9 faults; see errors"
-    assert told["errors"][0] == {
+    assert payload["detail"] == "the input has 9 faults; see errors"
+    assert payload["errors"][0] == {
         "loc": ["inputs", 0, "sepal_width"],
         "msg": "a boolean is not allowed",
         "expected": "a number",
@@ -181,15 +181,15 @@ def test_a_model_that_fails_is_a_fault_of_ours_and_says_nothing_of_itself(
     client: FlaskClient, mood: str
 ) -> None:
     reply = client.post("/models/moody/predict", json={"mood": mood})
-    told = problem(reply, 500)
+    payload = problem(reply, 500)
     assert "customers" not in reply.get_data(as_text=True)
-    assert set(told) == {"type", "title", "status", "detail", "request_id"}
+    assert set(payload) == {"type", "title", "status", "detail", "request_id"}
     assert answer(client.post("/models/moody/predict", json={"mood": "fine"}))["prediction"] == 1.0
 
 
 @pytest.mark.parametrize("place", ["nowhere", "endless", "secret"])
 def test_a_record_that_is_not_as_declared_is_never_passed_on(client: FlaskClient, place: str) -> None:
-    """NaN and Infinity would become null on their way into JSON."""
+    """JSON would turn NaN and Infinity into null."""
     reply = client.post("/models/forecast/predict", json={"place": place, "unit": "C", "days": 2})
     problem(reply, 500)
     assert "customers" not in reply.get_data(as_text=True)

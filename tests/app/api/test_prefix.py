@@ -1,4 +1,4 @@
-"""Links hold behind a proxy that adds a prefix, and below a mount; a doubled slash leads nowhere."""
+"""Tests of links behind a proxy with a prefix and below a mount, and of doubled slashes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BROWSER = {"Accept": "text/html"}
 
 @pytest.fixture(scope="module")
 def behind(make_app: MakeApp, toy_store: Store) -> Flask:
-    """An application that trusts one proxy."""
+    """Build an application that trusts one proxy."""
     return make_app(toy_store, proxy_hops=1)
 
 
 def ask(app: Flask, way: str, prefix: str, path: str, **more: Any) -> Any:
-    """As a proxy that says what it took away, or as a server below which the application is mounted."""
+    """Send a request as a proxy that reports its prefix, or as a server with a mount."""
     headers = {**more.pop("headers", {}), **({"X-Forwarded-Prefix": prefix} if way == "proxy" else {})}
     mounted = {"SCRIPT_NAME": prefix} if way == "mount" else {}
     return app.test_client().open(path, headers=headers, environ_overrides=mounted, **more)
@@ -55,7 +55,7 @@ def test_so_do_those_of_the_page(behind: Flask, way: str) -> None:
 
 
 def test_without_a_known_prefix_the_page_has_relative_links(client: FlaskClient) -> None:
-    """So they hold behind a proxy that says nothing of what it takes away."""
+    """Relative links stay valid behind a proxy that does not report its prefix."""
     page = client.get("/", headers=BROWSER).get_data(as_text=True)
     assert {urljoin("/unknown/", link) for link in re.findall(r'href="([^"]+)"', page)} >= {
         "/unknown/models",
@@ -85,7 +85,7 @@ def test_a_prefix_counts_from_a_trusted_proxy_only(client: FlaskClient) -> None:
 @pytest.mark.parametrize("path", ["//", "//admin/workers", "//models", "///health", "//predict", "//docs/"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_a_doubled_slash_is_another_path(app_with: MakeApp, path: str, method: str) -> None:
-    """A proxy that keeps /admin for some lets //admin pass."""
+    """A proxy that restricts /admin forwards //admin."""
     app = app_with(admin_token="t" * 32)
     for _ in range(2):
         app.test_client().open(path.lstrip("/") or "/", method=method)

@@ -1,4 +1,4 @@
-"""Which protocol writes an error, and what a protocol may do to its replies."""
+"""Tests of the choice of a protocol for errors, and of its replies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_longest_matching_prefix_decides_and_numbered_routes_stay_native(
 
 
 class Decorated(Native):
-    """A protocol that looks at the headers of its reply."""
+    """A protocol that reads the headers of its reply."""
 
     def encode(self, ask: HttpAsk, prediction: Prediction) -> Response:
         reply = super().encode(ask, prediction)

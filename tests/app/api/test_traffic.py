@@ -1,4 +1,4 @@
-"""Traffic rules from outside: which version answers, what the reply says about it, and what is asked beside it."""
+"""Tests of traffic rules over HTTP: the version that answers, the headers of the reply, the shadow."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Serve = Callable[[Rule | None], FlaskClient]
 
 @pytest.fixture
 def serve(original: Store, tmp_path: Path, make_app: MakeApp) -> Serve:
-    """Asks an application over a store of its own with this rule."""
+    """Return a client of an application over a store with this rule."""
 
     def with_rule(rule: Rule | None) -> FlaskClient:
         shutil.copytree(original.path, tmp_path / "store")
@@ -58,7 +58,7 @@ def serve(original: Store, tmp_path: Path, make_app: MakeApp) -> Serve:
 def ask(
     client: FlaskClient, path: str = "/models/toy/predict", body: Any = None, **headers: str
 ) -> tuple[str, str | None]:
-    """The version that answered, and its arm."""
+    """Return the version that answered, and its arm."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     reply = client.post(path, json=body or {"features": ROW}, headers=named)
     found = answer(reply)

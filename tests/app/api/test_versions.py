@@ -1,4 +1,4 @@
-"""How a client chooses a version: by URL, by header, by path; and what it hears when there is none."""
+"""Tests of selecting a version by path and by header, and of versions that do not exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXIST = ["1", "2", "1.0.0", "2.0.0", "stable", "latest"]
 
 
 def served(client: FlaskClient, path: str, header: str | None = None) -> str:
-    """The version that answered."""
+    """Return the version that answered."""
     headers = {} if header is None else {"X-Model-Version": header}
     reply = client.post(path, json=ONE, headers=headers)
     version: str = answer(reply)["model_version"]
@@ -79,9 +79,9 @@ def test_a_header_that_names_the_same_version_as_the_path_is_no_contradiction(
 @pytest.mark.parametrize("header", ["1", "1.0.0", "stable", "3", "nonsense"])
 def test_a_header_that_contradicts_the_path_is_refused(client: FlaskClient, path: str, header: str) -> None:
     for route in (path, f"{path}/batch"):
-        told = problem(client.post(route, json=ONE, headers={"X-Model-Version": header}), 400)
-        assert "X-Model-Version" in told["detail"]
-        assert repr(header) in told["detail"]
+        payload = problem(client.post(route, json=ONE, headers={"X-Model-Version": header}), 400)
+        assert "X-Model-Version" in payload["detail"]
+        assert repr(header) in payload["detail"]
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_version_that_is_not_there_is_404_with_those_that_are(
     client: FlaskClient, path: str, header: str | None
 ) -> None:
     reply = client.post(path, json=ONE, headers={"X-Model-Version": header} if header else {})
-    told = problem(reply, 404)
-    assert told["available"] == EXIST
-    assert all(version in told["detail"] for version in EXIST)
+    payload = problem(reply, 404)
+    assert payload["available"] == EXIST
+    assert all(version in payload["detail"] for version in EXIST)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_a_version_that_is_not_there_is_404_with_those_that_are(
     ],
 )
 def test_a_model_that_is_not_there_is_404_with_those_that_are(client: FlaskClient, path: str) -> None:
-    told = problem(client.post(path, json=ONE), 404)
-    assert told["available"] == ["forecast", "iris", "moody", "odd", "shop", "unnamed"]
-    assert "iris, moody" in told["detail"]
+    payload = problem(client.post(path, json=ONE), 404)
+    assert payload["available"] == ["forecast", "iris", "moody", "odd", "shop", "unnamed"]
+    assert "iris, moody" in payload["detail"]
 
 
 def test_a_very_long_name_is_not_repeated_whole(client: FlaskClient) -> None:
@@ -139,9 +139,9 @@ def test_without_the_default_model_the_short_routes_list_the_others(
 ) -> None:
     client = make_app(toy_store, default_model="pricing").test_client()
     for path in ("/predict", "/predict/batch", "/v1/predict", "/v2/predict/batch"):
-        told = problem(client.post(path, json=ONE), 404)
-        assert "PLUMBLINE_DEFAULT_MODEL is 'pricing'" in told["detail"]
-        assert told["available"] == ["forecast", "iris", "moody", "odd", "shop", "unnamed"]
+        payload = problem(client.post(path, json=ONE), 404)
+        assert "PLUMBLINE_DEFAULT_MODEL is 'pricing'" in payload["detail"]
+        assert payload["available"] == ["forecast", "iris", "moody", "odd", "shop", "unnamed"]
     assert answer(client.post("/models/iris/predict", json=ONE))["prediction"] == 0
 
 
@@ -160,9 +160,9 @@ def test_an_empty_store_says_so(make_app: MakeApp, tmp_path: Path) -> None:
     for store in (tmp_path, tmp_path / "missing"):
         client = make_app(store).test_client()
         for path in ("/predict", "/v1/predict", "/models/iris/predict"):
-            told = problem(client.post(path, json=ONE), 404)
-            assert "the store is empty" in told["detail"]
-            assert told["available"] == []
+            payload = problem(client.post(path, json=ONE), 404)
+            assert "the store is empty" in payload["detail"]
+            assert payload["available"] == []
         assert answer(client.get("/models")) == {"models": []}
 
 
