@@ -1,4 +1,4 @@
-"""How right two versions are about known outcomes, and whether their difference is more than chance."""
+"""The comparison of two versions with known outcomes, and whether their difference is more than chance."""
 
 from __future__ import annotations
 

@@ -53,9 +53,8 @@ def _same_floats(expected: np.ndarray, actual: np.ndarray, tolerance: float) -> 
     if not np.array_equal(expected[~finite], actual[~finite], equal_nan=True):
         return False
     allowed = tolerance + tolerance * np.abs(expected[finite])
-    with np.errstate(
-        over="ignore"
-    ):  # of two huge numbers the difference may be infinite, which is large enough
+    # The difference of two huge numbers may overflow to infinity, which exceeds every tolerance.
+    with np.errstate(over="ignore"):
         return bool(np.all(np.abs(expected[finite] - actual[finite]) <= allowed))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from models.errors import PublishError, PublishWarning, WrongCount
 from models.runtimes.arrays import chances, dense, labels
-from models.runtimes.methods import Method, asked, last_step, method_of, score_of
+from models.runtimes.methods import Method, bound_method, last_step, method_of, score_of
 from models.signature import Output
 
 #: Rows of a sample that are tried: enough to recognise the output, few enough for a slow model.
@@ -41,7 +41,7 @@ def infer_output(
     declared.
     """
     method = method_of(model, method)
-    answer = _tried(asked(model, method, arguments), X)
+    answer = _tried(bound_method(model, method, arguments), X)
     output = _labelled(model, answer, names) if method == "predict" else None
     if output is None:
         output = _numbers(answer, f"{method}()", names or _components(model, method))
@@ -85,11 +85,11 @@ def first_rows(X: Any, n: int) -> Any:
     return X.tocsr()[:n] if hasattr(X, "tocsr") else X[:n]
 
 
-def _tried(ask: Method, X: Any) -> np.ndarray:
+def _tried(call: Method, X: Any) -> np.ndarray:
     """Return the answers to the first rows. Two rows are answered on their own as well."""
     n_rows = row_count(X)
     few = min(n_rows, FEW_ROWS)
-    raw_answers = ask(first_rows(X, TRIED_ROWS))
+    raw_answers = call(first_rows(X, TRIED_ROWS))
     if (
         isinstance(raw_answers, list)
         and raw_answers
@@ -99,7 +99,7 @@ def _tried(ask: Method, X: Any) -> np.ndarray:
             "it gives one array for each output; predict() answers all of them, each with its probabilities"
         )
     check_count(answer := dense(raw_answers), min(n_rows, TRIED_ROWS))
-    check_count(dense(ask(first_rows(X, few))), few)
+    check_count(dense(call(first_rows(X, few))), few)
     return answer
 
 
@@ -169,10 +169,10 @@ def _typed(labels: Sequence[Any]) -> set[tuple[type, Any]]:
     return {(type(label), label) for label in labels}
 
 
-def _numbers(answer: np.ndarray, asked: str, components: Sequence[str]) -> Output:
+def _numbers(answer: np.ndarray, source: str, components: Sequence[str]) -> Output:
     if answer.dtype.kind not in "fiu" or answer.ndim not in (1, 2):
         raise PublishError(
-            f"{asked} gives {answer.dtype} of shape {answer.shape}; declare a signature for it"
+            f"{source} gives {answer.dtype} of shape {answer.shape}; declare a signature for it"
         )
     if answer.ndim == 1:
         return Output("number")
@@ -196,7 +196,7 @@ def _has_probabilities(model: Any, X: Any, output: Output) -> bool:
     if not callable(getattr(model, "predict_proba", None)):
         return False
     try:
-        probabilities = chances(asked(model, "predict_proba")(X), output)
+        probabilities = chances(bound_method(model, "predict_proba")(X), output)
         n_labels = sum(len(one.classes) for one in output.with_classes)
         fault = (
             ""

@@ -37,7 +37,7 @@ def method_of(model: Any, method: str | None = None) -> str:
     raise PublishError(f"{class_name} has no {method or METHODS[0]}(); {others}")
 
 
-def asked(model: Any, method: str, arguments: Mapping[str, Any] | None = None) -> Method:
+def bound_method(model: Any, method: str, arguments: Mapping[str, Any] | None = None) -> Method:
     """Return a function that calls the method with rows alone and in one thread: a server runs one process
     per core.
     """
@@ -69,7 +69,7 @@ def score_of(model: Any, name: str) -> Method:
         raise PublishError(f"--with {name!r}: use one of {', '.join(SCORES)}")
     if name == "std":
         return lambda X: model.predict(X, return_std=True)[1]
-    return asked(model, method_of(model, name))
+    return bound_method(model, method_of(model, name))
 
 
 def _xgboost(model: Any, method: str) -> Method | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.outputs import Outputs
 from models.runtimes.arrays import READERS, chances, floats
-from models.runtimes.methods import asked, score_of
+from models.runtimes.methods import bound_method, score_of
 from models.runtimes.sklearn_bodies import body_of
 from models.runtimes.sklearn_names import public_name
 from models.signature import Output
@@ -51,13 +51,13 @@ def plain(model: Any, output: Output) -> Call:
     """Return the full call: the output's method, ``predict_proba`` if the signature has probabilities, and
     the scores.
     """
-    ask, read = asked(model, output.method, output.arguments), READERS[output.kind]
-    ask_chances = asked(model, "predict_proba") if output.probability else None
+    predict, read = bound_method(model, output.method, output.arguments), READERS[output.kind]
+    chances_of = bound_method(model, "predict_proba") if output.probability else None
     score_methods = [score_of(model, score.name) for score in output.scores]
 
     def call(X: Any) -> Outputs:
-        values = read(ask(X), output)
-        probabilities = chances(ask_chances(X), output) if ask_chances else None
+        values = read(predict(X), output)
+        probabilities = chances(chances_of(X), output) if chances_of else None
         scores = (
             np.concatenate([floats(score(X)) for score in score_methods], axis=1) if score_methods else None
         )

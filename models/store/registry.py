@@ -87,7 +87,7 @@ class Registry:
             return state
         except (ValueError, TypeError, AttributeError) as error:
             raise ArtifactDamaged(
-                f"{name}/state.json is damaged; restore it (history.jsonl beside it says what was set)"
+                f"{name}/state.json is damaged; restore it (history.jsonl next to it lists what was set)"
             ) from error
 
     def history(self, name: str) -> list[dict[str, Any]]:

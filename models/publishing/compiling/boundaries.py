@@ -37,9 +37,7 @@ def boundary_rows(model: Any, rows: np.ndarray, seed: int = 0) -> np.ndarray:
     if steps:
         try:
             values = _before(steps, boundary, columns, values)
-        except (
-            Exception
-        ) as error:  # foreign code: each transformer that cannot be undone says so in its own way
+        except Exception as error:  # each transformer without an inverse raises its own error
             names = ", ".join(type(step).__name__ for step in steps)
             raise CompileError(f"no row at a threshold of its trees can be made behind {names}") from error
     boundary = np.repeat(boundary, 7, axis=0)
