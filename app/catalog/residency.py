@@ -250,7 +250,7 @@ class Residency:
                 with suppress(ImportError):
                     self._concurrency.in_background(partial(import_libraries, manifest), is_awaited)
             before = resident_bytes()
-            model = self._open(record, cause != "start", is_awaited)
+            model = self._open(record, self.is_started, is_awaited)
             # The process may reuse freed memory instead of growing, so the size of the files is the minimum.
             files = manifest.files.values()
             return model, max(sum(file.size_bytes for file in files), resident_bytes() - before)

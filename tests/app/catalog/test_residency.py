@@ -166,6 +166,25 @@ def test_the_first_request_loads_and_the_others_wait_for_it(
     assert len(set(map(id, got))) == 1
 
 
+def test_recorded_answers_are_replayed_once_the_process_has_started(
+    snapshot: Snapshot, opened: list[Version]
+) -> None:
+    """A request that comes first finds a version as the start would have left it."""
+    replays: list[bool] = []
+
+    def open_version(artifact: Record, replay: bool, *_: object) -> LoadedModel:
+        replays.append(replay)
+        return opener(opened)(artifact, replay, lambda: False)
+
+    residency = Residency(snapshot, AtOnce(), open_version)
+    residency.load(Version("one", 1), "start")
+    residency.model(Version("one", 2))
+    residency.is_started = True
+    residency.model(Version("one", 3))
+    residency.load(Version("one", 4))
+    assert replays == [False, False, True, True]
+
+
 def test_close_lets_go_of_every_model(snapshot: Snapshot) -> None:
     runtimes: list[ToyRuntime] = []
 
