@@ -126,8 +126,10 @@ class Engine:
 
     def _routing_key(self, ask: Ask, stable: Version, rule: Rule) -> str:
         """Return the request's own key or the value of the rule's column, and by default the request id."""
-        key = ask.routing_key or (ask.column(stable, rule.key) if rule.key else None)
-        return ask.request_id if key is None or key == ask.routing_key == "" else key[:MAX_KEY]
+        if ask.routing_key:
+            return ask.routing_key[:MAX_KEY]
+        value = ask.column(stable, rule.key) if rule.key else None
+        return ask.request_id if value is None else value[:MAX_KEY]
 
     def compare(self, one: Version, other: Version) -> Comparison:
         """Compare two versions on the golden rows of the second. The result leaves the rows out.

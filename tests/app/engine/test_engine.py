@@ -11,6 +11,7 @@ import pytest
 
 from app.catalog.loading import open_served
 from app.catalog.residency import Residency
+from app.catalog.routing import as_stored
 from app.catalog.snapshot import read_snapshot
 from app.concurrency.forms import Threads
 from app.engine.engine import Engine
@@ -23,6 +24,8 @@ from models.outputs import Outputs
 from models.record import Record
 from models.runtime import Runtime
 from models.store import Store
+from models.store.lifecycle import set_traffic
+from models.traffic import Arm, Rule
 from tests.toys import ToyRuntime, summing_draft
 
 
@@ -124,6 +127,28 @@ def test_answers_that_no_reply_can_hold_are_a_fault_of_the_model(
     assert [(str(failure.ask.route.target), type(failure.error)) for failure in keeper.failures] == [
         ("toy:1", PredictError)
     ]
+
+
+class OfColumn(Ask):
+    """A request with a value in the column of the rule."""
+
+    value: str | None = None
+
+    def column(self, version: Version, name: str) -> str | None:
+        return self.value
+
+
+@pytest.mark.parametrize(("value", "arms"), [("x", 1), ("", 1), (None, 2)])
+def test_requests_with_one_value_of_the_column_have_one_arm_also_if_it_is_empty(
+    tmp_path: Path, value: str | None, arms: int
+) -> None:
+    serving = engine(tmp_path)
+    set_traffic(Store(tmp_path), "toy", Rule(arms=(Arm(2, 50),), key="a"))
+    serving.residency.routing = as_stored(read_snapshot(Store(tmp_path), "toy"))
+    asks = [OfColumn("toy", request_id=str(number)) for number in range(40)]
+    for ask in asks:
+        ask.value = value
+    assert len({serving.route(ask).arm for ask in asks}) == arms
 
 
 class Unreadable(Ask):
