@@ -201,9 +201,9 @@ def _compiled_facts(recorded: Mapping[str, Any]) -> dict[str, str]:
 def print_prediction(
     signature: Signature, rows: np.ndarray, parameters: Mapping[str, Any], outputs: Outputs, *, single: bool
 ) -> None:
-    """Print answers. One row is printed downwards with its inputs; many rows are a table.
+    """Print the answers to ``rows``, an ndarray of shape (n_rows, n_columns).
 
-    rows : ndarray of shape (n_rows, n_columns).
+    A single row is printed downwards with its inputs, and several rows as a table.
     """
     columns = signature.columns
     names = [column.name for column in columns]

@@ -175,7 +175,7 @@ def wait_for_workers(
     """Wait until every living worker serves the generation or a later one, for at most ``seconds``.
 
     A worker must also have tried the versions (``name:version``), or all that it has to load where none are
-    given. A worker that dies meanwhile is not waited for, because its successor reads the store anew.
+    given. A worker that dies meanwhile is not waited for, because its successor reads the store itself.
 
     Returns the workers that follow, and the missing ones.
     """
