@@ -143,9 +143,7 @@ class Manifest:
                     f"{where} does not match its own SHA-256 digest; publish the version again"
                 )
             if data.pop("format") != FORMAT:
-                raise ArtifactDamaged(
-                    f"{where} has another format than {FORMAT}; publish it with this release"
-                )
+                raise ArtifactDamaged(f"{where} is not in format {FORMAT}; publish it with this release")
             data["signature"] = Signature.from_dict(data["signature"])
             data["files"] = {_safe_path(p): FileRecord(**record) for p, record in data["files"].items()}
             data["frame"] = tuple((name, dtype) for name, dtype in data["frame"])
