@@ -196,7 +196,7 @@ class Control:
 def open_control(wait_seconds: float | None) -> Control:
     """Return the server of this host that the environment names, its store, and the operations on them.
 
-    Raises ClickException when only another server of the store runs, because its workers would not be waited for.
+    Raises ClickException when only another server of the store runs: its workers would not be waited for.
     """
     settings, store = open_store()
     run_dir, place = settings.run_dir, f"at {settings.bind} (HOST and PORT)"
