@@ -91,7 +91,7 @@ class PredictSchemas:
     def value_of(self, body: Any, column: str) -> str | None:
         """Return the value of a column in the first row of a body, single or batch, as text.
 
-        The body need not be valid; the value is None if there is none.
+        The body need not be valid; the result is None if it has no such value.
         """
         if not isinstance(body, dict):
             return None
