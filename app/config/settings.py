@@ -186,7 +186,7 @@ class Settings:
         "",
         "text",
         "the bearer token of /admin, 32 bytes or more, or two tokens separated by a blank; "
-        "without one there is no /admin",
+        "without a token /admin does not exist",
         secret=True,
     )
     admin_token_file: Path | None = _row(
