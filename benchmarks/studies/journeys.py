@@ -32,6 +32,7 @@ from benchmarks import workload
 from benchmarks.blocks import replace_block, table
 from benchmarks.environments import ROOT
 from benchmarks.machine import commit
+from benchmarks.studies.request_path import environ_of
 from models.publishing import publish
 from models.store import Store
 
@@ -69,18 +70,7 @@ def counted() -> Iterator[Counts]:
 def posting(app: Any, path: str, features: list[Any]) -> Callable[[], str]:
     """A function that sends one row to a WSGI application and returns the status of the reply."""
     body = orjson.dumps({"features": features})
-    environ = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": path,
-        "QUERY_STRING": "",
-        "SCRIPT_NAME": "",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.url_scheme": "http",
-    }
+    environ = environ_of(path, body)
 
     def post() -> str:
         statuses: list[str] = []

@@ -38,11 +38,11 @@ CONSTANT = {"prediction": 0, "probability": [0.9815, 0.0185, 0.0]}
 Call = Callable[[], Any]
 
 
-def asking(app: Any, body: bytes) -> Call:
-    """A request to ``/predict`` as a server hands it over, and the whole reply."""
-    environ = {
+def environ_of(path: str, body: bytes) -> dict[str, Any]:
+    """A POST as a server hands it over (PEP 3333), but for ``wsgi.input``."""
+    return {
         "REQUEST_METHOD": "POST",
-        "PATH_INFO": "/predict",
+        "PATH_INFO": path,
         "QUERY_STRING": "",
         "SCRIPT_NAME": "",
         "SERVER_NAME": "127.0.0.1",
@@ -56,6 +56,11 @@ def asking(app: Any, body: bytes) -> Call:
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
     }
+
+
+def asking(app: Any, body: bytes) -> Call:
+    """A request to ``/predict``, and the whole reply."""
+    environ = environ_of("/predict", body)
 
     def start_response(status: str, headers: Any, error: Any = None) -> None:
         assert status == "200 OK", status
