@@ -13,7 +13,6 @@ from app.concurrency.forms import Concurrency
 class Lane:
     """One way to call a model."""
 
-    name: str
     #: Runs the function, waits for it, and returns or raises what it does.
     call: Callable[[Callable[[], Any]], Any]
     #: The function blocks everything else in the process while it runs.
@@ -33,7 +32,7 @@ class Lanes:
     def of(cls, concurrency: Concurrency) -> Lanes:
         """Return the lanes that the process's concurrency provides."""
         return cls(
-            Lane("hub", concurrency.inline, True),
-            Lane("thread", concurrency.on_thread, False),
-            Lane("background", concurrency.in_background, False),
+            Lane(concurrency.inline, True),
+            Lane(concurrency.on_thread, False),
+            Lane(concurrency.in_background, False),
         )
